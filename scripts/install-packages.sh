@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Installs the Debian (12 or newer) packages that cola_dist is built, tested and tried out with.
+#
+# usage: scripts/install-packages.sh [--list]
+#   --list   only print the names of the packages
+#
+# Needs root or sudo, and only when a package is missing: otherwise nothing is touched and no network is used.
+set -euo pipefail
+# shellcheck source=scripts/common.sh
+. "$(dirname "$0")/common.sh"
+
+build=(
+  build-essential cmake ninja-build pkg-config  # compiler and build system
+  ccache                                        # makes a second build quick; the build does without
+  libopenmpi-dev openmpi-bin                    # MPI
+  libhdf5-dev                                   # token files and checkpoints
+  libdnnl-dev ocl-icd-opencl-dev                # matrix products on the CPU (its CMake files ask for OpenCL)
+  libyaml-cpp-dev libboost-program-options-dev  # configuration and command lines
+  libboost-iostreams-dev                        # compressed input text
+  libsentencepiece-dev                          # tokenizer
+  nlohmann-json3-dev libfmt-dev libspdlog-dev   # manifests, metrics and messages
+  libxxhash-dev                                 # checksums
+  libbenchmark-dev                              # kernel benchmarks
+)
+tests=(
+  libgtest-dev           # the tests' framework
+  python3 python3-h5py   # read token files and checkpoints as an outsider would
+  hdf5-tools             # h5dump, for the same
+)
+quickstart=(
+  sentencepiece  # spm_train, which makes the tokenizer's model
+)
+
+case "${1:-}" in
+  "") ;;
+  --list) printf '%s\n' "${build[@]}" "${tests[@]}" "${quickstart[@]}"; exit ;;
+  -h | --help) print_help; exit ;;
+  *) fail "unknown option $1 (see --help)" ;;
+esac
+
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+command -v dpkg-query >/dev/null || fail "this is no Debian system: install what scripts/install-packages.sh lists, or use spack.yaml"
+
+missing=()
+for package in "${build[@]}" "${tests[@]}" "${quickstart[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+say "Installing ${#missing[@]} packages: ${missing[*]}"
+as_root apt-get update -qq
+as_root env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" </dev/null >/dev/null ||
+  fail "apt-get could not install ${missing[*]}"

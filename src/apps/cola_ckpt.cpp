@@ -1,0 +1,285 @@
+// cola_ckpt: looks at checkpoints, verifies and compares them, exports and imports weights. Needs no
+// launcher.
+#include <fmt/format.h>
+
+#include <boost/program_options.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "io/checkpoint_compare.h"
+#include "io/checkpoint_directory.h"
+#include "io/checkpoint_export.h"
+#include "io/checkpoint_reader.h"
+#include "io/durable_file.h"
+
+namespace {
+
+using namespace cola;
+namespace options = boost::program_options;
+
+constexpr const char* help =
+    R"(cola_ckpt: look at checkpoints, verify and compare them, export and import weights.
+
+  cola_ckpt list DIR                 every checkpoint of a run, finished or not, with its state
+  cola_ckpt show DIR                 step, tokens, model, and the norms of every tensor and its moments
+  cola_ckpt show --config DIR        the configuration the checkpoint was trained with, as YAML
+  cola_ckpt verify DIR...            reads every byte against the checksums; names the file that is bad
+  cola_ckpt diff A B                 compares weights and both optimizer moments, whatever the number of shards
+  cola_ckpt export --format hdf5 DIR OUTPUT         weights by name, fp32, padding stripped, optimizer left out
+  cola_ckpt export --format safetensors DIR OUTPUT  the same for Hugging Face's tools
+  cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
+                                     makes DIRECTORY/step-00000000 of exported HDF5 weights, moments zero;
+                                     --like names a checkpoint of the same model, for files made elsewhere
+
+DIR, A and B may be a step folder, a checkpoints folder or a run directory; of the latter two the newest committed
+checkpoint is meant. A checkpoint is committed if its manifest.json exists.
+
+Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line.
+)";
+
+using Arguments = options::variables_map;
+
+std::vector<std::string> paths(const Arguments& arguments, std::size_t least, std::size_t most,
+                               const std::string& usage) {
+  const auto found =
+      arguments.count("path") ? arguments["path"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  if (found.size() < least || found.size() > most) throw UsageError("usage: cola_ckpt {}", usage);
+  return found;
+}
+
+std::string readable_bytes(std::uint64_t bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
+  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, units[unit]);
+}
+
+std::string readable_age(const std::string& path) {
+  std::error_code problem;
+  const auto written = std::filesystem::last_write_time(path, problem);
+  if (problem) return "-";
+  const auto age = std::filesystem::file_time_type::clock::now() - written;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
+  if (seconds < 120) return fmt::format("{} s", std::max<std::int64_t>(seconds, 0));
+  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
+  if (seconds < 172800) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86400);
+}
+
+void print_row(const std::string& step, const std::string& age, const std::string& size,
+               const std::string& tokens, const std::string& shards, const std::string& status) {
+  fmt::print("{:<14} {:>8} {:>11} {:>15} {:>6}  {}\n", step, age, size, tokens, shards, status);
+}
+
+void list_one(const std::string& folder) {
+  const std::string name = last_name(folder);
+  if (!is_committed(folder)) {
+    print_row(name, readable_age(folder), "-", "-", "-", "incomplete: no manifest.json");
+    return;
+  }
+  const std::string age = readable_age(folder + "/manifest.json"), damage = find_damage(folder);
+  if (!damage.empty()) {
+    print_row(name, age, "-", "-", "-", damage);
+    return;
+  }
+  const Manifest manifest = read_manifest(folder);
+  print_row(name, age, readable_bytes(manifest.total_bytes()), std::to_string(manifest.tokens),
+            std::to_string(manifest.shards.size()), "committed");
+}
+
+int list(const Arguments& arguments) {
+  const std::string path = paths(arguments, 1, 1, "list DIR").front();
+  if (!std::filesystem::is_directory(path)) throw FileError("{}: no such folder", path);
+  std::vector<std::string> folders = step_folders(checkpoints_directory(path));
+  if (is_committed(path)) folders = {path};
+  if (folders.empty()) {
+    fmt::print("{} holds no checkpoints\n", path);
+    return exit_finished;
+  }
+  print_row("checkpoint", "age", "size", "tokens", "shards", "status");
+  for (const std::string& folder : folders) list_one(folder);
+  return exit_finished;
+}
+
+std::string model_summary(const Manifest& manifest) {
+  std::int64_t elements = 0, rank = 0;
+  for (const Parameter& parameter : manifest.parameters) {
+    elements += parameter.elements();
+    if (rank == 0 && parameter.name.ends_with(".cola_a")) rank = parameter.rows;
+  }
+  const Parameter& embedding = manifest.parameters.at(0);
+  const std::string kind = rank > 0 ? fmt::format("CoLA of rank {}", rank) : std::string("full rank");
+  return fmt::format("{}, {} layers, hidden size {}, vocabulary {}, {} parameters ({} stored)", kind,
+                     manifest.units.size() - 2, embedding.columns, embedding.rows, elements,
+                     manifest.total_elements());
+}
+
+void print_tensors(CheckpointReader& reader) {
+  std::size_t width = 6;
+  for (const Parameter& parameter : reader.manifest().parameters)
+    width = std::max(width, parameter.name.size());
+  fmt::print("{:<{}} {:>16} {:>13} {:>13} {:>13}\n", "tensor", width, "shape", "L2 weights", "L2 exp_avg",
+             "L2 exp_avg_sq");
+  for (const Parameter& parameter : reader.manifest().parameters) {
+    const TensorNorms norms = tensor_norms(reader, parameter);
+    fmt::print("{:<{}} {:>16} {:>13.6g} {:>13.6g} {:>13.6g}\n", parameter.name, width, shape_text(parameter),
+               norms.weights, norms.exp_avg, norms.exp_avg_sq);
+  }
+}
+
+int show(const Arguments& arguments) {
+  CheckpointReader reader(resolve_checkpoint(paths(arguments, 1, 1, "show [--config] DIR").front()));
+  const Manifest& manifest = reader.manifest();
+  if (arguments.count("config")) {
+    fmt::print("{}", manifest.configuration);
+    return exit_finished;
+  }
+  fmt::print("checkpoint   {}\n", reader.folder());
+  fmt::print("step         {}\n", manifest.step);
+  fmt::print("tokens       {}\n", manifest.tokens);
+  fmt::print("next sample  {}\n", manifest.next_sample);
+  fmt::print("seed         {}\n", manifest.seed);
+  fmt::print("model        {}\n", model_summary(manifest));
+  fmt::print("shards       {} ({})\n\n", manifest.shards.size(), readable_bytes(manifest.total_bytes()));
+  print_tensors(reader);
+  return exit_finished;
+}
+
+int verify(const Arguments& arguments) {
+  int code = exit_finished;
+  for (const std::string& path : paths(arguments, 1, SIZE_MAX, "verify DIR...")) {
+    try {
+      const std::string folder = resolve_checkpoint(path);
+      verify_checkpoint(folder);
+      const Manifest manifest = read_manifest(folder);
+      fmt::print("{}: good: {} shards, {}\n", folder, manifest.shards.size(),
+                 readable_bytes(manifest.total_bytes()));
+    } catch (const FileError& damage) {
+      log_error(damage.what());
+      code = exit_failed;
+    }
+  }
+  return code;
+}
+
+int diff(const Arguments& arguments) {
+  const std::vector<std::string> both = paths(arguments, 2, 2, "diff A B");
+  CheckpointReader a(resolve_checkpoint(both[0])), b(resolve_checkpoint(both[1]));
+  const std::vector<TensorDifference> differences = compare_checkpoints(a, b);
+  for (const TensorDifference& difference : differences) {
+    if (!difference.reason.empty())
+      fmt::print("{}: {}\n", difference.name, difference.reason);
+    else
+      fmt::print("{} {}: {} elements differ, by up to {:.9g}\n", difference.name, name_of(difference.tensor),
+                 difference.elements, difference.max_difference);
+  }
+  if (!differences.empty()) return exit_failed;
+  fmt::print("identical: {} tensors and their moments, at steps {} and {}\n", a.manifest().parameters.size(),
+             a.manifest().step, b.manifest().step);
+  return exit_finished;
+}
+
+int export_weights(const Arguments& arguments) {
+  const std::vector<std::string> given =
+      paths(arguments, 2, 2, "export --format hdf5|safetensors DIR OUTPUT");
+  const std::string format = arguments["format"].as<std::string>();
+  if (format != "hdf5" && format != "safetensors")
+    throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
+  CheckpointReader reader(resolve_checkpoint(given[0]));
+  format == "hdf5" ? export_hdf5(reader, given[1]) : export_safetensors(reader, given[1]);
+  fmt::print("{}: {} tensors, {}\n", given[1], reader.manifest().parameters.size(),
+             readable_bytes(std::filesystem::file_size(given[1])));
+  return exit_finished;
+}
+
+int import_weights(const Arguments& arguments) {
+  const std::vector<std::string> given =
+      paths(arguments, 2, 2, "import [--shards N] [--like DIR] INPUT DIRECTORY");
+  const int shards = arguments["shards"].as<int>();
+  if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
+  const Manifest like = arguments.count("like")
+                            ? read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()))
+                            : read_export_manifest(given[0]);
+  fmt::print("{}\n", import_hdf5(given[0], like, given[1], shards));
+  return exit_finished;
+}
+
+struct Command {
+  std::function<int(const Arguments&)> run;
+  options::options_description known;
+};
+
+std::map<std::string, Command> commands() {
+  const auto with = [](auto... add) {
+    options::options_description known;
+    (add(known.add_options()), ...);
+    return known;
+  };
+  const auto none = with();
+  const auto config = with([](auto known) { known("config", ""); });
+  const auto format =
+      with([](auto known) { known("format", options::value<std::string>()->default_value("hdf5"), ""); });
+  const auto shards = with([](auto known) { known("shards", options::value<int>()->default_value(0), ""); },
+                           [](auto known) { known("like", options::value<std::string>(), ""); });
+  return {{"list", {list, none}},
+          {"show", {show, config}},
+          {"verify", {verify, none}},
+          {"diff", {diff, none}},
+          {"export", {export_weights, format}},
+          {"import", {import_weights, shards}}};
+}
+
+Arguments parse(const Command& command, const std::vector<std::string>& words) {
+  options::options_description known = command.known;
+  known.add_options()("path", options::value<std::vector<std::string>>(), "");
+  Arguments arguments;
+  try {
+    options::store(options::command_line_parser(words)
+                       .options(known)
+                       .positional(options::positional_options_description().add("path", -1))
+                       .run(),
+                   arguments);
+  } catch (const options::error& problem) {
+    throw UsageError("{} (cola_ckpt --help)", problem.what());
+  }
+  return arguments;
+}
+
+int run(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (word != "--help" && word != "-h" && word != "--version") continue;
+    fmt::print("{}", word == "--version" ? "cola_ckpt " COLA_VERSION "\n" : help);
+    return exit_finished;
+  }
+  if (words.empty())
+    throw UsageError("usage: cola_ckpt list|show|verify|diff|export|import ... (cola_ckpt --help)");
+  const auto known = commands();
+  const auto command = known.find(words.front());
+  if (command == known.end())
+    throw UsageError("{}: no such command; there are list, show, verify, diff, export and import",
+                     words.front());
+  return command->second.run(parse(command->second, {words.begin() + 1, words.end()}));
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  try {
+    return run({words + 1, words + count});
+  } catch (const UsageError& problem) {
+    log_error(problem.what());
+    return exit_usage;
+  } catch (const std::exception& problem) {
+    log_error(problem.what());
+    return exit_failed;
+  }
+}

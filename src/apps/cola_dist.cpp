@@ -1,0 +1,148 @@
+// cola_dist: trains a model from a YAML configuration, one MPI rank a device.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/program.h"
+#include "core/device.h"
+#include "core/host.h"
+#include "dist/launch.h"
+#include "train/plan.h"
+#include "train/run_configuration.h"
+#include "train/trainer.h"
+
+namespace {
+
+namespace options = boost::program_options;
+using namespace cola;
+
+struct CommandLine {
+  std::string configuration, resume;
+  std::vector<std::string> settings;
+  bool help = false, version = false, print_configuration = false, plan = false;
+  int ranks = 0;
+};
+
+constexpr const char* introduction =
+    "cola_dist trains a LLaMA-shaped language model, full-rank or CoLA (arXiv 2502.10940), on one or many "
+    "ranks.\n"
+    "\n"
+    "  mpirun -n 2 cola_dist --config configs/tiny.yaml\n"
+    "  srun cola_dist --config configs/7b.yaml --set train.micro_batch=16\n"
+    "\n"
+    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal or time limit "
+    "with a\n"
+    "committed checkpoint (run the same command again); anything else failed.\n\nOptions";
+
+options::options_description describe(CommandLine& line) {
+  options::options_description description(introduction, 110);
+  auto add = description.add_options();
+  add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
+  add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
+      "overrides one setting; may be given many times");
+  add("resume", options::value(&line.resume)->default_value("auto")->value_name("auto|none|STEP_DIR"),
+      "where to start: the newest intact checkpoint of run.dir, step 0, or a checkpoint's folder");
+  add("plan", options::bool_switch(&line.plan),
+      "says what the run would need in memory and operations, and ends");
+  add("ranks", options::value(&line.ranks)->value_name("N"), "with --plan: the number of ranks to plan for");
+  add("print-config", options::bool_switch(&line.print_configuration),
+      "prints the resolved configuration and ends");
+  add("version", options::bool_switch(&line.version), "prints the version and ends");
+  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  return description;
+}
+
+void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
+  try {
+    options::variables_map values;
+    options::store(options::command_line_parser(count, arguments)
+                       .options(description)
+                       .style(exact_style)
+                       .positional(options::positional_options_description())
+                       .run(),
+                   values);
+    options::notify(values);
+  } catch (const options::error& error) {
+    throw UsageError("{} (see cola_dist --help)", error.what());
+  }
+  if (line.help || line.version) return;
+  if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_dist --help)");
+  if (line.ranks < 0 || (line.ranks > 0 && !line.plan))
+    throw UsageError("--ranks N goes with --plan, N from 1");
+}
+
+// Ranks that are bound to cores use those; ranks that share a whole node share its cores evenly.
+int threads_of(const RunConfiguration& configuration, const MpiSession& session) {
+  if (configuration.train.threads > 0) return configuration.train.threads;
+  const int usable = usable_cores();
+  return usable < online_cores() ? usable : std::max(1, usable / session.local_size());
+}
+
+std::unique_ptr<Device> choose_device(const RunConfiguration& configuration, const MpiSession& session) {
+  const DeviceChoice choice = configuration.train.device;
+  const int gpus = choice == DeviceChoice::cpu ? 0 : cuda_device_count();
+  if (choice == DeviceChoice::cuda || (choice == DeviceChoice::automatic && gpus > 0))
+    return make_cuda_device(session.local_rank() % std::max(1, gpus));
+  return make_cpu_device(threads_of(configuration, session));
+}
+
+int train(const CommandLine& line, MpiSession& session) {
+  Communicator& world = session.world();
+  const auto configuration =
+      together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
+  if (line.print_configuration || line.plan) {
+    if (world.rank() != 0) return exit_finished;
+    if (line.print_configuration) fmt::print("{}", to_yaml(configuration));
+    if (line.plan)
+      fmt::print("{}", describe_plan(make_plan(configuration, line.ranks > 0 ? line.ranks : world.size())));
+    return exit_finished;
+  }
+  const auto device = together(world, [&] { return choose_device(configuration, session); });
+  const auto trainer =
+      together(world, [&] { return std::make_unique<Trainer>(configuration, *device, world); });
+  trainer->start(parse_resume(line.resume));
+  return trainer->run();
+}
+
+int run(int count, char** arguments, MpiSession& session) {
+  Communicator& world = session.world();
+  set_log_identity(world.rank(), world.size(), session.host());
+  bool training = false;
+  try {
+    CommandLine line;
+    options::options_description description = describe(line);
+    parse(count, arguments, description, line);
+    if (line.help || line.version) {
+      if (world.rank() == 0 && line.help) std::cout << description << "\n";
+      if (world.rank() == 0 && line.version) fmt::print("cola_dist {}\n", COLA_VERSION);
+      return exit_finished;
+    }
+    training = true;
+    return train(line, session);
+  } catch (const UsageError& error) {
+    // Every rank comes here with the same words; one says them.
+    if (world.rank() == 0) log_error(error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    if (training && world.size() > 1) world.abort(exit_failed);
+    return exit_failed;
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    MpiSession session(count, arguments);
+    return run(count, arguments, session);
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
+}

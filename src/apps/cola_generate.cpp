@@ -1,0 +1,161 @@
+// cola_generate: text from a checkpoint, to see what a model has learnt.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <cmath>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apps/program.h"
+#include "core/device.h"
+#include "core/philox.h"
+#include "dist/sharded_parameter_store.h"
+#include "io/checkpoint_directory.h"
+#include "io/tokenizer.h"
+#include "model/transformer.h"
+#include "train/checkpointer.h"
+#include "train/run_configuration.h"
+
+namespace {
+
+namespace options = boost::program_options;
+using namespace cola;
+
+struct CommandLine {
+  std::string checkpoint, prompt, tokenizer;
+  bool bytes = false, help = false, version = false;
+  std::int64_t tokens = 64;
+  double temperature = 0.8;
+  std::int64_t top_k = 40;
+  std::uint64_t seed = 0;
+};
+
+constexpr const char* introduction =
+    "cola_generate continues a prompt with a trained model.\n"
+    "\n"
+    "  cola_generate --checkpoint runs/cola-tiny --tokenizer data/tiny/tokenizer.model --prompt \"The sea "
+    "is\"\n\nOptions";
+
+options::options_description describe(CommandLine& line) {
+  options::options_description description(introduction, 110);
+  auto add = description.add_options();
+  add("checkpoint", options::value(&line.checkpoint)->value_name("DIR"),
+      "a run's directory or a checkpoint's folder");
+  add("prompt", options::value(&line.prompt)->value_name("TEXT"), "the text to continue");
+  add("tokenizer", options::value(&line.tokenizer)->value_name("MODEL"),
+      "the SentencePiece model of the training data");
+  add("bytes", options::bool_switch(&line.bytes), "the training data was tokenized as bytes");
+  add("tokens", options::value(&line.tokens)->default_value(line.tokens)->value_name("N"),
+      "how many tokens to add at most");
+  add("temperature",
+      options::value(&line.temperature)->default_value(line.temperature, "0.8")->value_name("T"),
+      "0 always takes the likeliest token; higher is more varied");
+  add("top-k", options::value(&line.top_k)->default_value(line.top_k)->value_name("K"),
+      "choose among the K likeliest tokens; 0: all");
+  add("seed", options::value(&line.seed)->default_value(line.seed)->value_name("N"),
+      "another seed, another text");
+  add("version", options::bool_switch(&line.version), "prints the version and ends");
+  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  return description;
+}
+
+void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
+  try {
+    options::variables_map values;
+    options::store(options::parse_command_line(count, arguments, description, exact_style), values);
+    options::notify(values);
+  } catch (const options::error& error) {
+    throw UsageError("{} (see cola_generate --help)", error.what());
+  }
+  if (line.help || line.version) return;
+  if (line.checkpoint.empty() || line.prompt.empty())
+    throw UsageError("--checkpoint DIR and --prompt TEXT are needed (see cola_generate --help)");
+  if (line.bytes == !line.tokenizer.empty()) throw UsageError("give either --tokenizer MODEL or --bytes");
+  if (line.tokens < 1 || line.temperature < 0 || line.top_k < 0)
+    throw UsageError("--tokens is at least 1, --temperature and --top-k are not negative");
+}
+
+// The next id: the likeliest, or drawn from the softmax of the top_k logits over the temperature.
+std::int32_t choose(const std::vector<float>& logits, const CommandLine& line, std::uint64_t position) {
+  std::vector<std::int32_t> order(logits.size());
+  for (std::size_t id = 0; id < order.size(); ++id) order[id] = static_cast<std::int32_t>(id);
+  const auto candidates = line.temperature == 0 ? 1
+                          : line.top_k == 0
+                              ? logits.size()
+                              : std::min<std::size_t>(logits.size(), static_cast<std::size_t>(line.top_k));
+  const auto likelier = [&](std::int32_t a, std::int32_t b) {
+    return logits[static_cast<std::size_t>(a)] > logits[static_cast<std::size_t>(b)];
+  };
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(candidates), order.end(),
+                    likelier);
+  if (candidates == 1) return order.front();
+  const double largest = logits[static_cast<std::size_t>(order.front())];
+  std::vector<double> sums;
+  for (std::size_t i = 0; i < candidates; ++i) {
+    const double weight = std::exp((logits[static_cast<std::size_t>(order[i])] - largest) / line.temperature);
+    sums.push_back((sums.empty() ? 0 : sums.back()) + weight);
+  }
+  const PhiloxBlock words = philox(philox_key(line.seed, "generation"), position);
+  const double drawn = philox_uniform(words[0], words[1]) * sums.back();
+  return order[static_cast<std::size_t>(std::lower_bound(sums.begin(), sums.end(), drawn) - sums.begin())];
+}
+
+int generate(const CommandLine& line) {
+  const std::string folder = resolve_checkpoint(line.checkpoint);
+  const Manifest manifest = read_manifest(folder);
+  const RunConfiguration configuration =
+      parse_run_configuration(manifest.configuration, folder + "/manifest.json");
+  const ParameterTable table(configuration.model);
+  require_same_parameters(manifest, table, folder);
+  const std::unique_ptr<Tokenizer> tokenizer =
+      line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
+  std::vector<std::int32_t> ids = tokenizer->encode(line.prompt);
+  if (ids.empty()) throw UsageError("--prompt: the tokenizer makes no token of it");
+  for (const std::int32_t id : ids)
+    if (id >= configuration.model.vocab_size)
+      throw UsageError("the tokenizer's ids do not fit the model's vocabulary of {}",
+                       configuration.model.vocab_size);
+
+  const std::unique_ptr<Device> device = cuda_device_count() > 0 ? make_cuda_device(0) : make_cpu_device();
+  const DataType type = device->prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
+  const std::unique_ptr<Communicator> self = make_self_communicator();
+  ShardedParameterStore store(*device, *self, table, {0, type});
+  Checkpointer(*device, *self, table, folder + "/..", 1).load(folder, store);
+  const std::int64_t window = configuration.model.max_position_embeddings;
+  Transformer model(*device, table, {1, window, type, Recompute::none});
+  const std::vector<std::int32_t> ignored(static_cast<std::size_t>(window), -1);
+  const std::size_t prompt_tokens = ids.size();
+  for (std::int64_t added = 0; added < line.tokens; ++added) {
+    const auto length = std::min<std::size_t>(ids.size(), static_cast<std::size_t>(window));
+    const std::span<const std::int32_t> context(ids.data() + ids.size() - length, length);
+    const auto last = static_cast<std::int64_t>(length);
+    const std::vector<float> logits =
+        model.logits(store, {context, std::span(ignored).first(length), 1, last}, last - 1, last);
+    const std::int32_t next = choose(logits, line, ids.size());
+    if (next == static_cast<std::int32_t>(tokenizer->eos_id())) break;
+    ids.push_back(next);
+  }
+  fmt::print("{}\n", tokenizer->decode(ids));
+  fmt::print(stderr, "{} tokens after a prompt of {}, from {}\n", ids.size() - prompt_tokens, prompt_tokens,
+             folder);
+  return exit_finished;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    CommandLine line;
+    const options::options_description description = describe(line);
+    parse(count, arguments, description, line);
+    if (line.help) std::cout << description << "\n";
+    if (line.version) fmt::print("cola_generate {}\n", COLA_VERSION);
+    return line.help || line.version ? static_cast<int>(exit_finished) : generate(line);
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
+}

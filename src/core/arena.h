@@ -1,0 +1,49 @@
+// Arena: one block of memory handed out in order. Built without memory it only counts: the same allocation
+// code then is the memory planner, so a plan cannot drift from a run.
+#pragma once
+
+#include <cstddef>
+#include <initializer_list>
+
+#include "core/tensor.h"
+
+namespace cola {
+
+class Arena {
+ public:
+  /// A counting arena: tensors it returns have no data.
+  Arena() = default;
+  /// An arena over `capacity` bytes at `memory`, aligned to 256 bytes.
+  Arena(void* memory, std::size_t capacity) : memory_(memory), capacity_(capacity) {}
+
+  /// Uninitialised memory for a tensor, aligned to 256 bytes. Throws Error if the arena is full.
+  Tensor allocate(DataType type, std::initializer_list<std::int64_t> shape);
+
+  std::size_t used() const { return used_; }
+  /// The most that was in use at any time.
+  std::size_t peak() const { return peak_; }
+  bool counting() const { return memory_ == nullptr; }
+
+ private:
+  friend class ArenaScope;
+  void* memory_ = nullptr;
+  std::size_t capacity_ = 0;
+  std::size_t used_ = 0;
+  std::size_t peak_ = 0;
+};
+
+/// Gives back, at its end, what was allocated during it: for workspaces that are never needed at the same
+/// time.
+class ArenaScope {
+ public:
+  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.used_) {}
+  ~ArenaScope() { arena_.used_ = mark_; }
+  ArenaScope(const ArenaScope&) = delete;
+  ArenaScope& operator=(const ArenaScope&) = delete;
+
+ private:
+  Arena& arena_;
+  std::size_t mark_;
+};
+
+}  // namespace cola

@@ -1,0 +1,28 @@
+// The keys a configuration may have, and how to write values so that they are read back as they were.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/configuration_node.h"
+
+namespace cola {
+
+/// Throws UsageError for the first section or key of `root` that is not among `known`, naming the nearest
+/// known one. Known keys are written "section.key".
+void require_known_keys(const ConfigurationNode& root, const std::vector<std::string>& known);
+
+/// The known "section.key" that was most likely meant: the same key in another section, one that contains the
+/// word, or the fewest edits away.
+std::string nearest_key(std::string_view path, const std::vector<std::string>& known);
+
+/// Least number of characters inserted, deleted or replaced to turn one word into the other (Levenshtein).
+int edit_distance(std::string_view from, std::string_view to);
+
+/// Text as a YAML scalar, in double quotes where it could be taken for something else.
+std::string yaml_text(std::string_view text);
+/// The shortest digits that are read back as exactly this number.
+std::string yaml_number(double value);
+
+}  // namespace cola

@@ -1,0 +1,131 @@
+// The CPU as a device: aligned memory, and the kernels of this folder.
+#include <malloc.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "core/cpu/kernels.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "core/host.h"
+
+namespace cola {
+
+namespace {
+
+// The kernels are compiled for one processor type; on an older one the first would die of an illegal
+// instruction.
+void require_compiled_instructions() {
+#if defined(__AVX512F__)
+  if (!__builtin_cpu_supports("avx512f"))
+    throw DeviceError(
+        "this program was compiled for AVX-512, which this processor lacks: configure with "
+        "-DCOLA_CPU_TARGET=x86-64-v3");
+#elif defined(__AVX2__)
+  if (!__builtin_cpu_supports("avx2"))
+    throw DeviceError(
+        "this program was compiled for AVX2, which this processor lacks: configure with "
+        "-DCOLA_CPU_TARGET=x86-64");
+#endif
+}
+
+class CpuDevice final : public Device {
+ public:
+  explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : usable_cores()) {
+    require_compiled_instructions();
+    omp_set_num_threads(threads_);
+  }
+
+  DeviceKind kind() const override { return DeviceKind::cpu; }
+  std::string name() const override {
+    return processor_name() + ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
+  }
+  bool prefers_bfloat16() const override {
+#if defined(__AVX512BF16__) || defined(__AMX_BF16__)
+    return true;
+#else
+    return false;
+#endif
+  }
+
+  void* allocate(std::size_t bytes) override {
+    constexpr std::size_t alignment = 256;
+    void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
+    allocated_ += malloc_usable_size(memory);
+    peak_allocated_ = std::max(peak_allocated_, allocated_);
+    return memory;
+  }
+  void free(void* memory) noexcept override {
+    allocated_ -= malloc_usable_size(memory);
+    std::free(memory);
+  }
+  std::size_t peak_allocated_bytes() const override {
+    return peak_allocated_;
+  }
+  void fill_bytes(void* memory, int value, std::size_t bytes) override {
+    std::memset(memory, value, bytes);
+  }
+  void copy_from_host(void* to, const void* from, std::size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy_to_host(void* to, const void* from, std::size_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy_on_device(void* to, const void* from, std::size_t bytes) override {
+    std::memmove(to, from, bytes);
+  }
+  void synchronize() override {}
+
+  const MatmulKernels& matmul() const override {
+    return matmul_;
+  }
+  const NormKernels& norm() const override {
+    return norm_;
+  }
+  const RopeKernels& rope() const override {
+    return rope_;
+  }
+  const AttentionKernels& attention() const override {
+    return attention_;
+  }
+  const ActivationKernels& activation() const override {
+    return activation_;
+  }
+  const EmbeddingKernels& embedding() const override {
+    return embedding_;
+  }
+  const CrossEntropyKernels& cross_entropy() const override {
+    return cross_entropy_;
+  }
+  const AdamWKernels& adamw() const override {
+    return adamw_;
+  }
+  const ReduceKernels& reduce() const override {
+    return reduce_;
+  }
+
+ private:
+  int threads_;
+  std::size_t allocated_ = 0, peak_allocated_ = 0;
+  cpu::CpuMatmul matmul_;
+  cpu::CpuNorm norm_;
+  cpu::CpuRope rope_;
+  cpu::CpuAttention attention_;
+  cpu::CpuActivation activation_;
+  cpu::CpuEmbedding embedding_;
+  cpu::CpuCrossEntropy cross_entropy_;
+  cpu::CpuAdamW adamw_;
+  cpu::CpuReduce reduce_;
+};
+
+}  // namespace
+
+std::unique_ptr<Device> make_cpu_device(int threads) {
+  return std::make_unique<CpuDevice>(threads);
+}
+
+}  // namespace cola

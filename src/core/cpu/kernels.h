@@ -1,0 +1,103 @@
+// The CPU implementations of every kernel family.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "core/cpu/onednn_product.h"
+#include "core/kernels/activation.h"
+#include "core/kernels/adamw.h"
+#include "core/kernels/attention.h"
+#include "core/kernels/cross_entropy.h"
+#include "core/kernels/embedding.h"
+#include "core/kernels/matmul.h"
+#include "core/kernels/norm.h"
+#include "core/kernels/reduce.h"
+#include "core/kernels/rope.h"
+
+namespace cola::cpu {
+
+class CpuMatmul final : public MatmulKernels {
+ public:
+  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                const Tensor& c, Accumulate accumulate) const override;
+
+ private:
+  mutable ProductCache products_;
+};
+
+class CpuNorm final : public NormKernels {
+ public:
+  void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
+               const Tensor& inverse_rms) const override;
+  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
+                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override;
+  void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                 const Tensor& y) const override;
+  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                const Tensor& dx, const Tensor& dweight) const override;
+};
+
+class CpuRope final : public RopeKernels {
+ public:
+  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override;
+};
+
+class CpuAttention final : public AttentionKernels {
+ public:
+  CpuAttention();
+  ~CpuAttention() override;
+  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+               const Tensor& out, const Tensor& log_sum_exp) const override;
+  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
+                const Tensor& dk, const Tensor& dv) const override;
+
+  struct Worker;  // one thread's products and tiles
+
+ private:
+  std::vector<std::unique_ptr<Worker>>& workers() const;
+  mutable std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+class CpuActivation final : public ActivationKernels {
+ public:
+  void silu_split(const Tensor& joined, const Tensor& split) const override;
+  void silu_split_backward(const Tensor& joined, const Tensor& d_split,
+                           const Tensor& d_joined) const override;
+  void gate_product(GateActivation activation, const Tensor& gate, const Tensor& up,
+                    const Tensor& product) const override;
+  void gate_product_backward(GateActivation activation, const Tensor& gate, const Tensor& up,
+                             const Tensor& d_product, const Tensor& d_gate,
+                             const Tensor& d_up) const override;
+};
+
+class CpuEmbedding final : public EmbeddingKernels {
+ public:
+  void forward(const Tensor& ids, const Tensor& table, const Tensor& out) const override;
+  void backward(const Tensor& ids, const Tensor& d_out, const Tensor& d_table) const override;
+};
+
+class CpuCrossEntropy final : public CrossEntropyKernels {
+ public:
+  void forward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+               const Tensor& losses) const override;
+  void forward_backward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+                        const Tensor& losses) const override;
+};
+
+class CpuAdamW final : public AdamWKernels {
+ public:
+  void update(const AdamWParameters& parameters, const Tensor& weights, const Tensor& exp_avg,
+              const Tensor& exp_avg_sq, const Tensor& gradient, const Tensor& working) const override;
+};
+
+class CpuReduce final : public ReduceKernels {
+ public:
+  double sum_of_squares(const Tensor& values) const override;
+  double sum(const Tensor& values) const override;
+  void convert(const Tensor& source, const Tensor& destination) const override;
+  void add(const Tensor& source, const Tensor& destination) const override;
+};
+
+}  // namespace cola::cpu

@@ -1,0 +1,16 @@
+// The CUDA device of a build without CUDA: there is none, and asking for it says so.
+#include "core/device.h"
+#include "core/error.h"
+
+namespace cola {
+
+std::unique_ptr<Device> make_cuda_device(int) {
+  throw DeviceError(
+      "this program was built without CUDA: configure with -DCOLA_CUDA=on, or set train.device: cpu");
+}
+
+int cuda_device_count() {
+  return 0;
+}
+
+}  // namespace cola

@@ -1,0 +1,32 @@
+// Causal scaled-dot-product attention with grouped queries, computed in tiles: no sequence x sequence matrix
+// exists (Dao et al., "FlashAttention", 2022).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace cola {
+
+/// Query head h reads key and value head h / (heads / kv_heads). The scale is 1 / sqrt(head_dim).
+struct AttentionShape {
+  std::int64_t batch = 0, sequence = 0, heads = 0, kv_heads = 0, head_dim = 0;
+};
+
+class AttentionKernels {
+ public:
+  virtual ~AttentionKernels() = default;
+
+  /// q, out [batch * sequence, heads * head_dim]; k, v [batch * sequence, kv_heads * head_dim]; log_sum_exp
+  /// [batch, heads, sequence] fp32: the logarithm of each softmax's denominator, scale applied.
+  virtual void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+                       const Tensor& out, const Tensor& log_sum_exp) const = 0;
+
+  /// Overwrites dq, dk, dv (shapes of q, k, v).
+  virtual void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+                        const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
+                        const Tensor& dk, const Tensor& dv) const = 0;
+};
+
+}  // namespace cola

@@ -1,0 +1,28 @@
+// Cross-entropy of logits against target ids, in place and for a chunk of rows at a time.
+#pragma once
+
+#include <cstdint>
+
+#include "core/tensor.h"
+
+namespace cola {
+
+/// Targets with this value (padding) add nothing to loss, count or gradient.
+constexpr std::int32_t ignored_target = -1;
+
+class CrossEntropyKernels {
+ public:
+  virtual ~CrossEntropyKernels() = default;
+
+  /// logits [n, stored vocabulary], of which the first `vocabulary` columns are real; targets [n] int32.
+  /// losses [n] fp32 receives each row's loss: log(sum(exp(logits))) - logits[target], 0 where ignored.
+  virtual void forward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+                       const Tensor& losses) const = 0;
+
+  /// As forward; logits are then overwritten with the gradient of the SUM of the losses: softmax - one_hot, 0
+  /// in ignored rows and in columns beyond `vocabulary`.
+  virtual void forward_backward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+                                const Tensor& losses) const = 0;
+};
+
+}  // namespace cola

@@ -1,0 +1,22 @@
+// Matrix products.
+#pragma once
+
+#include "core/tensor.h"
+
+namespace cola {
+
+enum class Transpose { no, yes };
+enum class Accumulate { no, yes };
+
+class MatmulKernels {
+ public:
+  virtual ~MatmulKernels() = default;
+
+  /// c = op(a) · op(b), or c += op(a) · op(b). Shapes after op: a [m, k], b [k, n], c [m, n]; or all three
+  /// with one more leading dimension, a batch of independent products. a and b have one type (fp32 or bf16);
+  /// c has that type or fp32. Sums are kept in fp32. Throws Error if the shapes do not fit.
+  virtual void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                        const Tensor& c, Accumulate accumulate) const = 0;
+};
+
+}  // namespace cola

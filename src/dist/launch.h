@@ -1,0 +1,39 @@
+// Launch: how a process came to be a rank. MPI is initialised here and nowhere else.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "dist/communicator.h"
+
+namespace cola {
+
+/// MPI from start to end of the program. Without a launcher it is one rank. Where ranks share cores, Open
+/// MPI's OMPI_MCA_mpi_yield_when_idle=1 keeps waiting ranks from taking time from working ones.
+class MpiSession {
+ public:
+  /// Initialises MPI. Throws UsageError, on all ranks, if the launcher's variables contradict MPI.
+  MpiSession(int& argument_count, char**& arguments);
+  /// Finalises MPI. A program catches its errors while the session lives, reports them, and calls
+  /// world().abort(code): an exception that passes through here on one of many ranks ends the job with
+  /// exit_failed, for finalising would wait for ranks that wait for this one.
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  /// All ranks of the job.
+  Communicator& world() { return *world_; }
+  /// This rank among those of its node, and their number: from shared memory, not from environment variables.
+  int local_rank() const { return local_rank_; }
+  int local_size() const { return local_size_; }
+  const std::string& host() const { return host_; }
+
+ private:
+  int exceptions_at_start_;
+  std::unique_ptr<Communicator> world_;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+  std::string host_;
+};
+
+}  // namespace cola

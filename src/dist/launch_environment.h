@@ -1,0 +1,37 @@
+// LaunchEnvironment: what a launcher told this process through environment variables. MPI itself is trusted
+// for ranks; the variables say what was meant, so that a job started with the wrong launcher fails at once
+// instead of running as many jobs of one rank. Pure functions: the caller says where variables come from.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace cola {
+
+/// The value of an environment variable, or nothing.
+using VariableLookup = std::function<std::optional<std::string>(const std::string& name)>;
+
+/// This process's own environment.
+std::optional<std::string> environment_variable(const std::string& name);
+
+/// Where a process stands in its job.
+struct Placement {
+  int rank = 0, size = 1;
+  std::optional<int> local_rank;  // not every launcher says
+};
+
+struct LaunchEnvironment {
+  std::string launcher;  // "Open MPI's mpirun", "PALS", "PMI" or "Slurm"
+  Placement placement;
+};
+
+/// The innermost launcher's word: Open MPI's mpirun, PALS, other PMI launchers, then srun. A variable of a
+/// Slurm batch script that is no srun step counts for nothing. Nothing without a launcher. Throws UsageError
+/// for a value that is no number.
+std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& lookup);
+
+/// One line on how MPI's view differs from the launcher's, and the cure; empty when they agree.
+std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi);
+
+}  // namespace cola

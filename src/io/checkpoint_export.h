@@ -1,0 +1,31 @@
+// Export of a checkpoint's weights for other programs, and import back: named tensors in their logical shape,
+// fp32, without padding or optimizer state.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "io/checkpoint_reader.h"
+
+namespace cola {
+
+/// One dataset a tensor, plus /manifest: the checkpoint's description (no shards), from which import rebuilds
+/// one. Durable, and there whole or not at all. Throws FileError.
+void export_hdf5(CheckpointReader& reader, const std::string& output);
+
+/// The safetensors format: length of the header (8 bytes, little-endian), JSON header, raw data. Throws
+/// FileError.
+void export_safetensors(CheckpointReader& reader, const std::string& output);
+
+/// What an exported HDF5 file says about the model it holds. Throws FileError.
+Manifest read_export_manifest(const std::string& input);
+
+/// Makes directory/step-00000000 out of the named datasets of `input`: weights as given, moments zero,
+/// nothing trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's
+/// manifest). Every tensor must be there in its logical shape. `shards` 0: as many as keep each below 2^28
+/// elements. Returns the checkpoint's folder. Throws FileError naming the tensor, or if that checkpoint
+/// exists already.
+std::string import_hdf5(const std::string& input, const Manifest& like, const std::string& directory,
+                        int shards);
+
+}  // namespace cola

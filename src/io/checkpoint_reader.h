@@ -1,0 +1,53 @@
+// CheckpointReader: the state of a committed checkpoint by global flat elements or by tensor, whatever number
+// of shards it was written as.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/manifest.h"
+#include "io/shard_file.h"
+
+namespace cola {
+
+class CheckpointReader {
+ public:
+  /// Reads folder/manifest.json. Throws FileError.
+  explicit CheckpointReader(const std::string& folder);
+  CheckpointReader(std::string folder, Manifest manifest);
+
+  const Manifest& manifest() const { return manifest_; }
+  const std::string& folder() const { return folder_; }
+
+  /// Reads elements [range.begin, range.end) into values[range.local...] for every range; each piece that is
+  /// contiguous in a shard is read once. Throws FileError if an element is in no shard.
+  void read(StateTensor tensor, std::span<const ShardRange> ranges, std::span<float> values);
+
+  /// A parameter [rows, columns] or one of its moments, without its padding.
+  std::vector<float> read_tensor(const Parameter& parameter, StateTensor tensor);
+
+ private:
+  // Elements [begin, end), in the shard at `local`.
+  struct Source {
+    ShardRange range;
+    std::size_t shard = 0;
+  };
+  // What one read call fetches: `elements` from `source` of a shard to `target` of the values.
+  struct Piece {
+    std::size_t shard = 0;
+    std::int64_t source = 0, target = 0, elements = 0;
+  };
+  std::vector<Piece> pieces(std::span<const ShardRange> ranges, std::int64_t capacity) const;
+  void add_pieces(const ShardRange& target, std::vector<Piece>& result) const;
+  const ShardReader& shard(std::size_t index);
+
+  std::string folder_;
+  Manifest manifest_;
+  std::vector<Source> sources_;  // by begin
+  std::map<std::size_t, ShardReader> open_;
+};
+
+}  // namespace cola

@@ -1,0 +1,193 @@
+#include "io/dataset.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <list>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+#include "core/error.h"
+#include "core/kernels/cross_entropy.h"
+#include "io/token_file.h"
+
+namespace cola {
+
+namespace {
+
+constexpr std::int64_t run_bytes = std::int64_t{1} << 20;
+// SampleOrder moves about in 16 blocks of 1 MiB, each lying across two runs or more where files meet.
+constexpr std::int64_t cache_bytes = 40 * run_bytes;
+
+std::vector<std::string> expand(const std::string& pattern) {
+  glob_t matches{};
+  std::vector<std::string> files;
+  if (::glob(pattern.c_str(), GLOB_NOSORT | GLOB_NOCHECK, nullptr, &matches) == 0)
+    files.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
+  ::globfree(&matches);
+  std::erase_if(files, [](const std::string& file) { return !std::filesystem::is_regular_file(file); });
+  std::sort(files.begin(), files.end());  // byte order, whatever the locale
+  return files;
+}
+
+/// The runs of all files read last, up to cache_bytes of them.
+class RunCache {
+ public:
+  /// Tokens [first, first + ids.size()) of file number `file`.
+  void read(const std::vector<TokenFile>& files, std::size_t file, std::int64_t first,
+            std::span<std::int32_t> ids) {
+    const std::int64_t width = files[file].token_bytes(), run_tokens = run_bytes / width;
+    while (!ids.empty()) {
+      const std::int64_t run = first / run_tokens, skipped = first % run_tokens;
+      const auto count = std::min(ids.size(), static_cast<std::size_t>(run_tokens - skipped));
+      const std::span<const std::byte> stored = find(files[file], file, run);
+      widen_tokens(stored.subspan(static_cast<std::size_t>(skipped * width)), width, ids.first(count));
+      ids = ids.subspan(count);
+      first += static_cast<std::int64_t>(count);
+    }
+  }
+
+ private:
+  struct Run {
+    std::uint64_t key;
+    std::vector<std::byte> bytes;
+  };
+
+  std::span<const std::byte> find(const TokenFile& file, std::size_t number, std::int64_t run) {
+    const std::uint64_t key = (static_cast<std::uint64_t>(number) << 40) | static_cast<std::uint64_t>(run);
+    if (const auto known = places_.find(key); known != places_.end()) {
+      runs_.splice(runs_.begin(), runs_, known->second);
+      return runs_.front().bytes;
+    }
+    const std::int64_t first = run * (run_bytes / file.token_bytes());
+    const std::int64_t size = std::min(run_bytes, (file.tokens() - first) * file.token_bytes());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    file.read_stored(first, bytes);
+    while (!runs_.empty() && held_ + size > cache_bytes) drop_oldest();
+    held_ += size;
+    runs_.push_front({key, std::move(bytes)});
+    places_[key] = runs_.begin();
+    return runs_.front().bytes;
+  }
+  void drop_oldest() {
+    held_ -= static_cast<std::int64_t>(runs_.back().bytes.size());
+    places_.erase(runs_.back().key);
+    runs_.pop_back();
+  }
+
+  std::list<Run> runs_;  // the one used last in front
+  std::unordered_map<std::uint64_t, std::list<Run>::iterator> places_;
+  std::int64_t held_ = 0;
+};
+
+/// How many samples a file gives; throws UsageError if it does not fit the model or the other files.
+std::int64_t count_samples(const TokenFile& file, const TokenFile& first, std::int64_t sequence_length,
+                           std::int64_t vocab_size) {
+  const auto& mine = file.attributes();
+  const auto& theirs = first.attributes();
+  if (mine.tokenizer != theirs.tokenizer || mine.vocab_size != theirs.vocab_size ||
+      mine.eos_id != theirs.eos_id)
+    throw UsageError("{}: tokenizer '{}' ({} ids), but {} has '{}' ({} ids)", file.path(), mine.tokenizer,
+                     mine.vocab_size, first.path(), theirs.tokenizer, theirs.vocab_size);
+  if (mine.vocab_size > vocab_size)
+    throw UsageError("{}: its vocabulary of {} is larger than the model's vocab_size {}", file.path(),
+                     mine.vocab_size, vocab_size);
+  if (mine.packing == Packing::packed) return (file.tokens() - 1) / sequence_length;
+  if (mine.sequence_length != sequence_length)
+    throw UsageError("{}: holds one document a row of {} tokens, but sequence_length is {}", file.path(),
+                     mine.sequence_length, sequence_length);
+  return file.tokens() / sequence_length;
+}
+
+/// Tokens of a document's row that belong to the document or end it; the rest is padding.
+std::size_t unpadded_length(std::span<const std::int32_t> row, const TokenFileAttributes& attributes) {
+  std::size_t length = row.size();
+  while (length > 0 && row[length - 1] == attributes.pad_id) --length;
+  // A model without a pad piece pads with eos: the first of that run is the document's own end.
+  if (attributes.pad_id == attributes.eos_id && length < row.size()) ++length;
+  return length;
+}
+
+}  // namespace
+
+std::vector<std::string> find_token_files(const std::vector<std::string>& patterns) {
+  std::vector<std::string> files;
+  std::set<std::filesystem::path> seen;
+  for (const std::string& pattern : patterns) {
+    const std::vector<std::string> matches = expand(pattern);
+    if (matches.empty()) throw UsageError("no token file matches '{}'", pattern);
+    for (const std::string& match : matches)
+      if (seen.insert(std::filesystem::weakly_canonical(match)).second) files.push_back(match);
+  }
+  return files;
+}
+
+struct TokenDataset::Implementation {
+  std::int64_t sequence_length = 0;
+  std::vector<TokenFile> files;
+  std::vector<std::int64_t> first_sample{0};  // of each file, and at last the number of all samples
+  std::int64_t tokens = 0;
+  std::mutex mutex;
+  RunCache cache;
+};
+
+TokenDataset::TokenDataset(const std::vector<std::string>& files, std::int64_t sequence_length,
+                           std::int64_t vocab_size)
+    : implementation_(std::make_unique<Implementation>()) {
+  auto& self = *implementation_;
+  if (files.empty()) throw UsageError("no token files given");
+  if (sequence_length < 1) throw UsageError("sequence_length {} is not at least 1", sequence_length);
+  self.sequence_length = sequence_length;
+  self.files.reserve(files.size());
+  for (const std::string& path : files) {
+    const TokenFile& file = self.files.emplace_back(path);
+    const std::int64_t samples = count_samples(file, self.files.front(), sequence_length, vocab_size);
+    self.first_sample.push_back(self.first_sample.back() + samples);
+    self.tokens += file.tokens();
+  }
+  if (samples() == 0)
+    throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})", files.front(),
+                     self.tokens, files.size(), sequence_length + 1);
+}
+TokenDataset::~TokenDataset() = default;
+
+std::int64_t TokenDataset::samples() const {
+  return implementation_->first_sample.back();
+}
+std::int64_t TokenDataset::tokens() const {
+  return implementation_->tokens;
+}
+std::int64_t TokenDataset::sequence_length() const {
+  return implementation_->sequence_length;
+}
+std::int64_t TokenDataset::sample_bytes() const {
+  return sequence_length() * implementation_->files.front().token_bytes();
+}
+
+void TokenDataset::read(std::int64_t index, std::span<std::int32_t> inputs,
+                        std::span<std::int32_t> targets) const {
+  auto& self = *implementation_;
+  const auto length = static_cast<std::size_t>(self.sequence_length);
+  if (index < 0 || index >= samples()) throw Error("sample {} asked for, {} there", index, samples());
+  if (inputs.size() != length || targets.size() != length)
+    throw Error("a sample has {} tokens, room for {} and {} was given", length, inputs.size(),
+                targets.size());
+  const auto next = std::upper_bound(self.first_sample.begin(), self.first_sample.end(), index);
+  const auto number = static_cast<std::size_t>(next - self.first_sample.begin() - 1);
+  const auto& attributes = self.files[number].attributes();
+  const std::int64_t first = (index - self.first_sample[number]) * self.sequence_length;
+
+  const std::scoped_lock lock(self.mutex);
+  self.cache.read(self.files, number, first, inputs);
+  std::copy(inputs.begin() + 1, inputs.end(), targets.begin());
+  if (attributes.packing == Packing::packed) {
+    self.cache.read(self.files, number, first + self.sequence_length, targets.last(1));
+    return;
+  }
+  const std::size_t known = std::max<std::size_t>(unpadded_length(inputs, attributes), 1) - 1;
+  std::fill(targets.begin() + static_cast<std::ptrdiff_t>(known), targets.end(), ignored_target);
+}
+
+}  // namespace cola

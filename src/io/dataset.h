@@ -1,0 +1,46 @@
+// TokenDataset: training samples out of token files. A sample is `sequence_length` input ids and as many
+// targets.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace cola {
+
+/// Expands glob patterns and plain paths into an ordered list of files, without duplicates. Throws UsageError
+/// naming a pattern that matches nothing.
+std::vector<std::string> find_token_files(const std::vector<std::string>& patterns);
+
+class TokenDataset {
+ public:
+  /// Opens all files. Throws FileError or UsageError naming the file: unreadable, empty, another vocabulary
+  /// than the first, ids beyond `vocab_size`, or packed for another sequence length; and if all files
+  /// together are too short for a single sample. A packed file gives floor((tokens - 1) / sequence_length)
+  /// samples: its last tokens, and all of a file shorter than a sample (a rank's share of a small corpus),
+  /// are left out.
+  TokenDataset(const std::vector<std::string>& files, std::int64_t sequence_length, std::int64_t vocab_size);
+  ~TokenDataset();
+
+  /// Number of samples, and of tokens in all files.
+  std::int64_t samples() const;
+  std::int64_t tokens() const;
+  std::int64_t sequence_length() const;
+  /// Bytes of one sample on disk, as SampleOrder wants to know.
+  std::int64_t sample_bytes() const;
+
+  /// Sample `index` in file order: inputs [sequence_length]; targets [sequence_length], ignored_target (-1)
+  /// for padding. Packed files: targets are the inputs moved by one. Document files: one document a row, of
+  /// which the last position has no target; the end-of-document id counts as one. Read in runs of 1 MiB, of
+  /// which the last 40 MiB are kept. Safe from several threads. Throws FileError naming file and offset for
+  /// an id beyond the vocabulary.
+  void read(std::int64_t index, std::span<std::int32_t> inputs, std::span<std::int32_t> targets) const;
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace cola

@@ -1,0 +1,60 @@
+// DocumentReader: documents out of text files: .txt, and .jsonl or .json with one object a line and its text
+// in the field "text"; each plain or compressed (.gz, .dz, .zst).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "io/text_source.h"
+
+namespace cola {
+
+enum class TextFormat { plain, json_lines };
+
+/// By the name's end; dictzip files (.dz) of other names count as plain text. Throws UsageError naming the
+/// file and what is known for any other.
+TextFormat text_format_of(const std::string& path);
+
+/// A file, or a part of an uncompressed one. The part begins and ends at the first divisions at or after
+/// `begin` and `end`: in JSON the starts of lines, in plain text those of paragraphs (or of any line, where
+/// no blank line follows within 1 MiB). So whoever reads the next part agrees on where they meet, and all
+/// parts together are the file.
+struct TextSegment {
+  std::string path;
+  std::int64_t begin = 0, end = end_of_file;
+};
+
+class DocumentReader {
+ public:
+  /// Plain text is cut at blank lines into documents of at least `document_bytes` bytes (the last may be
+  /// shorter) that together are the text, byte for byte; 0 makes the whole file one document. Text without
+  /// blank lines is cut at a line's end after 1 MiB. Throws FileError or UsageError.
+  DocumentReader(const TextSegment& segment, std::int64_t document_bytes);
+
+  /// The next document that is more than white space. False at the end. Throws FileError naming file and line
+  /// for a line that is no JSON object with a text in "text". Text that is not UTF-8 is passed on as it is;
+  /// inside JSON its stray bytes become U+FFFD.
+  bool next(std::string& document);
+
+  /// Documents passed over because they held nothing but white space.
+  std::int64_t empty_documents() const { return empty_documents_; }
+  /// Bytes of the segment read so far, as they lie on disk.
+  std::int64_t consumed() const { return source_.consumed(); }
+
+ private:
+  bool next_paragraphs(std::string& document);
+  bool next_record(std::string& document);
+  std::string text_of(const std::string& line) const;
+  std::int64_t line_number() const;
+
+  TextSegment segment_;
+  TextFormat format_;
+  std::int64_t document_bytes_;
+  TextSource source_;
+  std::string line_;
+  bool line_is_pending_ = false;  // line_ has been read but belongs to the next document
+  std::int64_t lines_ = 0;
+  std::int64_t empty_documents_ = 0;
+};
+
+}  // namespace cola

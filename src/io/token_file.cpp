@@ -1,0 +1,237 @@
+#include "io/token_file.h"
+
+#include <fcntl.h>
+#include <hdf5.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+#include "io/durable_file.h"
+#include "io/hdf5_file.h"
+
+namespace cola {
+
+static_assert(std::endian::native == std::endian::little, "stored ids are read as they lie");
+
+namespace {
+
+/// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  explicit Descriptor(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (descriptor_ < 0) throw FileError("{}: cannot open: {}", path, system_reason(errno));
+  }
+  ~Descriptor() { ::close(descriptor_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+void read_fully(int descriptor, std::span<std::byte> bytes, std::int64_t offset, const std::string& path) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pread(descriptor, bytes.data(), bytes.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw FileError("{}: cannot read at byte {}: {}", path, offset, system_reason(errno));
+    if (count == 0) throw FileError("{}: ends at byte {}, before its data does", path, offset);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += count;
+  }
+}
+
+/// Where a contiguous dataset lies.
+struct Extent {
+  std::int64_t offset = 0, size = 0, element_bytes = 0;
+};
+
+Extent find_dataset(hid_t file, const std::string& path, const char* name) {
+  const Hdf5Handle dataset(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
+  if (!dataset.valid()) throw FileError("{}: no token file: it has no dataset /{}", path, name);
+  const Hdf5Handle space(H5Dget_space(dataset.get()), H5Sclose);
+  const Hdf5Handle type(H5Dget_type(dataset.get()), H5Tclose);
+  const Hdf5Handle creation(H5Dget_create_plist(dataset.get()), H5Pclose);
+  if (H5Sget_simple_extent_ndims(space.get()) != 1)
+    throw FileError("{}: /{} has not one dimension", path, name);
+  hsize_t size = 0;
+  H5Sget_simple_extent_dims(space.get(), &size, nullptr);
+  if (size == 0) throw FileError("{}: /{} is empty", path, name);
+  const haddr_t offset = H5Dget_offset(dataset.get());
+  if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS || offset == HADDR_UNDEF)
+    throw FileError("{}: /{} is not stored contiguously", path, name);
+  const auto bytes = static_cast<std::int64_t>(H5Tget_size(type.get()));
+  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Tget_sign(type.get()) != H5T_SGN_NONE ||
+      (bytes > 1 && H5Tget_order(type.get()) != H5T_ORDER_LE))
+    throw FileError("{}: /{} does not hold little-endian unsigned integers", path, name);
+  return {static_cast<std::int64_t>(offset), static_cast<std::int64_t>(size), bytes};
+}
+
+std::int64_t read_number(hid_t file, const std::string& path, const char* name) {
+  std::int64_t value = 0;
+  const Hdf5Handle attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose);
+  if (!attribute.valid() || H5Aread(attribute.get(), H5T_NATIVE_INT64, &value) < 0)
+    throw FileError("{}: no attribute '{}' that is a number", path, name);
+  return value;
+}
+
+std::string read_text(hid_t file, const std::string& path, const char* name) {
+  const Hdf5Handle attribute(H5Aopen(file, name, H5P_DEFAULT), H5Aclose);
+  const Hdf5Handle type(attribute.valid() ? H5Aget_type(attribute.get()) : -1, H5Tclose);
+  if (!type.valid() || H5Tget_class(type.get()) != H5T_STRING)
+    throw FileError("{}: no attribute '{}' that is a text", path, name);
+  if (H5Tis_variable_str(type.get()) > 0) {
+    char* text = nullptr;
+    if (H5Aread(attribute.get(), type.get(), &text) < 0 || !text)
+      throw FileError("{}: cannot read '{}'", path, name);
+    std::string value(text);
+    H5free_memory(text);
+    return value;
+  }
+  std::string value(H5Tget_size(type.get()), '\0');
+  if (H5Aread(attribute.get(), type.get(), value.data()) < 0)
+    throw FileError("{}: cannot read '{}'", path, name);
+  return value.c_str();
+}
+
+TokenFileAttributes read_attributes(hid_t file, const std::string& path) {
+  TokenFileAttributes attributes;
+  attributes.vocab_size = read_number(file, path, "vocab_size");
+  attributes.eos_id = read_number(file, path, "eos_id");
+  attributes.pad_id = read_number(file, path, "pad_id");
+  attributes.tokenizer = read_text(file, path, "tokenizer");
+  const std::string packing = read_text(file, path, "packing");
+  if (packing != "packed" && packing != "document")
+    throw FileError("{}: unknown packing '{}'", path, packing);
+  attributes.packing = packing_from_name(packing);
+  if (attributes.packing == Packing::document)
+    attributes.sequence_length = read_number(file, path, "sequence_length");
+  return attributes;
+}
+
+}  // namespace
+
+std::string to_string(Packing packing) {
+  return packing == Packing::packed ? "packed" : "document";
+}
+
+Packing packing_from_name(const std::string& name) {
+  if (name == "packed") return Packing::packed;
+  if (name == "document") return Packing::document;
+  throw UsageError("unknown packing '{}': packed or document", name);
+}
+
+struct TokenFile::Implementation {
+  std::string path;
+  TokenFileAttributes attributes;
+  Extent tokens, documents;
+  Descriptor descriptor;
+
+  explicit Implementation(const std::string& file_path) : path(file_path), descriptor(file_path) {
+    const Hdf5Scope scope;
+    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    H5Pset_file_locking(access.get(), false, true);  // refused by some parallel file systems
+    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+    if (!file.valid()) throw FileError("{}: no HDF5 file, or cut short", path);
+    tokens = find_dataset(file.get(), path, "tokens");
+    documents = find_dataset(file.get(), path, "documents");
+    attributes = read_attributes(file.get(), path);
+    check();
+  }
+
+  void check() const {
+    if (tokens.element_bytes != 2 && tokens.element_bytes != 4)
+      throw FileError("{}: /tokens holds neither uint16 nor uint32", path);
+    if (documents.element_bytes != 8) throw FileError("{}: /documents does not hold uint64", path);
+    if (attributes.vocab_size < 1 || attributes.eos_id < 0 || attributes.eos_id >= attributes.vocab_size)
+      throw FileError("{}: vocab_size {} and eos_id {} make no sense", path, attributes.vocab_size,
+                      attributes.eos_id);
+    const std::int64_t row = attributes.sequence_length;
+    if (attributes.packing == Packing::document && (row < 2 || tokens.size % row != 0))
+      throw FileError("{}: {} tokens are no rows of sequence_length {}", path, tokens.size, row);
+    struct stat status {};
+    const std::int64_t end = std::max(tokens.offset + tokens.size * tokens.element_bytes,
+                                      documents.offset + documents.size * documents.element_bytes);
+    if (::fstat(descriptor.get(), &status) != 0 || status.st_size < end)
+      throw FileError("{}: cut short", path);
+  }
+
+  template <typename Id>
+  void require_known_ids(std::int64_t first, std::span<const std::byte> stored) const {
+    const auto* bytes = stored.data();
+    for (std::size_t i = 0; i < stored.size() / sizeof(Id); ++i) {
+      Id id;
+      std::memcpy(&id, bytes + i * sizeof(Id), sizeof(Id));
+      if (std::int64_t{id} >= attributes.vocab_size)
+        throw FileError("{}: token {} is {}, beyond the file's vocabulary of {}", path,
+                        first + static_cast<std::int64_t>(i), id, attributes.vocab_size);
+    }
+  }
+};
+
+TokenFile::TokenFile(const std::string& path) : implementation_(std::make_unique<Implementation>(path)) {}
+TokenFile::~TokenFile() = default;
+TokenFile::TokenFile(TokenFile&&) noexcept = default;
+
+const std::string& TokenFile::path() const {
+  return implementation_->path;
+}
+const TokenFileAttributes& TokenFile::attributes() const {
+  return implementation_->attributes;
+}
+std::int64_t TokenFile::tokens() const {
+  return implementation_->tokens.size;
+}
+std::int64_t TokenFile::documents() const {
+  return implementation_->documents.size;
+}
+std::int64_t TokenFile::token_bytes() const {
+  return implementation_->tokens.element_bytes;
+}
+
+void TokenFile::read_stored(std::int64_t first, std::span<std::byte> bytes) const {
+  const auto& self = *implementation_;
+  const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / token_bytes();
+  if (first < 0 || count > tokens() - first)
+    throw Error("{}: tokens {} to {} asked for, {} there", path(), first, first + count, tokens());
+  read_fully(self.descriptor.get(), bytes, self.tokens.offset + first * token_bytes(), path());
+  if (token_bytes() == 2) {
+    self.require_known_ids<std::uint16_t>(first, bytes);
+  } else {
+    self.require_known_ids<std::uint32_t>(first, bytes);
+  }
+}
+
+void TokenFile::read(std::int64_t first, std::span<std::int32_t> ids) const {
+  std::vector<std::byte> stored(ids.size() * static_cast<std::size_t>(token_bytes()));
+  read_stored(first, stored);
+  widen_tokens(stored, token_bytes(), ids);
+}
+
+void TokenFile::read_documents(std::int64_t first, std::span<std::uint64_t> offsets) const {
+  const auto& self = *implementation_;
+  if (first < 0 || static_cast<std::int64_t>(offsets.size()) > documents() - first)
+    throw Error("{}: documents {} to {} asked for, {} there", path(), first,
+                first + static_cast<std::int64_t>(offsets.size()), documents());
+  read_fully(self.descriptor.get(), std::as_writable_bytes(offsets), self.documents.offset + first * 8,
+             path());
+}
+
+void widen_tokens(std::span<const std::byte> stored, std::int64_t token_bytes, std::span<std::int32_t> ids) {
+  if (token_bytes == 4) {
+    std::memcpy(ids.data(), stored.data(), ids.size_bytes());
+    return;
+  }
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    std::uint16_t id;
+    std::memcpy(&id, stored.data() + 2 * i, sizeof id);
+    ids[i] = id;
+  }
+}
+
+}  // namespace cola

@@ -1,0 +1,107 @@
+// Tokenization: a corpus of text files becomes train-*.h5 and validation-*.h5. Each rank does its part on its
+// own; the little that ranks must agree on passes through plain values (RankSummary), so nothing here knows
+// how they talk.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/document_reader.h"
+#include "io/token_file.h"
+#include "io/tokenizer.h"
+
+namespace cola {
+
+struct TokenizationOptions {
+  std::vector<std::string> inputs;
+  std::string output;  // folder
+  Packing packing = Packing::packed;
+  std::int64_t sequence_length = 256;  // of document packing
+  double validation_fraction = 0.01;
+  std::int64_t document_bytes = 4096;
+  bool force = false;  // replace token files that are there
+};
+
+/// Throws UsageError for values that cannot be, a missing input, an unknown kind of file, or an output folder
+/// that holds token files already (unless force). Changes nothing.
+void check_options(const TokenizationOptions& options);
+
+/// A compressed byte on disk is as much work as this many plain ones.
+constexpr std::int64_t compressed_cost = 3;
+
+/// A piece of work, and about how much it is: bytes on disk, compressed ones counted compressed_cost fold.
+struct WorkItem {
+  TextSegment segment;
+  std::int64_t cost = 0;
+};
+
+/// The inputs without duplicates; uncompressed files are divided into segments of about `segment_bytes`.
+/// Documents, and with them the result, do not depend on the number of ranks.
+std::vector<WorkItem> plan_work(const TokenizationOptions& options,
+                                std::int64_t segment_bytes = std::int64_t{16} << 20);
+
+/// The items of one rank, in order: largest first to whoever has least.
+std::vector<WorkItem> work_of_rank(const std::vector<WorkItem>& items, int rank, int ranks);
+
+struct TokenizationCounts {
+  std::int64_t documents = 0, validation_documents = 0, empty_documents = 0;
+  std::int64_t tokens = 0;      // as in the files, end-of-document ids and padding too
+  std::int64_t bytes = 0;       // of text
+  std::int64_t cut_tokens = 0;  // beyond the rows of document packing, and lost
+
+  TokenizationCounts& operator+=(const TokenizationCounts& other);
+};
+
+/// What the ranks tell each other before anything is written for good.
+struct RankSummary {
+  TokenizationCounts counts;
+  /// Hash of the training document that would be held back for validation; none if the rank has one there
+  /// already.
+  std::optional<std::uint64_t> smallest_hash;
+};
+std::string to_text(const RankSummary& summary);
+RankSummary rank_summary_from_text(const std::string& text);
+
+/// The rank whose document must be held back so that validation is not empty: the one with the smallest hash.
+/// -1 if validation has documents, if there is only one document, or if no validation is wanted.
+int rank_holding_back(std::span<const RankSummary> summaries, double validation_fraction);
+
+/// A document belongs to validation if the hash of its text (xxh3, 64 bits) falls into the lowest `fraction`
+/// of the range.
+bool belongs_to_validation(std::uint64_t hash, double fraction);
+
+/// One rank's part.
+class CorpusTokenizer {
+ public:
+  CorpusTokenizer(const Tokenizer& tokenizer, const TokenizationOptions& options, int rank);
+  ~CorpusTokenizer();
+
+  /// Reads and tokenizes. `progress` hears how many bytes of the item have been read, after each document.
+  void process(const WorkItem& item, const std::function<void(std::int64_t)>& progress);
+  const TokenizationCounts& counts() const;
+  RankSummary summary() const;
+
+  /// Writes this rank's files under temporary names. `hold_back`: see rank_holding_back.
+  void close(bool hold_back);
+  /// Gives them their names; returns the paths. Files are numbered by rank; a rank without documents has
+  /// none.
+  std::vector<std::string> publish();
+
+ private:
+  struct Implementation;
+  std::unique_ptr<Implementation> implementation_;
+};
+
+/// Removes what a killed run left under temporary names in the output folder; to be done by one rank before
+/// any begins.
+void remove_unfinished_files(const std::string& folder);
+/// Removes the token files of an earlier run; to be done by one rank after all have closed theirs, before any
+/// publishes.
+void remove_token_files(const std::string& folder);
+
+}  // namespace cola

@@ -1,0 +1,39 @@
+// AttentionLayer: queries, keys and values, rotation, causal attention, output projection. Forward and
+// backward.
+#pragma once
+
+#include <string>
+
+#include "core/kernels/attention.h"
+#include "core/kernels/rope.h"
+#include "model/activations.h"
+#include "model/projection.h"
+
+namespace cola {
+
+class AttentionLayer {
+ public:
+  /// `prefix` is the block's, as in "model.layers.0.".
+  AttentionLayer(const ParameterTable& table, const std::string& prefix);
+
+  /// Reads kept.attention_norm; writes what the backward pass needs, and workspace.delta [n, d].
+  void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
+               const Workspace& workspace) const;
+
+  /// qkv again, from qkv_pre alone.
+  void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
+                      const Workspace& workspace) const;
+
+  /// Reads workspace.d_stream, the gradient of delta; writes workspace.d_norm; adds to the gradients.
+  void backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
+                const BlockActivations& kept, const Workspace& workspace) const;
+
+ private:
+  AttentionShape shape(const Pass& pass) const;
+  void rotate(const Pass& pass, const Tensor& qkv, Rotation rotation) const;
+
+  std::int64_t heads_, kv_heads_, head_dim_;
+  Projection qkv_, output_;
+};
+
+}  // namespace cola

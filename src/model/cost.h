@@ -1,0 +1,16 @@
+// What a model costs: floating-point operations, counted from the products that a step issues.
+#pragma once
+
+#include <cstdint>
+
+#include "model/model_configuration.h"
+
+namespace cola {
+
+/// Operations (a multiplication and an addition are two) of the products of forward and backward for one
+/// token, at this sequence length, in logical widths: 6 per weight of every matrix but the embedding, and
+/// causal attention's products, 6 * hidden_size * (sequence + 1) a layer. What recomputation repeats is not
+/// counted, as usual for MFU.
+double training_operations_per_token(const ModelConfiguration& configuration, std::int64_t sequence_length);
+
+}  // namespace cola

@@ -1,0 +1,52 @@
+// Head: final norm, language-model head and cross-entropy, a chunk of rows at a time so that the logits of a
+// whole batch never exist.
+#pragma once
+
+#include <functional>
+
+#include "model/activations.h"
+#include "model/block.h"
+#include "model/parameter_table.h"
+
+namespace cola {
+
+/// Memory of the head for at most n rows.
+struct HeadActivations {
+  Tensor input, norm;  // [n, d]
+  Tensor inverse_rms;  // [n] fp32
+  Tensor logits;       // [chunk, stored vocabulary]
+  Tensor losses;       // [n] fp32
+};
+
+HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
+                              std::int64_t rows);
+
+class Head {
+ public:
+  explicit Head(const ParameterTable& table);
+
+  /// The sum of the losses of all rows. targets [n] int32.
+  double forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream, const Tensor& targets,
+                 const HeadActivations& memory) const;
+
+  /// The same; also writes the gradient of the sum to workspace.d_stream [n, d] and adds to the gradients.
+  double forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
+                          const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
+                          const Workspace& workspace) const;
+
+  /// Hands over the logits chunk by chunk: (first row, logits [rows, stored vocabulary]).
+  using LogitsReader = std::function<void(std::int64_t first_row, const Tensor& logits)>;
+  void read_logits(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
+                   const HeadActivations& memory, const LogitsReader& reader) const;
+
+ private:
+  void normalize(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
+                 const HeadActivations& memory) const;
+  Tensor matrix(const Tensor& unit) const;
+  Tensor norm_of(const Tensor& unit) const;
+
+  const Parameter &norm_, &matrix_;
+  float epsilon_;
+};
+
+}  // namespace cola

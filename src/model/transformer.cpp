@@ -1,0 +1,179 @@
+#include "model/transformer.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/kernels/cross_entropy.h"
+#include "core/kernels/embedding.h"
+#include "core/kernels/reduce.h"
+
+namespace cola {
+
+namespace {
+
+std::size_t planned_bytes(const ModelConfiguration& configuration, const TransformerOptions& options) {
+  Arena counting;
+  allocate_memory(counting, configuration, options);
+  return counting.peak();
+}
+
+TransformerMemory allocate_in(const Buffer& buffer, const ModelConfiguration& configuration,
+                              const TransformerOptions& options) {
+  Arena arena(buffer.data(), buffer.bytes());
+  return allocate_memory(arena, configuration, options);
+}
+
+// Angle of position t and pair i: t * theta^(-2i / head_dim).
+void fill_rotation_tables(Device& device, const ModelConfiguration& configuration, const Tensor& cosines,
+                          const Tensor& sines) {
+  const std::int64_t sequence = cosines.dim(0), half = cosines.dim(1);
+  std::vector<float> cosine, sine;
+  for (std::int64_t t = 0; t < sequence; ++t)
+    for (std::int64_t i = 0; i < half; ++i) {
+      const double exponent = -static_cast<double>(i) / static_cast<double>(half);
+      const double angle = static_cast<double>(t) * std::pow(configuration.rope_theta, exponent);
+      cosine.push_back(static_cast<float>(std::cos(angle)));
+      sine.push_back(static_cast<float>(std::sin(angle)));
+    }
+  device.copy_from_host(cosines.data(), cosine.data(), cosines.bytes());
+  device.copy_from_host(sines.data(), sine.data(), sines.bytes());
+}
+
+void require_ids(std::span<const std::int32_t> ids, std::int64_t vocabulary, std::int32_t smallest,
+                 const char* what) {
+  for (const std::int32_t id : ids)
+    if (id < smallest || id >= vocabulary)
+      throw Error("{} id {} lies outside the vocabulary of {}", what, id, vocabulary);
+}
+
+}  // namespace
+
+TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& configuration,
+                                  const TransformerOptions& options) {
+  const std::int64_t rows = options.micro_batch * options.sequence_length,
+                     half = configuration.head_dim() / 2;
+  TransformerMemory memory;
+  memory.blocks = allocate_activations(arena, configuration, options.recompute, options.compute_type, rows);
+  memory.workspace = allocate_workspace(arena, configuration, options.compute_type, rows);
+  memory.head = allocate_head(arena, configuration, options.compute_type, rows);
+  memory.ids = arena.allocate(DataType::int32, {rows});
+  memory.targets = arena.allocate(DataType::int32, {rows});
+  memory.cosines = arena.allocate(DataType::float32, {options.sequence_length, half});
+  memory.sines = arena.allocate(DataType::float32, {options.sequence_length, half});
+  return memory;
+}
+
+std::int64_t count_targets(std::span<const std::int32_t> targets) {
+  return std::count_if(targets.begin(), targets.end(), [](std::int32_t id) { return id != ignored_target; });
+}
+
+Transformer::Transformer(Device& device, const ParameterTable& table, const TransformerOptions& options)
+    : device_(device),
+      table_(table),
+      options_(options),
+      widths_(table.configuration()),
+      memory_buffer_(device, planned_bytes(table.configuration(), options)),
+      memory_(allocate_in(memory_buffer_, table.configuration(), options)),
+      head_(table) {
+  for (std::int64_t layer = 0; layer < table.configuration().num_hidden_layers; ++layer)
+    blocks_.emplace_back(table, layer);
+  fill_rotation_tables(device, table.configuration(), memory_.cosines, memory_.sines);
+}
+
+// Puts ids and targets on the device and says what the pass works on.
+Pass Transformer::begin(const TokenBatch& batch) {
+  const std::int64_t rows = batch.batch * batch.sequence, vocabulary = table_.configuration().vocab_size;
+  if (batch.sequence > options_.sequence_length || rows > memory_.ids.dim(0) ||
+      static_cast<std::int64_t>(batch.inputs.size()) != rows)
+    throw Error("a batch of {} x {} ids does not fit a model made for {} x {}", batch.batch, batch.sequence,
+                options_.micro_batch, options_.sequence_length);
+  require_ids(batch.inputs, vocabulary, 0, "input");
+  require_ids(batch.targets, vocabulary, ignored_target, "target");
+  device_.copy_from_host(memory_.ids.data(), batch.inputs.data(), batch.inputs.size_bytes());
+  device_.copy_from_host(memory_.targets.data(), batch.targets.data(), batch.targets.size_bytes());
+  return {device_, batch.batch, batch.sequence, memory_.cosines.rows(0, batch.sequence),
+          memory_.sines.rows(0, batch.sequence)};
+}
+
+// Embedding and blocks. Without a backward pass to come, all blocks may write to the first one's activations.
+ResidualStream Transformer::forward_blocks(ParameterStore& store, const Pass& pass, bool training) {
+  const std::int64_t n = pass.rows(), vocabulary = storage_width(table_.configuration().vocab_size);
+  const Workspace workspace = first_rows(memory_.workspace, n);
+  const Tensor first_input = memory_.blocks.front().input.rows(0, n);
+  const Tensor table = store.acquire_weights(0).view(0, {vocabulary, widths_.hidden});
+  device_.embedding().forward(memory_.ids.rows(0, n), table, first_input);
+  store.release_weights(0);
+  ResidualStream stream{first_input, {}};
+  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+    const int unit = static_cast<int>(layer) + 1;
+    const BlockActivations kept = first_rows(memory_.blocks[training ? layer : 0], widths_, n);
+    stream = blocks_[layer].forward(pass, store.acquire_weights(unit), stream, kept, workspace);
+    store.release_weights(unit);
+  }
+  return stream;
+}
+
+void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
+  const std::int64_t n = pass.rows(), vocabulary = storage_width(table_.configuration().vocab_size);
+  const Workspace workspace = first_rows(memory_.workspace, n);
+  for (int unit = static_cast<int>(blocks_.size()); unit > 0; --unit) {
+    const auto layer = static_cast<std::size_t>(unit - 1);
+    const BlockActivations kept = first_rows(memory_.blocks[layer], widths_, n);
+    const Tensor weights = store.acquire_weights(unit);
+    blocks_[layer].recompute(options_.recompute, pass, weights, kept, workspace);
+    blocks_[layer].backward(pass, weights, store.gradients(unit), kept, workspace);
+    store.release_weights(unit);
+    store.gradients_ready(unit);
+  }
+  device_.embedding().backward(memory_.ids.rows(0, n), workspace.d_stream,
+                               store.gradients(0).view(0, {vocabulary, widths_.hidden}));
+  store.gradients_ready(0);
+}
+
+double Transformer::forward_backward(ParameterStore& store, const TokenBatch& batch) {
+  const Pass pass = begin(batch);
+  const std::int64_t n = pass.rows();
+  const ResidualStream stream = forward_blocks(store, pass, true);
+  const Tensor weights = store.acquire_weights(head_unit());
+  const double loss =
+      head_.forward_backward(pass, weights, store.gradients(head_unit()), stream, memory_.targets.rows(0, n),
+                             memory_.head, first_rows(memory_.workspace, n));
+  store.release_weights(head_unit());
+  store.gradients_ready(head_unit());
+  backward_blocks(store, pass);
+  return loss;
+}
+
+double Transformer::forward(ParameterStore& store, const TokenBatch& batch) {
+  const Pass pass = begin(batch);
+  const ResidualStream stream = forward_blocks(store, pass, false);
+  const double loss = head_.forward(pass, store.acquire_weights(head_unit()), stream,
+                                    memory_.targets.rows(0, pass.rows()), memory_.head);
+  store.release_weights(head_unit());
+  return loss;
+}
+
+std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,
+                                       std::int64_t last) {
+  const Pass pass = begin(batch);
+  const std::int64_t vocabulary = table_.configuration().vocab_size;
+  std::vector<float> result;
+  const ResidualStream stream = forward_blocks(store, pass, false);
+  const auto collect = [&](std::int64_t first_row, const Tensor& chunk) {
+    std::vector<std::byte> host(chunk.bytes());
+    device_.copy_to_host(host.data(), chunk.data(), chunk.bytes());
+    const bool half = chunk.type() == DataType::bfloat16;
+    for (std::int64_t row = std::max(first, first_row); row < std::min(last, first_row + chunk.dim(0)); ++row)
+      for (std::int64_t id = 0; id < vocabulary; ++id) {
+        const auto index = static_cast<std::size_t>((row - first_row) * chunk.dim(1) + id);
+        result.push_back(half ? static_cast<float>(reinterpret_cast<const bfloat16*>(host.data())[index])
+                              : reinterpret_cast<const float*>(host.data())[index]);
+      }
+  };
+  head_.read_logits(pass, store.acquire_weights(head_unit()), stream, memory_.head, collect);
+  store.release_weights(head_unit());
+  return result;
+}
+
+}  // namespace cola

@@ -1,0 +1,84 @@
+// Transformer: the LLaMA-shaped language model of CoLA (arXiv 2502.10940), full-rank or with low-rank
+// auto-encoders: embedding, blocks, head. Weights and gradients live in a ParameterStore, activations in an
+// arena.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/buffer.h"
+#include "core/device.h"
+#include "model/activations.h"
+#include "model/block.h"
+#include "model/head.h"
+#include "model/parameter_store.h"
+#include "model/parameter_table.h"
+
+namespace cola {
+
+struct TransformerOptions {
+  std::int64_t micro_batch = 1, sequence_length = 1;  // the most that a pass is given
+  DataType compute_type = DataType::float32;
+  Recompute recompute = Recompute::none;
+};
+
+/// All memory of a model's passes, in one allocation sequence: with a counting arena, the plan; otherwise the
+/// run.
+struct TransformerMemory {
+  std::vector<BlockActivations> blocks;
+  Workspace workspace;
+  HeadActivations head;
+  Tensor ids, targets;    // [n] int32
+  Tensor cosines, sines;  // [sequence, head_dim / 2] fp32
+};
+TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& configuration,
+                                  const TransformerOptions& options);
+
+/// `batch` sequences, row after row: inputs and targets [batch * sequence] ids; a target may be
+/// ignored_target (-1).
+struct TokenBatch {
+  std::span<const std::int32_t> inputs, targets;
+  std::int64_t batch = 0, sequence = 0;
+};
+
+class Transformer {
+ public:
+  /// Allocates all activation memory. `table` must outlive the model.
+  Transformer(Device& device, const ParameterTable& table, const TransformerOptions& options);
+
+  /// Sum of the losses over all targets that are not ignored; adds the gradient of that sum to the store's
+  /// gradients.
+  double forward_backward(ParameterStore& store, const TokenBatch& batch);
+
+  /// Sum of the losses alone.
+  double forward(ParameterStore& store, const TokenBatch& batch);
+
+  /// Logits of rows [first, last) of a batch (targets unused) as fp32 [last - first, vocabulary].
+  std::vector<float> logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,
+                            std::int64_t last);
+
+  /// Bytes of activations, workspace and tables.
+  std::size_t bytes() const { return memory_buffer_.bytes(); }
+
+ private:
+  Pass begin(const TokenBatch& batch);
+  ResidualStream forward_blocks(ParameterStore& store, const Pass& pass, bool training);
+  void backward_blocks(ParameterStore& store, const Pass& pass);
+  int head_unit() const { return static_cast<int>(blocks_.size()) + 1; }
+
+  Device& device_;
+  const ParameterTable& table_;
+  TransformerOptions options_;
+  BlockWidths widths_;
+  Buffer memory_buffer_;
+  TransformerMemory memory_;
+  std::vector<Block> blocks_;
+  Head head_;
+};
+
+/// Whether each id lies in the vocabulary: embedding and loss trust it.
+std::int64_t count_targets(std::span<const std::int32_t> targets);
+
+}  // namespace cola

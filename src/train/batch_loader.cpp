@@ -1,0 +1,40 @@
+#include "train/batch_loader.h"
+
+#include <algorithm>
+#include <span>
+
+#include "core/error.h"
+
+namespace cola {
+
+BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::int64_t global_batch,
+                         std::int64_t micro_batch, int rank, int ranks)
+    : dataset_(dataset),
+      order_(seed, dataset.samples(), dataset.sample_bytes()),
+      micro_batch_(micro_batch),
+      begin_(global_batch * rank / ranks),
+      end_(global_batch * (rank + 1) / ranks) {
+  if (begin_ == end_)
+    throw UsageError("train.global_batch: {} sequences cannot be dealt out to {} ranks", global_batch, ranks);
+}
+
+std::int64_t BatchLoader::micro_batches() const {
+  return (end_ - begin_ + micro_batch_ - 1) / micro_batch_;
+}
+
+TokenBatch BatchLoader::load(std::int64_t first_sample, std::int64_t index) {
+  const std::int64_t length = dataset_.sequence_length();
+  const std::int64_t first = begin_ + index * micro_batch_, last = std::min(end_, first + micro_batch_);
+  inputs_.resize(static_cast<std::size_t>((last - first) * length));
+  targets_.resize(inputs_.size());
+  for (std::int64_t sequence = first; sequence < last; ++sequence) {
+    const auto offset = static_cast<std::size_t>((sequence - first) * length);
+    dataset_.read(order_.at(first_sample + sequence),
+                  std::span(inputs_).subspan(offset, static_cast<std::size_t>(length)),
+                  std::span(targets_).subspan(offset, static_cast<std::size_t>(length)));
+  }
+  targets_of_step_ = (index == 0 ? 0 : targets_of_step_) + count_targets(targets_);
+  return {inputs_, targets_, last - first, length};
+}
+
+}  // namespace cola

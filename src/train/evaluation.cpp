@@ -1,0 +1,37 @@
+#include "train/evaluation.h"
+
+#include <algorithm>
+#include <array>
+#include <span>
+#include <vector>
+
+#include "core/error.h"
+
+namespace cola {
+
+EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
+                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit) {
+  const std::int64_t length = dataset.sequence_length();
+  const std::int64_t samples = std::clamp<std::int64_t>(token_limit / length, 1, dataset.samples());
+  const std::int64_t begin = samples * communicator.rank() / communicator.size();
+  const std::int64_t end = samples * (communicator.rank() + 1) / communicator.size();
+  std::vector<std::int32_t> inputs, targets;
+  std::array<double, 2> sums{0, 0};  // losses, targets
+  for (std::int64_t first = begin; first < end; first += micro_batch) {
+    const std::int64_t last = std::min(end, first + micro_batch);
+    inputs.resize(static_cast<std::size_t>((last - first) * length));
+    targets.resize(inputs.size());
+    for (std::int64_t sample = first; sample < last; ++sample) {
+      const auto offset = static_cast<std::size_t>((sample - first) * length);
+      dataset.read(sample, std::span(inputs).subspan(offset, static_cast<std::size_t>(length)),
+                   std::span(targets).subspan(offset, static_cast<std::size_t>(length)));
+    }
+    sums[0] += model.forward(store, {inputs, targets, last - first, length});
+    sums[1] += static_cast<double>(count_targets(targets));
+  }
+  communicator.all_reduce(sums);
+  if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
+  return {sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
+}
+
+}  // namespace cola

@@ -1,0 +1,26 @@
+// Evaluation: the mean loss over validation tokens.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "dist/communicator.h"
+#include "io/dataset.h"
+#include "model/parameter_store.h"
+#include "model/transformer.h"
+
+namespace cola {
+
+struct EvaluationResult {
+  double loss = 0;          // nats a token, over targets that are not padding
+  std::int64_t tokens = 0;  // such targets
+  double perplexity() const { return std::exp(loss); }
+};
+
+/// Evaluates the first samples of `dataset`, at most `token_limit` tokens of them (at least one sample), each
+/// rank its part. Collective; every rank gets the same result, which does not depend on the number of ranks
+/// but for rounding.
+EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
+                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit);
+
+}  // namespace cola

@@ -1,0 +1,43 @@
+// Metrics: the run's log for machines, run.dir/metrics.jsonl, one JSON object a line.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "train/evaluation.h"
+
+namespace cola {
+
+/// One optimizer step. Rates count all positions of the global batch.
+struct StepMetrics {
+  std::int64_t step = 0;  // counted from 1
+  double loss = 0;        // nats a target token, mean over the global batch
+  double learning_rate = 0;
+  double gradient_norm = 0;  // L2 norm of the whole gradient, before clipping
+  std::int64_t tokens = 0;   // trained on since step 0
+  double tokens_per_second = 0, step_seconds = 0;
+  double model_flops_utilization = 0;  // share of the ranks' measured product rate
+  double checkpoint_blocked_seconds = 0;
+  std::size_t peak_bytes = 0;  // device memory of rank 0
+};
+
+class MetricsWriter {
+ public:
+  /// Opens `path` for appending. Lines of steps beyond `resumed_step` are dropped first: a run that was
+  /// killed after its last checkpoint repeats those steps. Throws FileError.
+  MetricsWriter(const std::string& path, std::int64_t resumed_step);
+
+  void write(const StepMetrics& metrics);
+  void write_evaluation(std::int64_t step, const EvaluationResult& result);
+  /// Anything else worth keeping: {"event": event, "step": step, "message": message}.
+  void write_event(const std::string& event, std::int64_t step, const std::string& message);
+
+ private:
+  void write_line(const std::string& line);
+
+  std::string path_;
+  std::ofstream file_;
+};
+
+}  // namespace cola

@@ -1,0 +1,95 @@
+#include "train/progress.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdio>
+
+#include "core/host.h"
+#include "core/log.h"
+
+namespace cola {
+
+namespace {
+
+constexpr double live_interval_seconds = 0.2;
+constexpr double plain_interval_seconds = 10;
+
+// Three figures of a value between 1 and 1000.
+std::string three_figures(double value) {
+  return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
+}  // namespace
+
+std::string format_duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::llround(std::max(0.0, seconds)));
+  if (whole >= 3600) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+  if (whole >= 60) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} s", whole);
+}
+
+std::string format_count(double value) {
+  constexpr const char* prefixes[] = {"", " k", " M", " G", " T", " P"};
+  int prefix = 0;
+  while (value >= 999.5 && prefix < 5) {
+    value /= 1000;
+    ++prefix;
+  }
+  return three_figures(value) + prefixes[prefix];
+}
+
+std::string format_bytes(double bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  int unit = 0;
+  while (bytes >= 999.5 && unit < 5) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return three_figures(bytes) + " " + units[unit];
+}
+
+std::string progress_line(const StepMetrics& metrics, std::int64_t total_steps, double seconds_left) {
+  return fmt::format(
+      "step {:>{}}/{} | loss {:.4f} | lr {:.2e} | grad norm {:.3f} | {} tokens/s | {:.1f} % of peak | {} "
+      "left",
+      metrics.step, std::to_string(total_steps).size(), total_steps, metrics.loss, metrics.learning_rate,
+      metrics.gradient_norm, format_count(metrics.tokens_per_second), 100 * metrics.model_flops_utilization,
+      format_duration(seconds_left));
+}
+
+Progress::Progress(std::int64_t total_steps, bool speaks)
+    : total_steps_(total_steps), speaks_(speaks), live_(speaks && stdout_is_terminal()) {}
+
+void Progress::show(const StepMetrics& metrics) {
+  if (!speaks_) return;
+  // The first step pays for what is set up once: the average forgets it.
+  const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
+  seconds_per_step_ += weight * (metrics.step_seconds - seconds_per_step_);
+  ++steps_seen_;
+  const auto now = Clock::now();
+  const double interval = live_ ? live_interval_seconds : plain_interval_seconds;
+  const bool due = steps_seen_ == 1 || std::chrono::duration<double>(now - last_shown_).count() >= interval;
+  if (!due && metrics.step != total_steps_) return;
+  last_shown_ = now;
+  const double seconds_left = seconds_per_step_ * static_cast<double>(total_steps_ - metrics.step);
+  const std::string line = progress_line(metrics, total_steps_, seconds_left);
+  if (!live_) return log_information(line);
+  fmt::print("\r\033[K{}", line);
+  std::fflush(stdout);
+  line_open_ = true;
+}
+
+void Progress::announce(const std::string& message) {
+  if (!speaks_) return;
+  finish();
+  log_information(message);
+}
+
+void Progress::finish() {
+  if (line_open_) fmt::print("\n");
+  std::fflush(stdout);
+  line_open_ = false;
+}
+
+}  // namespace cola

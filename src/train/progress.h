@@ -1,0 +1,44 @@
+// Progress: the run's log for people. One live line on a terminal, a plain line now and then elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "train/metrics.h"
+
+namespace cola {
+
+/// 3 h 12 min, 4 min 10 s, 9 s.
+std::string format_duration(double seconds);
+/// 1.34 G, 131 k, 12.3 M: three figures and a unit prefix.
+std::string format_count(double value);
+/// 1.5 GiB, 640 MiB.
+std::string format_bytes(double bytes);
+
+/// Step, loss, learning rate, gradient norm, rate, share of peak and time left.
+std::string progress_line(const StepMetrics& metrics, std::int64_t total_steps, double seconds_left);
+
+class Progress {
+ public:
+  /// Silent where `speaks` is false (every rank but 0).
+  Progress(std::int64_t total_steps, bool speaks);
+
+  void show(const StepMetrics& metrics);
+  /// A message of its own line, above the live one.
+  void announce(const std::string& message);
+  /// Ends the live line.
+  void finish();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::int64_t total_steps_;
+  bool speaks_, live_;
+  bool line_open_ = false;
+  double seconds_per_step_ = 0;  // moving average
+  std::int64_t steps_seen_ = 0;
+  Clock::time_point last_shown_{};
+};
+
+}  // namespace cola

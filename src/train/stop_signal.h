@@ -1,0 +1,23 @@
+// StopSignal: a polite request to stop, by signal. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (what schedulers and
+// people send) raise a flag that the trainer looks at between steps; a second one of the same kind has its
+// usual effect.
+#pragma once
+
+namespace cola {
+
+class StopSignal {
+ public:
+  /// Installs the handlers; the destructor puts back what was there.
+  StopSignal();
+  ~StopSignal();
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  /// The number of the signal that came, or 0.
+  int received() const;
+};
+
+/// "SIGTERM", for messages.
+const char* signal_name(int signal);
+
+}  // namespace cola

@@ -1,0 +1,233 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "core/error.h"
+#include "core/host.h"
+#include "core/log.h"
+#include "model/cost.h"
+#include "train/evaluation.h"
+#include "train/peak_rate.h"
+
+namespace cola {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+DataType compute_type_of(Precision precision, const Device& device) {
+  if (precision == Precision::automatic)
+    return device.prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
+  return precision == Precision::bf16 ? DataType::bfloat16 : DataType::float32;
+}
+
+TransformerOptions transformer_options(const RunConfiguration& configuration, DataType type) {
+  return {configuration.train.micro_batch, configuration.data.sequence_length, type,
+          configuration.train.recompute};
+}
+
+TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
+  return TokenDataset(find_token_files(patterns), configuration.data.sequence_length,
+                      configuration.model.vocab_size);
+}
+
+}  // namespace
+
+Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator)
+    : configuration_(configuration),
+      device_(device),
+      communicator_(communicator),
+      compute_type_(compute_type_of(configuration.train.precision, device)),
+      table_(configuration.model),
+      training_data_(open_data(configuration.data.train, configuration)),
+      validation_data_(open_data(configuration.data.validation, configuration)),
+      loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
+              configuration.train.micro_batch, communicator.rank(), communicator.size()),
+      schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
+                configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
+      model_(device, table_, transformer_options(configuration, compute_type_)),
+      store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
+      checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
+                    configuration.checkpoint.keep),
+      progress_(configuration.schedule.total_steps, communicator.rank() == 0),
+      operations_per_token_(
+          training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
+
+void Trainer::start(const ResumeChoice& resume) {
+  std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
+  communicator_.all_reduce(rate);
+  product_rate_ = rate[0];
+  const std::string folder = checkpointer_.find(resume);
+  if (folder.empty())
+    store_.initialize(configuration_.run.seed);
+  else
+    state_ = checkpointer_.load(folder, store_);
+  evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
+  if (!speaks()) return;
+  std::ofstream(configuration_.run.dir + "/config.yaml") << to_yaml(configuration_);
+  metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
+  report_start(folder);
+}
+
+void Trainer::report_start(const std::string& resumed_folder) const {
+  const auto parameters = static_cast<double>(table_.logical_elements());
+  const bool cola = configuration_.model.projection == ProjectionKind::cola;
+  information("{}: {} {} parameters, {} FLOP a token", configuration_.run.name, format_count(parameters),
+              cola ? "CoLA" : "full-rank", format_count(operations_per_token_));
+  information("ranks: {} over {}, ZeRO stage {}; rank 0 on {}", communicator_.size(),
+              communicator_.transport(), configuration_.parallel.zero_stage, device_.name());
+  information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
+              format_count(product_rate_));
+  information("memory a rank: {} of weights, gradients and optimizer state, {} of activations",
+              format_bytes(static_cast<double>(store_.bytes())),
+              format_bytes(static_cast<double>(model_.bytes())));
+  information("data: {} training tokens in {} sequences of {}, {} validation tokens",
+              format_count(static_cast<double>(training_data_.tokens())), training_data_.samples(),
+              training_data_.sequence_length(), format_count(static_cast<double>(validation_data_.tokens())));
+  if (resumed_folder.empty())
+    information("starts at step 0 of {}", configuration_.schedule.total_steps);
+  else
+    information("resumes from {}, step {} of {}", resumed_folder, state_.step,
+                configuration_.schedule.total_steps);
+}
+
+ExitCode Trainer::run() {
+  int signal = 0;
+  while (!finished() && signal == 0) {
+    StepMetrics metrics = step();
+    after_step(metrics);
+    signal = agreed_stop_signal();
+  }
+  return finish(signal);
+}
+
+StepMetrics Trainer::step() {
+  const auto begin = Clock::now();
+  store_.zero_gradients();
+  std::array<double, 2> sums{forward_backward(), 0};
+  sums[1] = static_cast<double>(loader_.targets_of_step());
+  communicator_.all_reduce(sums);  // losses and targets of all ranks
+
+  StepMetrics metrics;
+  metrics.loss = sums[0] / sums[1];
+  metrics.gradient_norm = store_.gradient_norm() / sums[1];
+  require_finite(metrics.loss, metrics.gradient_norm);
+
+  metrics.step = state_.step + 1;
+  metrics.learning_rate = schedule_.at(metrics.step);
+  const OptimizerSection& optimizer = configuration_.optimizer;
+  store_.update({.learning_rate = static_cast<float>(metrics.learning_rate),
+                 .beta1 = static_cast<float>(optimizer.beta1),
+                 .beta2 = static_cast<float>(optimizer.beta2),
+                 .epsilon = static_cast<float>(optimizer.eps),
+                 .weight_decay = static_cast<float>(optimizer.weight_decay),
+                 .step = metrics.step,
+                 .gradient_scale = clip_factor(metrics.gradient_norm) / static_cast<float>(sums[1])});
+
+  state_.step = metrics.step;
+  state_.next_sample += configuration_.train.global_batch;
+  state_.tokens += configuration_.train.global_batch * configuration_.data.sequence_length;
+  add_rates(metrics, seconds_since(begin));
+  return metrics;
+}
+
+// Forward and backward over this rank's micro-batches; gradients are summed, and reduced as the last one
+// completes them.
+double Trainer::forward_backward() {
+  double loss = 0;
+  for (std::int64_t index = 0; index < loader_.micro_batches(); ++index) {
+    const TokenBatch batch = loader_.load(state_.next_sample, index);
+    if (index + 1 == loader_.micro_batches()) store_.begin_last_micro_batch();
+    loss += model_.forward_backward(store_, batch);
+  }
+  return loss;
+}
+
+float Trainer::clip_factor(double gradient_norm) const {
+  const double limit = configuration_.optimizer.grad_clip;
+  return limit > 0 && gradient_norm > limit ? static_cast<float>(limit / gradient_norm) : 1.0f;
+}
+
+// Sums over all ranks are what is looked at: every rank comes to the same verdict.
+void Trainer::require_finite(double loss, double gradient_norm) const {
+  if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
+  throw NumericalError("step {}: the {} is not finite; the weights are untouched, the last checkpoint is {}",
+                       state_.step + 1, std::isfinite(loss) ? "gradient" : "loss",
+                       checkpointer_.committed_step() < 0
+                           ? std::string("none")
+                           : "step " + std::to_string(checkpointer_.committed_step()));
+}
+
+void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
+  const auto tokens =
+      static_cast<double>(configuration_.train.global_batch * configuration_.data.sequence_length);
+  metrics.tokens = state_.tokens;
+  metrics.step_seconds = seconds;
+  metrics.tokens_per_second = tokens / seconds;
+  metrics.model_flops_utilization = metrics.tokens_per_second * operations_per_token_ / product_rate_;
+  metrics.peak_bytes = device_.peak_allocated_bytes();
+}
+
+void Trainer::after_step(StepMetrics& metrics) {
+  metrics.checkpoint_blocked_seconds = checkpoint_blocked_seconds_;
+  checkpoint_blocked_seconds_ = 0;
+  if (metrics_) metrics_->write(metrics);
+  progress_.show(metrics);
+  if (is_due(configuration_.evaluation.every)) evaluate_model();
+  if (is_due(configuration_.checkpoint.every) && !finished()) save_checkpoint(false);
+}
+
+void Trainer::evaluate_model() {
+  const EvaluationResult result =
+      evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
+               configuration_.evaluation.tokens);
+  evaluated_step_ = state_.step;
+  if (metrics_) metrics_->write_evaluation(state_.step, result);
+  progress_.announce(fmt::format("step {}: validation loss {:.4f}, perplexity {:.2f}", state_.step,
+                                 result.loss, result.perplexity()));
+}
+
+void Trainer::save_checkpoint(bool must_succeed) {
+  const auto begin = Clock::now();
+  const std::string error =
+      checkpointer_.save(state_, store_, configuration_.run.seed, to_yaml(configuration_));
+  const double seconds = seconds_since(begin);
+  checkpoint_blocked_seconds_ += seconds;
+  if (error.empty())
+    return progress_.announce(fmt::format("step {}: saved {}/checkpoints/step-{:08} in {:.2f} s", state_.step,
+                                          configuration_.run.dir, state_.step, seconds));
+  if (metrics_) metrics_->write_event("checkpoint_failed", state_.step, error);
+  if (must_succeed) throw Error("the checkpoint of step {} failed: {}", state_.step, error);
+  if (speaks()) warning("the checkpoint of step {} failed, training goes on: {}", state_.step, error);
+}
+
+// A signal may reach some ranks only, or at different steps: the largest number any rank saw counts for all.
+int Trainer::agreed_stop_signal() {
+  std::array<std::int64_t, 1> signal{stop_signal_.received()};
+  communicator_.all_reduce_maximum(signal);
+  return static_cast<int>(signal[0]);
+}
+
+ExitCode Trainer::finish(int stop_signal) {
+  if (finished() && evaluated_step_ != state_.step) evaluate_model();
+  if (checkpointer_.committed_step() != state_.step) save_checkpoint(true);
+  progress_.finish();
+  if (finished()) {
+    progress_.announce(
+        fmt::format("finished step {}; run directory {}", state_.step, configuration_.run.dir));
+    return exit_finished;
+  }
+  progress_.announce(fmt::format("stopped by {} after step {}, saved; run the same command to go on",
+                                 signal_name(stop_signal), state_.step));
+  return exit_run_again;
+}
+
+}  // namespace cola

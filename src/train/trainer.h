@@ -1,0 +1,79 @@
+// Trainer: a run from its first step to its last. Trainer::step is one optimizer step, in the order the
+// algorithm has it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "dist/communicator.h"
+#include "dist/sharded_parameter_store.h"
+#include "io/dataset.h"
+#include "model/parameter_table.h"
+#include "model/transformer.h"
+#include "train/batch_loader.h"
+#include "train/checkpointer.h"
+#include "train/metrics.h"
+#include "train/progress.h"
+#include "train/run_configuration.h"
+#include "train/schedule.h"
+#include "train/stop_signal.h"
+
+namespace cola {
+
+class Trainer {
+ public:
+  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError.
+  Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
+
+  /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
+  /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.
+  void start(const ResumeChoice& resume);
+
+  /// Trains to the last step, or until a signal asks to stop. Returns the program's exit code: finished or
+  /// run again.
+  ExitCode run();
+
+ private:
+  StepMetrics step();
+  double forward_backward();
+  float clip_factor(double gradient_norm) const;
+  void require_finite(double loss, double gradient_norm) const;
+  void add_rates(StepMetrics& metrics, double seconds) const;
+
+  void after_step(StepMetrics& metrics);
+  void evaluate_model();
+  void save_checkpoint(bool must_succeed);
+  int agreed_stop_signal();
+  ExitCode finish(int stop_signal);
+
+  void report_start(const std::string& resumed_folder) const;
+  bool speaks() const { return communicator_.rank() == 0; }
+  bool is_due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
+  bool finished() const { return state_.step >= configuration_.schedule.total_steps; }
+
+  RunConfiguration configuration_;
+  Device& device_;
+  Communicator& communicator_;
+  DataType compute_type_;
+  ParameterTable table_;
+  TokenDataset training_data_, validation_data_;
+  BatchLoader loader_;
+  LearningRateSchedule schedule_;
+  Transformer model_;
+  ShardedParameterStore store_;
+  Checkpointer checkpointer_;
+  StopSignal stop_signal_;
+  Progress progress_;
+  std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
+  TrainingState state_;
+  double product_rate_ = 0;  // operations a second of all ranks' plain products
+  double operations_per_token_ = 0;
+  double checkpoint_blocked_seconds_ = 0;  // since the last logged step
+  std::int64_t evaluated_step_ = -1;
+};
+
+}  // namespace cola

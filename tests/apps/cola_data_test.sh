@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# cola_data from the outside: what it writes, what it refuses, and that a failure leaves nothing behind.
+set -u
+bin=$(realpath "$1")/cola_data
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+failures=0
+
+fail() {
+  echo "FAILED: $*" >&2
+  [ -s stdout ] && sed 's/^/  stdout: /' stdout >&2
+  [ -s stderr ] && sed 's/^/  stderr: /' stderr >&2
+  failures=$((failures + 1))
+}
+# expect CODE ARGUMENTS...: runs the program and checks its exit code.
+expect() {
+  local code=$1
+  shift
+  "$bin" "$@" >stdout 2>stderr
+  local got=$?
+  [ $got -eq "$code" ] || fail "exit code $got instead of $code: cola_data $*"
+}
+# refuse WORDS ARGUMENTS...: exit code 2 and one line on stderr with these words.
+refuse() {
+  local words=$1
+  shift
+  expect 2 "$@"
+  [ "$(wc -l <stderr)" -eq 1 ] || fail "not one line on stderr: cola_data $*"
+  grep -q -- "$words" stderr || fail "no '$words' on stderr: cola_data $*"
+}
+says() { grep -Eq -- "$1" stdout || fail "no '$1' on stdout"; }
+value() { awk -v key="$1" '$1 == key { print $2 }' stdout; }
+
+for i in $(seq 1 400); do
+  printf 'Paragraph %d tells of things that happened %d days ago.\nIt has a second line.\n\n' "$i" $((i * i))
+done >story.txt
+for i in $(seq 1 300); do printf '{"url": "x", "text": "record %d"}\n' "$i"; done >records.jsonl
+gzip -k records.jsonl
+head -c 10000 story.txt >first.txt
+echo 1,2 >table.csv
+
+# Help, version, and lines that cannot be.
+expect 0 --help
+says 'validation-fraction'
+expect 0 --version
+says '^cola_data [0-9]+\.[0-9]+\.[0-9]+$'
+refuse 'usage'
+refuse 'usage' tokenise
+refuse -- '--input is missing' tokenize --output out --bytes
+refuse -- '--output is missing' tokenize --input story.txt --bytes
+refuse 'give --tokenizer MODEL, or --bytes' tokenize --input story.txt --output out
+refuse 'exclude each other' tokenize --input story.txt --output out --bytes --tokenizer m.model
+refuse 'm.model' tokenize --input story.txt --output out --tokenizer m.model
+refuse 'not a SentencePiece model' tokenize --input story.txt --output out --tokenizer story.txt
+refuse 'none.txt: no such file' tokenize --input story.txt none.txt --output out --bytes
+refuse 'unknown kind of file' tokenize --input table.csv --output out --bytes
+refuse "unknown packing 'dense'" tokenize --input story.txt --output out --bytes --packing dense
+refuse 'sequence-length is for --packing document' tokenize --input story.txt --output out --bytes --sequence-length 64
+refuse 'validation fraction' tokenize --input story.txt --output out --bytes --validation-fraction 1.5
+refuse 'document-bytes' tokenize --input story.txt --output out --bytes --document-bytes many
+refuse 'unrecognised option' tokenize --input story.txt --output out --bytes --validation 0.1
+: >empty.txt
+refuse 'holds no documents' tokenize --input empty.txt --output out --bytes
+[ -z "$(ls -A out 2>/dev/null)" ] || fail "refused runs left something: $(ls out)"
+
+# A packed corpus of text and compressed JSON.
+expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000
+for word in documents tokens bytes seconds MB/s; do says "$word"; done
+documents=$(value documents)
+[ "$(value tokens)" -eq $(($(value bytes) + documents)) ] || fail "tokens are not the bytes and an end for each document"
+inspected=0
+for file in out/train-00000.h5 out/validation-00000.h5; do
+  expect 0 inspect "$file"
+  says '^tokenizer +bytes$'
+  says '^packing +packed$'
+  says '^vocab_size +258$'
+  says '^checks +passed$'
+  inspected=$((inspected + $(value documents)))
+done
+[ "$inspected" -eq "$documents" ] || fail "files hold $inspected documents of $documents"
+[ "$(ls out | wc -l)" -eq 2 ] || fail "unexpected files: $(ls out)"
+
+# A second run is refused, and changes nothing; --force replaces.
+before=$(cksum out/*)
+refuse 'holds token files already' tokenize --input story.txt --output out --bytes
+[ "$before" = "$(cksum out/*)" ] || fail "a refused run changed the files"
+expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000 --force
+[ "$before" = "$(cksum out/*)" ] || fail "the same run gave other files"
+
+# One document a row.
+expect 0 tokenize --input records.jsonl --output rows --bytes --packing document --sequence-length 16
+[ "$(value tokens)" -eq $((300 * 16)) ] || fail "rows of 16 tokens expected"
+expect 0 inspect rows/train-00000.h5
+says '^sequence_length +16$'
+says '^checks +passed$'
+
+# A tiny corpus has a validation file too; a single document cannot.
+expect 0 tokenize --input first.txt --output tiny --bytes
+[ -f tiny/validation-00000.h5 ] || fail "two documents, but no validation"
+expect 0 tokenize --input first.txt --output whole --bytes --document-bytes 0
+grep -q 'for training' stderr || fail "no warning about the missing validation"
+[ ! -e whole/validation-00000.h5 ] || fail "one document cannot be both"
+
+# Bad input: file and line are named, nothing stays behind, old files remain.
+sed '200s/.*/{"txt": 1}/' records.jsonl >bad.jsonl
+refuse 'bad.jsonl:200: no field "text"' tokenize --input story.txt bad.jsonl --output broken --bytes
+[ -z "$(ls -A broken)" ] || fail "a failed run left $(ls -A broken)"
+before=$(cksum rows/*)
+refuse 'bad.jsonl:200' tokenize --input bad.jsonl --output rows --bytes --force
+[ "$before" = "$(cksum rows/*)" ] || fail "a failed run with --force harmed the old files"
+
+# A disk that takes no more: exit code 1, nothing stays behind.
+for _ in $(seq 1 300); do cat story.txt; done >long.txt
+(
+  trap '' XFSZ
+  ulimit -f 16384
+  "$bin" tokenize --input long.txt --output full --bytes
+) >stdout 2>stderr
+[ $? -eq 1 ] || fail "a full disk must end in exit code 1"
+grep -q 'full/.*cannot write' stderr || fail "no word about the write that failed"
+[ -z "$(ls -A full)" ] || fail "a full disk left $(ls -A full)"
+
+# What inspect finds.
+refuse 'no such file' inspect none.h5
+expect 1 inspect story.txt
+head -c 3000 out/train-00000.h5 >short.h5
+expect 1 inspect short.h5
+cp out/train-00000.h5 damaged.h5
+printf '\377\377' | dd of=damaged.h5 bs=1 seek=$(($(wc -c <damaged.h5) - 200)) conv=notrunc 2>/dev/null
+expect 1 inspect damaged.h5
+grep -q 'damaged.h5: .*beyond the file.s vocabulary' stderr || fail "the bad token is not named"
+
+# Several ranks: the same documents, in files of their own.
+if command -v mpirun >/dev/null; then
+  mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
+    --document-bytes 1000 >stdout 2>stderr || fail "three ranks failed"
+  [ "$(value documents)" -eq "$documents" ] || fail "three ranks found other documents"
+  [ "$(grep -c '^documents' stdout)" -eq 1 ] || fail "more than one rank speaks"
+  sum=0
+  for file in ranks/*.h5; do
+    expect 0 inspect "$file"
+    sum=$((sum + $(value documents)))
+  done
+  [ "$sum" -eq "$documents" ] || fail "the ranks' files hold $sum documents of $documents"
+
+  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
+  [ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
+  [ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
+  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
+  [ $? -ne 0 ] || fail "two ranks and a bad line must fail"
+  grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
+  [ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
+fi
+
+# A SentencePiece model.
+if command -v spm_train >/dev/null; then
+  spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1
+  expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
+  expect 0 inspect pieces/train-00000.h5
+  says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
+  says '^checks +passed$'
+fi
+
+[ $failures -eq 0 ] && echo "cola_data: all checks passed"
+exit $((failures > 0))

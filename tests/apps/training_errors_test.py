@@ -1,0 +1,61 @@
+"""Bad input ends with one clear line and exit code 2 before anything is written; trouble on the way ends the whole job."""
+import harness
+
+
+class Errors(harness.TrainingTest):
+    def assert_refused(self, run, fragment, *settings, ranks=2, more=()):
+        done = self.train(run, ranks, *settings, expect=2, more=more)
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        self.assertEqual(len(said), 1, done.stderr)
+        self.assertIn(fragment, said[0])
+        self.assertNotIn("terminate called", done.stderr)
+        self.assertFalse((self.directory / run).exists(), "something was written")
+
+    def test_bad_settings(self):
+        self.assert_refused("key", "train.micro_batch", "train.mikro_batch=4")
+        self.assert_refused("type", "schedule.total_steps", "schedule.total_steps=many")
+        self.assert_refused("rank", "model.rank", "model.rank=33")
+        self.assert_refused("heads", "num_attention_heads", "model.num_attention_heads=5")
+        self.assert_refused("batch", "train.global_batch", "train.global_batch=13")
+        self.assert_refused("cola_m", "train.recompute", "train.recompute=cola_m", "model.projection=full")
+
+    def test_bad_files(self):
+        self.assert_refused("missing", "nowhere/train-*.h5", "data.train=[nowhere/train-*.h5]")
+        empty = self.directory / "empty.h5"
+        empty.write_bytes(b"")
+        self.assert_refused("empty", "empty.h5", f"data.train=[{empty}]")
+        self.assert_refused("vocabulary", "vocab", "model.vocab_size=100")
+        done = self.call([harness.PROGRAMS / "cola_dist", "--config", self.directory / "none.yaml"], expect=2)
+        self.assertIn("none.yaml", done.stderr)
+
+    def test_bad_command_lines(self):
+        self.assert_refused("option", "--help", more=["--resum", "auto"])
+        self.assert_refused("resume", "elsewhere", more=["--resume", "elsewhere"], ranks=1)
+        self.assertEqual(self.call([harness.PROGRAMS / "cola_dist"]).returncode, 2)
+
+    def test_more_ranks_than_sequences(self):
+        self.assert_refused("ranks", "train.global_batch", "train.global_batch=2", "train.micro_batch=1", ranks=3)
+
+    def test_a_loss_that_is_not_finite_stops_the_job_and_leaves_the_last_checkpoint(self):
+        done = self.train("infinite", 2, "optimizer.lr=1.0e30", "optimizer.grad_clip=0", "checkpoint.every=1",
+                          "schedule.warmup_steps=0", expect=None)
+        self.assertNotIn(done.returncode, (0, 2, 75))
+        self.assertRegex(done.stderr, r"rank \d on \S+: error: step \d+: the (loss|gradient) is not finite")
+        newest = self.checkpoints("infinite")[-1]
+        self.call([harness.PROGRAMS / "cola_ckpt", "verify", self.directory / "infinite/checkpoints" / newest], expect=0)
+
+    def test_help_version_plan_and_configuration(self):
+        self.assertIn("--config", self.call([harness.PROGRAMS / "cola_dist", "--help"], expect=0).stdout)
+        self.assertRegex(self.call([harness.PROGRAMS / "cola_dist", "--version"], expect=0).stdout, r"cola_dist \d")
+        plan = self.train("plan", None, more=["--plan", "--ranks", "64"])
+        self.assertIn("64 ranks", plan.stdout)
+        printed = self.train("printed", None, "schedule.total_steps=77", more=["--print-config"]).stdout
+        again = self.directory / "again.yaml"
+        again.write_text(printed)
+        self.assertEqual(self.call([harness.PROGRAMS / "cola_dist", "--config", again, "--print-config"], expect=0).stdout,
+                         printed)
+        self.assertIn("77", printed)
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

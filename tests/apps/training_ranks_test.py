@@ -1,0 +1,50 @@
+"""The same run on 1, 2, 3 and 4 ranks: the same losses, with and without sharding, whatever divides evenly."""
+import harness
+
+
+class Ranks(harness.TrainingTest):
+    STEPS = "schedule.total_steps=50"
+
+    def assert_same_curve(self, expected, actual):
+        self.assertEqual(len(actual), len(expected))
+        for step, (a, b) in enumerate(zip(actual, expected), start=1):
+            self.assertLess(abs(a - b) / b, 1e-4, f"step {step}: {a} instead of {b}")
+
+    def test_losses_agree_on_any_number_of_ranks(self):
+        self.train("one", 1, self.STEPS)
+        expected = self.losses("one")
+        self.assertEqual(len(expected), 50)
+        self.assertLess(expected[-1], 0.75 * expected[0])
+        for ranks in (2, 3, 4):
+            self.train(f"ranks{ranks}", ranks, self.STEPS)
+            self.assert_same_curve(expected, self.losses(f"ranks{ranks}"))
+        self.train("five", 5, self.STEPS)  # 12 sequences over 5 ranks: some have 2, some 3
+        self.assert_same_curve(expected, self.losses("five"))
+        self.train("unsharded", 3, self.STEPS, "parallel.zero_stage=0")
+        self.assert_same_curve(expected, self.losses("unsharded"))
+        self.train("no_launcher", None, self.STEPS)
+        self.assert_same_curve(expected, self.losses("no_launcher"))
+
+    def test_a_run_is_repeatable_to_the_bit(self):
+        for run in ("first", "second"):
+            self.train(run, 3)
+        self.assertEqual(self.losses("first"), self.losses("second"))
+        self.assert_identical("first", "second")
+
+    def test_recomputation_changes_no_bit(self):
+        for recompute in ("none", "cola_m", "block"):
+            self.train(recompute, 2, f"train.recompute={recompute}")
+        self.assert_identical("none", "cola_m")
+        self.assert_identical("none", "block")
+
+    def test_bf16_and_full_rank_learn(self):
+        self.train("bf16", 2, "train.precision=bf16")
+        self.train("full", 2, "model.projection=full")
+        for run in ("bf16", "full"):
+            losses = self.losses(run)
+            self.assertLess(losses[-1], 0.75 * losses[0])
+            self.assertEqual([entry["step"] for entry in self.events(run, "evaluation")], [20, 40])
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

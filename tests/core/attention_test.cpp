@@ -1,0 +1,214 @@
+#include "core/kernels/attention.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "reference/attention.h"
+#include "support/device_tensor.h"
+#include "support/device_test.h"
+#include "support/finite_difference.h"
+#include "support/relative_error.h"
+#include "support/test_random.h"
+
+namespace cola {
+namespace {
+
+std::int64_t query_elements(const AttentionShape& shape) {
+  return shape.batch * shape.sequence * shape.heads * shape.head_dim;
+}
+std::int64_t key_elements(const AttentionShape& shape) {
+  return shape.batch * shape.sequence * shape.kv_heads * shape.head_dim;
+}
+
+std::string describe(const AttentionShape& shape, DataType type) {
+  return fmt::format("batch {} sequence {} heads {} kv_heads {} head_dim {} {}", shape.batch, shape.sequence,
+                     shape.heads, shape.kv_heads, shape.head_dim, name_of(type));
+}
+
+TEST(AttentionReference, AgreesWithHandValues) {
+  // head_dim 4, so the scale is 1/2. Position 0 sees itself alone; position 1 scores ln 3 and 0.
+  const double score = 2 * std::log(3.0);
+  const std::vector<double> q{9, 9, 9, 9, 1, 0, 0, 0}, k{score, 0, 0, 0, 0, 0, 0, 0};
+  const std::vector<double> v{1, 2, 3, 4, 5, 6, 7, 8};
+  const auto result = reference::attention_forward({1, 2, 1, 1, 4}, q, k, v);
+  const std::vector<double> expected{1, 2, 3, 4,
+                                     2, 3, 4, 5};  // then 3/4 of the first value and 1/4 of the second
+  for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(result.out[i], expected[i], 1e-14) << i;
+  EXPECT_NEAR(result.log_sum_exp[0], 9 * std::log(3.0), 1e-14);
+  EXPECT_NEAR(result.log_sum_exp[1], std::log(4.0), 1e-14);
+}
+
+TEST(AttentionReference, NeighbouringQueryHeadsShareAKeyHead) {
+  // One position: the output is the value of the head that is read.
+  const std::vector<double> q(4 * 2, 1.0), k(2 * 2, 1.0), v{1, 2, 3, 4};
+  EXPECT_EQ(reference::attention_forward({1, 1, 4, 2, 2}, q, k, v).out,
+            (std::vector<double>{1, 2, 1, 2, 3, 4, 3, 4}));
+}
+
+TEST(AttentionReference, GradientAgreesWithFiniteDifferences) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for (const std::int64_t kv_heads : {4, 2, 1}) {
+    const AttentionShape shape{2, 5, 4, kv_heads, 3};
+    const auto q = random.normal(query_elements(shape)), dout = random.normal(query_elements(shape));
+    const auto k = random.normal(key_elements(shape)), v = random.normal(key_elements(shape));
+    const auto gradient = reference::attention_backward(shape, q, k, v, dout);
+    using Point = std::vector<double>;
+    const auto of_q = [&](const Point& x) {
+      return inner_product(reference::attention_forward(shape, x, k, v).out, dout);
+    };
+    const auto of_k = [&](const Point& x) {
+      return inner_product(reference::attention_forward(shape, q, x, v).out, dout);
+    };
+    const auto of_v = [&](const Point& x) {
+      return inner_product(reference::attention_forward(shape, q, k, x).out, dout);
+    };
+    EXPECT_TRUE(is_close(gradient.dq, finite_difference_gradient(of_q, q), 1e-8));
+    EXPECT_TRUE(is_close(gradient.dk, finite_difference_gradient(of_k, k), 1e-8));
+    EXPECT_TRUE(is_close(gradient.dv, finite_difference_gradient(of_v, v), 1e-8));
+  }
+}
+
+// Inputs on the host as the device sees them, and on the device.
+struct Inputs {
+  Inputs(Device& device, TestRandom& random, const AttentionShape& shape, DataType type,
+         double deviation = 1.0)
+      : q(rounded(type, random.normal(query_elements(shape), deviation))),
+        k(rounded(type, random.normal(key_elements(shape), deviation))),
+        v(rounded(type, random.normal(key_elements(shape)))),
+        device_q(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim}, q),
+        device_k(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}, k),
+        device_v(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}, v) {}
+
+  std::vector<double> q, k, v;
+  DeviceTensor device_q, device_k, device_v;
+};
+
+struct Outputs {
+  Outputs(Device& device, const AttentionShape& shape, DataType type)
+      : out(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim}),
+        log_sum_exp(device, DataType::float32, {shape.batch, shape.heads, shape.sequence}) {}
+  DeviceTensor out, log_sum_exp;
+};
+
+struct Gradients {
+  Gradients(Device& device, const AttentionShape& shape, DataType type)
+      : dq(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim}),
+        dk(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}),
+        dv(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}) {}
+  DeviceTensor dq, dk, dv;
+};
+
+void check_forward(Device& device, TestRandom& random, const AttentionShape& shape, DataType type) {
+  SCOPED_TRACE(describe(shape, type));
+  const Inputs in(device, random, shape, type);
+  const Outputs result(device, shape, type);
+  device.attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out, result.log_sum_exp);
+  const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
+  EXPECT_TRUE(is_close(result.out.values(), expected.out, tolerance_of(type)));
+  EXPECT_TRUE(is_close(result.log_sum_exp.values(), expected.log_sum_exp, tolerance_of(type)));
+}
+
+void check_backward(Device& device, TestRandom& random, const AttentionShape& shape, DataType type) {
+  SCOPED_TRACE(describe(shape, type));
+  const Inputs in(device, random, shape, type);
+  const auto dout = rounded(type, random.normal(query_elements(shape)));
+  const auto forward = reference::attention_forward(shape, in.q, in.k, in.v);
+  Outputs kept(device, shape, type);
+  kept.out.write(forward.out);
+  kept.log_sum_exp.write(forward.log_sum_exp);
+  const DeviceTensor device_dout(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim},
+                                 dout);
+  const Gradients result(device, shape, type);
+  device.attention().backward(shape, in.device_q, in.device_k, in.device_v, kept.out, kept.log_sum_exp,
+                              device_dout, result.dq, result.dk, result.dv);
+  const auto expected = reference::attention_backward(shape, in.q, in.k, in.v, dout);
+  // One position attends to itself alone: dq and dk are zero but for rounding, and have no relative error.
+  if (shape.sequence > 1) {
+    EXPECT_TRUE(is_close(result.dq.values(), expected.dq, tolerance_of(type)));
+    EXPECT_TRUE(is_close(result.dk.values(), expected.dk, tolerance_of(type)));
+  } else {
+    for (const double value : result.dq.values()) EXPECT_NEAR(value, 0, 100 * tolerance_of(type));
+    for (const double value : result.dk.values()) EXPECT_NEAR(value, 0, 100 * tolerance_of(type));
+  }
+  EXPECT_TRUE(is_close(result.dv.values(), expected.dv, tolerance_of(type)));
+}
+
+// Every length with every head size, the grouping of heads changing from one to the next.
+std::vector<AttentionShape> shapes() {
+  std::vector<AttentionShape> result;
+  std::int64_t kv_heads = 4;
+  for (const std::int64_t sequence : {1, 7, 64, 100, 257})
+    for (const std::int64_t head_dim : {8, 16, 64, 128}) {
+      result.push_back({sequence > 100 ? 1 : 2, sequence, 4, kv_heads, head_dim});
+      kv_heads = kv_heads == 1 ? 4 : kv_heads / 2;
+    }
+  result.push_back({3, 33, 1, 1, 24});
+  result.push_back({1, 130, 6, 2, 40});
+  return result;
+}
+
+class AttentionKernel : public DeviceTest {};
+
+TEST_P(AttentionKernel, ForwardAgreesWithReference) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for (const AttentionShape& shape : shapes())
+    for (const DataType type : {DataType::float32, DataType::bfloat16})
+      check_forward(device(), random, shape, type);
+}
+
+TEST_P(AttentionKernel, BackwardAgreesWithReference) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for (const AttentionShape& shape : shapes())
+    for (const DataType type : {DataType::float32, DataType::bfloat16})
+      check_backward(device(), random, shape, type);
+}
+
+TEST_P(AttentionKernel, LargeScoresDoNotOverflow) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  const AttentionShape shape{1, 100, 2, 1, 64};
+  const Inputs in(device(), random, shape, DataType::float32, 30.0);  // scores around 900
+  const Outputs result(device(), shape, DataType::float32);
+  device().attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out, result.log_sum_exp);
+  const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
+  EXPECT_TRUE(is_close(result.out.values(), expected.out,
+                       1e-2));  // scores this large keep few digits after the point
+  EXPECT_TRUE(is_close(result.log_sum_exp.values(), expected.log_sum_exp, 1e-5));
+}
+
+TEST_P(AttentionKernel, IsRepeatable) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  const AttentionShape shape{2, 257, 4, 2, 16};
+  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+    SCOPED_TRACE(name_of(type));
+    const Inputs in(device(), random, shape, type);
+    const DeviceTensor dout(device(), type, {2 * 257, 4 * 16}, random.normal(2 * 257 * 4 * 16));
+    const Outputs outputs[2] = {{device(), shape, type}, {device(), shape, type}};
+    const Gradients gradients[2] = {{device(), shape, type}, {device(), shape, type}};
+    for (int call = 0; call < 2; ++call) {
+      const auto& [out, log_sum_exp] = outputs[call];
+      const auto& [dq, dk, dv] = gradients[call];
+      device().attention().forward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp);
+      device().attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, dq,
+                                    dk, dv);
+    }
+    EXPECT_EQ(outputs[0].out.values(), outputs[1].out.values());
+    EXPECT_EQ(outputs[0].log_sum_exp.values(), outputs[1].log_sum_exp.values());
+    EXPECT_EQ(gradients[0].dq.values(), gradients[1].dq.values());
+    EXPECT_EQ(gradients[0].dk.values(), gradients[1].dk.values());
+    EXPECT_EQ(gradients[0].dv.values(), gradients[1].dv.values());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, AttentionKernel, every_device(), device_label);
+
+}  // namespace
+}  // namespace cola

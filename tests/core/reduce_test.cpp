@@ -1,0 +1,135 @@
+#include "core/kernels/reduce.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "reference/reduce.h"
+#include "support/device_tensor.h"
+#include "support/device_test.h"
+#include "support/relative_error.h"
+#include "support/test_random.h"
+
+namespace cola {
+namespace {
+
+constexpr std::int64_t sizes[] = {1, 7, 24, 40, 72, 258, 1376, 100003};
+
+TEST(ReduceReference, AgreesWithHandValues) {
+  EXPECT_EQ(reference::sum(std::vector<double>{1, -2, 4}), 3);
+  EXPECT_EQ(reference::sum_of_squares(std::vector<double>{1, -2, 4}), 21);
+  EXPECT_EQ(reference::sum(std::vector<double>{}), 0);
+}
+
+class ReduceKernel : public DeviceTest {};
+
+TEST_P(ReduceKernel, SumsAgreeWithReferenceAndRepeat) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for (const std::int64_t n : sizes) {
+    SCOPED_TRACE(fmt::format("n {}", n));
+    const auto values = random.normal(n, 1.0, 0.5);
+    const DeviceTensor tensor(device(), DataType::float32, {n}, values);
+    const double sum = device().reduce().sum(tensor), squares = device().reduce().sum_of_squares(tensor);
+    // Terms of both signs may cancel: the error is measured against the sum of their sizes, at most sqrt(n *
+    // squares).
+    EXPECT_NEAR(sum, reference::sum(values), 1e-13 * std::sqrt(static_cast<double>(n) * squares));
+    EXPECT_NEAR(squares / reference::sum_of_squares(values), 1, 1e-12);
+    EXPECT_EQ(device().reduce().sum(tensor), sum);
+    EXPECT_EQ(device().reduce().sum_of_squares(tensor), squares);
+  }
+}
+
+TEST_P(ReduceKernel, SumsInDouble) {
+  std::vector<double> values(1000, static_cast<float>(1e30));
+  const DeviceTensor large(device(), DataType::float32, {1000}, values);
+  EXPECT_NEAR(device().reduce().sum_of_squares(large) / reference::sum_of_squares(values), 1, 1e-12);
+
+  values.assign(1000, 1.0);
+  values.front() = static_cast<float>(1e15);  // in fp32 the ones would vanish beside it
+  values.back() = -values.front();
+  const DeviceTensor cancelling(device(), DataType::float32, {1000}, values);
+  EXPECT_EQ(device().reduce().sum(cancelling), 998);
+}
+
+TEST_P(ReduceKernel, NanAndInfinityAreNotLost) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const std::int64_t at : {0, 17, 257, 1374, 1375}) {
+    SCOPED_TRACE(fmt::format("element {}", at));
+    std::vector<double> values(1376, 0.5);
+    values[at] = std::numeric_limits<double>::quiet_NaN();
+    const DeviceTensor with_nan(device(), DataType::float32, {1376}, values);
+    EXPECT_TRUE(std::isnan(device().reduce().sum(with_nan)));
+    EXPECT_TRUE(std::isnan(device().reduce().sum_of_squares(with_nan)));
+    values[at] = -infinity;
+    const DeviceTensor with_infinity(device(), DataType::float32, {1376}, values);
+    EXPECT_EQ(device().reduce().sum(with_infinity), -infinity);
+    EXPECT_EQ(device().reduce().sum_of_squares(with_infinity), infinity);
+  }
+}
+
+// Runs check(n, source type, destination type).
+template <typename Check>
+void for_each_conversion(Check check) {
+  for (const DataType from : {DataType::float32, DataType::bfloat16})
+    for (const DataType to : {DataType::float32, DataType::bfloat16})
+      for (const std::int64_t n : sizes) {
+        SCOPED_TRACE(fmt::format("n {} {} to {}", n, name_of(from), name_of(to)));
+        check(n, from, to);
+      }
+}
+
+TEST_P(ReduceKernel, ConvertRoundsToNearestEven) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for_each_conversion([&](std::int64_t n, DataType from, DataType to) {
+    const auto values = rounded(from, random.normal(n));
+    const DeviceTensor source(device(), from, {n}, values), destination(device(), to, {n});
+    device().reduce().convert(source, destination);
+    EXPECT_EQ(destination.values(), rounded(to, values));
+  });
+  // Halfway between two bf16 numbers: the even one. Too large for bf16: infinity.
+  const std::vector<double> edges{1 + 0x1p-8, 1 + 3 * 0x1p-8, -1 - 0x1p-8, 1 + 0x1p-8 + 0x1p-20,
+                                  0x1.fffffep127};
+  const DeviceTensor source(device(), DataType::float32, {5}, edges),
+      destination(device(), DataType::bfloat16, {5});
+  device().reduce().convert(source, destination);
+  EXPECT_EQ(destination.values(),
+            (std::vector<double>{1, 1 + 0x1p-6, -1, 1 + 0x1p-7, std::numeric_limits<double>::infinity()}));
+}
+
+TEST_P(ReduceKernel, ConvertKeepsNanAndInfinity) {
+  const double nan = std::numeric_limits<double>::quiet_NaN(),
+               infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> values{nan, infinity, -infinity, 0};
+  const DeviceTensor source(device(), DataType::float32, {4}, values),
+      half(device(), DataType::bfloat16, {4});
+  device().reduce().convert(source, half);
+  const auto converted = half.values();
+  EXPECT_TRUE(std::isnan(converted[0]));
+  EXPECT_EQ(converted[1], infinity);
+  EXPECT_EQ(converted[2], -infinity);
+  EXPECT_EQ(converted[3], 0);
+}
+
+TEST_P(ReduceKernel, AddAgreesWithReference) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for_each_conversion([&](std::int64_t n, DataType from, DataType to) {
+    const auto values = rounded(from, random.normal(n));
+    auto expected = rounded(to, random.normal(n));
+    const DeviceTensor source(device(), from, {n}, values), destination(device(), to, {n}, expected);
+    device().reduce().add(source, destination);
+    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += values[i];
+    EXPECT_TRUE(is_close(destination.values(), expected, tolerance_of(to)));
+    EXPECT_EQ(source.values(), values);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, ReduceKernel, every_device(), device_label);
+
+}  // namespace
+}  // namespace cola

@@ -1,0 +1,115 @@
+#include "dist/launch_environment.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "core/error.h"
+
+namespace cola {
+namespace {
+
+using Variables = std::map<std::string, std::string>;
+
+std::optional<LaunchEnvironment> read(const Variables& variables) {
+  return read_launch_environment([&](const std::string& name) -> std::optional<std::string> {
+    const auto found = variables.find(name);
+    return found == variables.end() ? std::nullopt : std::optional(found->second);
+  });
+}
+
+void expect_placement(const Variables& variables, const std::string& launcher, int rank, int size,
+                      std::optional<int> local_rank) {
+  const auto environment = read(variables);
+  ASSERT_TRUE(environment) << launcher;
+  EXPECT_EQ(environment->launcher, launcher);
+  EXPECT_EQ(environment->placement.rank, rank);
+  EXPECT_EQ(environment->placement.size, size);
+  EXPECT_EQ(environment->placement.local_rank, local_rank);
+}
+
+const Variables slurm_step{
+    {"SLURM_PROCID", "5"}, {"SLURM_NTASKS", "8"}, {"SLURM_STEP_NUM_TASKS", "8"}, {"SLURM_LOCALID", "1"}};
+
+TEST(LaunchEnvironment, IsNothingWithoutALauncher) {
+  EXPECT_FALSE(read({}));
+  EXPECT_FALSE(read({{"PATH", "/bin"}, {"PMI_RANK", "3"}}));  // a rank without a size says too little
+}
+
+TEST(LaunchEnvironment, ReadsEachLauncher) {
+  expect_placement(slurm_step, "Slurm", 5, 8, 1);
+  expect_placement(
+      {{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "0"}},
+      "Open MPI's mpirun", 2, 4, 0);
+  expect_placement({{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}}, "PMI", 1, 3, std::nullopt);
+  expect_placement({{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}, {"PMI_LOCAL_RANK", "1"}}, "PMI", 1, 3, 1);
+}
+
+// Polaris: PALS names the rank, and PMI the size.
+TEST(LaunchEnvironment, ReadsPalsTogetherWithPmi) {
+  const Variables variables{{"PALS_RANKID", "6"},
+                            {"PALS_LOCAL_RANKID", "2"},
+                            {"PMI_RANK", "6"},
+                            {"PMI_SIZE", "8"},
+                            {"PMI_LOCAL_RANK", "2"}};
+  expect_placement(variables, "PALS", 6, 8, 2);
+}
+
+TEST(LaunchEnvironment, TakesTheInnermostLauncher) {
+  Variables variables = slurm_step;
+  variables.insert({{"OMPI_COMM_WORLD_RANK", "0"}, {"OMPI_COMM_WORLD_SIZE", "2"}});
+  expect_placement(variables, "Open MPI's mpirun", 0, 2, std::nullopt);
+}
+
+// A batch script's own process is no srun task, whatever number of tasks the job asked for.
+TEST(LaunchEnvironment, IgnoresABatchScript) {
+  EXPECT_FALSE(
+      read({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}, {"SLURM_LOCALID", "0"}, {"SLURM_JOB_ID", "12"}}));
+}
+
+TEST(LaunchEnvironment, RejectsWhatIsNoNumber) {
+  for (const std::string text : {"", "two", "3x", "-1", "99999999999"}) {
+    Variables variables = slurm_step;
+    variables["SLURM_PROCID"] = text;
+    try {
+      read(variables);
+      ADD_FAILURE() << "accepted '" << text << "'";
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find("SLURM_PROCID"), std::string::npos);
+    }
+  }
+}
+
+TEST(LaunchEnvironment, ReadsTheProcessEnvironment) {
+  ::setenv("COLA_TEST_VARIABLE", "7", 1);
+  EXPECT_EQ(environment_variable("COLA_TEST_VARIABLE"), "7");
+  ::unsetenv("COLA_TEST_VARIABLE");
+  EXPECT_FALSE(environment_variable("COLA_TEST_VARIABLE"));
+}
+
+TEST(LaunchProblem, IsNoneWhereMpiAgrees) {
+  EXPECT_EQ(find_launch_problem({"Slurm", {5, 8, 1}}, {5, 8, 1}), "");
+  EXPECT_EQ(find_launch_problem({"PMI", {5, 8, std::nullopt}}, {5, 8, 1}), "");
+  EXPECT_EQ(find_launch_problem({"Slurm", {0, 1, 0}}, {0, 1, 0}), "");
+}
+
+TEST(LaunchProblem, NamesTheCureForUnconnectedSlurmTasks) {
+  const std::string problem = find_launch_problem({"Slurm", {5, 8, 1}}, {0, 1, 0});
+  EXPECT_NE(problem.find("srun --mpi=pmix"), std::string::npos) << problem;
+  EXPECT_NE(problem.find("8 processes"), std::string::npos) << problem;
+  const std::string other = find_launch_problem({"PMI", {1, 4, 1}}, {0, 1, 0});
+  EXPECT_EQ(other.find("srun"), std::string::npos) << other;
+}
+
+TEST(LaunchProblem, NamesBothViewsWhereTheyDiffer) {
+  for (const Placement mpi : {Placement{4, 8, 1}, Placement{5, 9, 1}, Placement{5, 8, 0}}) {
+    const std::string problem = find_launch_problem({"Slurm", {5, 8, 1}}, mpi);
+    EXPECT_NE(problem.find("Slurm says this is rank 5 of 8 (number 1 on its node)"), std::string::npos)
+        << problem;
+    EXPECT_EQ(problem.find('\n'), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace cola

@@ -1,0 +1,10 @@
+// The MPI ranks that a test program of this folder runs on; its main function starts them.
+#pragma once
+
+#include "dist/launch.h"
+
+namespace cola::testing {
+
+MpiSession& session();
+
+}  // namespace cola::testing

@@ -1,0 +1,81 @@
+#include "dist/sharded_parameter_store.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "dist/store_checks.h"
+
+namespace cola {
+namespace {
+
+class Stores : public ::testing::TestWithParam<int> {};
+
+TEST_P(Stores, TrainAsPlainLoopsDo) {
+  run_on_threads(GetParam(), testing::check_store);
+}
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Stores, ::testing::Values(1, 2, 3, 4));
+
+// Threads add in rank order in both stages, so not one bit may differ between them.
+TEST(ShardedParameterStore, GivesTheSameWeightsInBothStages) {
+  run_on_threads(3, [](Communicator& communicator) {
+    const auto whole = testing::train(communicator, {0, DataType::float32});
+    const auto sharded = testing::train(communicator, {1, DataType::float32});
+    EXPECT_TRUE(whole.working == sharded.working);
+    EXPECT_EQ(whole.state.exp_avg, sharded.state.exp_avg);
+  });
+}
+
+TEST(ShardedParameterStore, HoldsTheBytesOfItsStage) {
+  const ParameterTable table = testing::tiny_table();
+  const auto whole = static_cast<std::size_t>(ShardMap(table, 1).padded_total());
+  const auto padded = static_cast<std::size_t>(ShardMap(table, 4).padded_total());
+  run_on_threads(4, [&](Communicator& communicator) {
+    const auto device = make_cpu_device(1);
+    const auto bytes = [&](int stage, DataType type) {
+      return ShardedParameterStore(*device, communicator, table, {stage, type}).bytes();
+    };
+    EXPECT_EQ(bytes(0, DataType::float32), whole * (4 + 4 + 12));
+    EXPECT_EQ(bytes(0, DataType::bfloat16), whole * (2 + 4 + 12));
+    EXPECT_EQ(bytes(1, DataType::bfloat16), padded * (2 + 4) + padded / 4 * 16);
+  });
+}
+
+TEST(ShardedParameterStore, RefusesAnUnknownStage) {
+  const auto device = make_cpu_device(1);
+  const auto communicator = make_self_communicator();
+  const ParameterTable table = testing::tiny_table();
+  EXPECT_THROW(ShardedParameterStore(*device, *communicator, table, {2, DataType::float32}), UsageError);
+}
+
+TEST(ShardedParameterStore, FailsWhenAUnitIsForgottenOrReadyTwice) {
+  run_on_threads(2, [](Communicator& communicator) {
+    const auto device = make_cpu_device(1);
+    const ParameterTable table = testing::tiny_table();
+    ShardedParameterStore store(*device, communicator, table, {1, DataType::float32});
+    store.zero_gradients();
+    store.begin_last_micro_batch();
+    store.gradients_ready(2);
+    EXPECT_THROW(store.gradients_ready(2), Error);
+    EXPECT_THROW(store.gradient_norm(), Error);
+  });
+}
+
+// Micro-batches before the last only add up: nothing is reduced, and a further one may still add.
+TEST(ShardedParameterStore, AccumulatesBeforeTheLastMicroBatch) {
+  const auto device = make_cpu_device(1);
+  const auto communicator = make_self_communicator();
+  const ParameterTable table = testing::tiny_table();
+  ShardedParameterStore store(*device, *communicator, table, {1, DataType::float32});
+  store.gradients(0).span<float>()[0] = 3.0f;
+  store.gradients_ready(0);
+  store.gradients(0).span<float>()[1] = 4.0f;
+  store.begin_last_micro_batch();
+  store.gradients_ready(0);
+  EXPECT_DOUBLE_EQ(store.gradient_norm(), 5.0);
+  store.zero_gradients();
+  EXPECT_EQ(store.gradient_norm(), 0.0);
+}
+
+}  // namespace
+}  // namespace cola

@@ -1,0 +1,247 @@
+// Training of a tiny model with made-up gradients, and checks of what a ShardedParameterStore then holds: for
+// every transport and number of ranks. Called by every rank.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/kernels/adamw.h"
+#include "core/philox.h"
+#include "dist/communicator.h"
+#include "dist/sharded_parameter_store.h"
+#include "reference/adamw.h"
+
+namespace cola::testing {
+
+/// Odd sizes, so that tensors and chunks are padded: the embedding is [37, 12], stored as [64, 64].
+inline ParameterTable tiny_table() {
+  ModelConfiguration configuration;
+  configuration.vocab_size = 37;
+  configuration.hidden_size = 12;
+  configuration.intermediate_size = 29;
+  configuration.num_hidden_layers = 2;
+  configuration.num_attention_heads = configuration.num_key_value_heads = 2;
+  configuration.rank = 5;
+  return ParameterTable(configuration);
+}
+
+constexpr int gradient_parts = 12;  // divides evenly over 1, 2, 3 and 4 ranks
+constexpr std::uint64_t weight_seed = 42;
+
+/// Part `part` of the gradient of one unit in one step: zero in the padding of tensors.
+inline std::vector<float> gradient_part(const ParameterTable& table, int unit, std::int64_t step, int part) {
+  const Unit& place = table.units()[static_cast<std::size_t>(unit)];
+  std::vector<float> values(static_cast<std::size_t>(place.elements), 0.0f);
+  for (int i = place.first_parameter; i < place.last_parameter; ++i) {
+    const Parameter& parameter = table.parameters()[static_cast<std::size_t>(i)];
+    const std::uint64_t key = philox_key(static_cast<std::uint64_t>(1000 * step + part), parameter.name);
+    for (std::int64_t element = 0; element < parameter.elements(); ++element) {
+      const std::int64_t row = element / parameter.columns, column = element % parameter.columns;
+      values[static_cast<std::size_t>(parameter.offset + row * parameter.stored_columns + column)] =
+          philox_normal(key, static_cast<std::uint64_t>(element));
+    }
+  }
+  return values;
+}
+
+inline AdamWParameters step_parameters(std::int64_t step) {
+  AdamWParameters parameters;
+  parameters.learning_rate = 2e-3f;
+  parameters.weight_decay = 0.01f;
+  parameters.gradient_scale = 0.125f;
+  parameters.step = step;
+  return parameters;
+}
+
+/// Adds this rank's parts of the gradients, as a backward pass would: two micro-batches, last unit first.
+inline void accumulate_gradients(ShardedParameterStore& store, const Communicator& communicator,
+                                 const ParameterTable& table, std::int64_t step) {
+  store.zero_gradients();
+  for (const bool last : {false, true}) {
+    if (last) store.begin_last_micro_batch();
+    for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) {
+      const std::span<float> gradients = store.gradients(unit).span<float>();
+      for (int part = communicator.rank(); part < gradient_parts; part += communicator.size()) {
+        if ((part < gradient_parts / 2) == last) continue;
+        const std::vector<float> values = gradient_part(table, unit, step, part);
+        std::transform(gradients.begin(), gradients.end(), values.begin(), gradients.begin(), std::plus<>());
+      }
+      store.gradients_ready(unit);
+    }
+  }
+}
+
+/// The bytes of all units' working weights, as the model reads them.
+inline std::string working_weights(ShardedParameterStore& store, const ParameterTable& table) {
+  std::string bytes;
+  for (int unit = 0; unit < static_cast<int>(table.units().size()); ++unit) {
+    const Tensor weights = store.acquire_weights(unit);
+    EXPECT_EQ(weights.elements(), table.units()[static_cast<std::size_t>(unit)].elements);
+    bytes.append(static_cast<const char*>(weights.data()), weights.bytes());
+    store.release_weights(unit);
+  }
+  return bytes;
+}
+
+/// One of the store's sharded tensors in the flat space of all stored parameters, joined from all shards.
+inline std::vector<double> join_shards(const ShardedParameterStore& store, Communicator& communicator,
+                                       const Tensor& shard_tensor) {
+  std::vector<double> flat(static_cast<std::size_t>(store.shard_map().total_elements()), 0.0);
+  const std::span<float> values = shard_tensor.span<float>();
+  for (const ShardRange& range : store.shard_map().ranges(store.shard()))
+    std::copy(values.begin() + range.local, values.begin() + range.local + range.elements(),
+              flat.begin() + range.begin);
+  if (store.shard_map().shards() > 1) communicator.all_reduce(std::span(flat));
+  return flat;
+}
+
+struct TrainingResult {
+  std::string initial, working;
+  reference::AdamWState state;
+  std::vector<double> norms;
+};
+
+inline TrainingResult train(Communicator& communicator, StoreOptions options, int steps = 3) {
+  const auto device = make_cpu_device(1);
+  const ParameterTable table = tiny_table();
+  ShardedParameterStore store(*device, communicator, table, options);
+  store.initialize(weight_seed);
+  TrainingResult result;
+  result.initial = working_weights(store, table);
+  for (std::int64_t step = 1; step <= steps; ++step) {
+    accumulate_gradients(store, communicator, table, step);
+    result.norms.push_back(store.gradient_norm());
+    store.update(step_parameters(step));
+  }
+  result.working = working_weights(store, table);
+  result.state.weights = join_shards(store, communicator, store.master_weights());
+  result.state.exp_avg = join_shards(store, communicator, store.exp_avg());
+  result.state.exp_avg_sq = join_shards(store, communicator, store.exp_avg_sq());
+  return result;
+}
+
+/// The same training in plain double loops, without a store.
+inline TrainingResult train_plainly(int steps = 3) {
+  const ParameterTable table = tiny_table();
+  const auto elements = static_cast<std::size_t>(table.stored_elements());
+  TrainingResult result;
+  for (const Parameter& parameter : table.parameters()) {
+    std::vector<float> values(static_cast<std::size_t>(parameter.stored_elements()));
+    initialize(parameter, weight_seed, 0, parameter.stored_elements(), values.data());
+    result.state.weights.insert(result.state.weights.end(), values.begin(), values.end());
+  }
+  result.state.exp_avg.assign(elements, 0.0);
+  result.state.exp_avg_sq.assign(elements, 0.0);
+  for (std::int64_t step = 1; step <= steps; ++step) {
+    std::vector<double> gradient(elements, 0.0);
+    for (const Unit& unit : table.units())
+      for (int part = 0; part < gradient_parts; ++part) {
+        const auto values = gradient_part(table, static_cast<int>(&unit - table.units().data()), step, part);
+        std::transform(values.begin(), values.end(), gradient.begin() + unit.offset,
+                       gradient.begin() + unit.offset, std::plus<>());
+      }
+    double squares = 0;
+    for (const double value : gradient) squares += value * value;
+    result.norms.push_back(std::sqrt(squares));
+    reference::adamw_update(step_parameters(step), gradient, result.state);
+  }
+  return result;
+}
+
+inline void expect_near(const std::vector<double>& actual, const std::vector<double>& expected,
+                        double tolerance) {
+  ASSERT_EQ(actual.size(), expected.size());
+  for (std::size_t i = 0; i < actual.size(); ++i)
+    ASSERT_NEAR(actual[i], expected[i], tolerance * std::max(1.0, std::abs(expected[i]))) << i;
+}
+
+inline void expect_same_training(const TrainingResult& actual, const TrainingResult& expected) {
+  expect_near(actual.norms, expected.norms, 1e-6);
+  expect_near(actual.state.weights, expected.state.weights, 1e-6);
+  expect_near(actual.state.exp_avg, expected.state.exp_avg, 1e-6);
+  expect_near(actual.state.exp_avg_sq, expected.state.exp_avg_sq, 1e-6);
+}
+
+/// The working weights are the master weights, rounded to the compute type.
+inline void expect_published(const std::string& working, const std::vector<double>& master, DataType type) {
+  ASSERT_EQ(working.size(), master.size() * size_of(type));
+  for (std::size_t i = 0; i < master.size(); ++i) {
+    const float expected = static_cast<float>(master[i]);
+    if (type == DataType::float32) {
+      float actual = 0;
+      std::memcpy(&actual, working.data() + 4 * i, 4);
+      ASSERT_EQ(actual, expected) << i;
+    } else {
+      bfloat16 actual;
+      std::memcpy(&actual, working.data() + 2 * i, 2);
+      ASSERT_EQ(actual.bits, bfloat16(expected).bits) << i;
+    }
+  }
+}
+
+/// One way of sharding against plain loops: values, equality of ranks, and repeatability.
+inline void check_training(Communicator& communicator, StoreOptions options) {
+  const TrainingResult result = train(communicator, options);
+  expect_same_training(result, train_plainly());
+  expect_published(result.working, result.state.weights, options.compute_type);
+  const std::vector<std::string> everyones = communicator.all_gather(result.working);
+  EXPECT_TRUE(std::all_of(everyones.begin(), everyones.end(),
+                          [&](const auto& other) { return other == result.working; }));
+
+  const TrainingResult again = train(communicator, options);
+  EXPECT_TRUE(again.working == result.working) << "the second run gave other bits";
+  EXPECT_EQ(again.norms, result.norms);
+  EXPECT_EQ(again.state.exp_avg_sq, result.state.exp_avg_sq);
+
+  const auto alone = make_self_communicator();
+  EXPECT_TRUE(train(*alone, options, 0).initial == result.initial)
+      << "initial weights depend on the number of ranks";
+}
+
+// Weights put in from outside, as a checkpoint is, reach every rank when they are published.
+inline void check_publishing(Communicator& communicator, StoreOptions options) {
+  const auto device = make_cpu_device(1);
+  const ParameterTable table = tiny_table();
+  ShardedParameterStore store(*device, communicator, table, options);
+  store.initialize(weight_seed);
+  for (const ShardRange& range : store.shard_map().ranges(store.shard()))
+    for (std::int64_t i = 0; i < range.elements(); ++i)
+      store.master_weights().span<float>()[static_cast<std::size_t>(range.local + i)] =
+          std::sqrt(static_cast<float>(range.begin + i));
+  store.publish_weights();
+  std::vector<double> expected(static_cast<std::size_t>(table.stored_elements()));
+  for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = std::sqrt(static_cast<float>(i));
+  expect_published(working_weights(store, table), expected, options.compute_type);
+}
+
+// One NaN on one rank is seen by all, before any weight has changed.
+inline void check_not_a_number(Communicator& communicator, StoreOptions options) {
+  const auto device = make_cpu_device(1);
+  const ParameterTable table = tiny_table();
+  ShardedParameterStore store(*device, communicator, table, options);
+  store.initialize(weight_seed);
+  const std::string before = working_weights(store, table);
+  store.zero_gradients();
+  if (communicator.rank() == communicator.size() - 1) store.gradients(1).span<float>()[3] = NAN;
+  store.begin_last_micro_batch();
+  for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) store.gradients_ready(unit);
+  EXPECT_TRUE(std::isnan(store.gradient_norm()));
+  EXPECT_TRUE(working_weights(store, table) == before);
+}
+
+inline void check_store(Communicator& communicator) {
+  for (const int stage : {0, 1})
+    for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+      SCOPED_TRACE("stage " + std::to_string(stage) + ", " + name_of(type));
+      check_training(communicator, {stage, type});
+      check_publishing(communicator, {stage, type});
+      check_not_a_number(communicator, {stage, type});
+    }
+}
+
+}  // namespace cola::testing

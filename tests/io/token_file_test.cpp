@@ -1,0 +1,222 @@
+#include "io/token_file.h"
+
+#include <gtest/gtest.h>
+#include <hdf5.h>
+
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "core/error.h"
+#include "io/token_file_check.h"
+#include "support/test_folder.h"
+
+namespace cola {
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+const TokenFileAttributes bytes_attributes{258, 256, 257, "bytes", Packing::packed, 0};
+
+class TokenFileTest : public ::testing::Test {
+ protected:
+  std::string write(const std::string& name, const TokenFileAttributes& attributes,
+                    const std::vector<Ids>& documents) {
+    TokenFileWriter writer(folder_.path(name), attributes);
+    for (const Ids& document : documents) writer.append(document);
+    writer.close();
+    writer.publish();
+    return folder_.path(name);
+  }
+  static Ids all(const TokenFile& file) {
+    Ids ids(static_cast<std::size_t>(file.tokens()));
+    file.read(0, ids);
+    return ids;
+  }
+  template <typename Value>
+  void overwrite(const std::string& path, const char* dataset, std::uint64_t element, Value value) {
+    const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    const hid_t opened = H5Dopen2(file, dataset, H5P_DEFAULT);
+    const auto offset = H5Dget_offset(opened) + element * sizeof value;
+    H5Dclose(opened);
+    H5Fclose(file);
+    std::fstream bytes(path, std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(static_cast<std::streamoff>(offset));
+    bytes.write(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  std::string failure(const std::string& path) {
+    try {
+      const TokenFile file(path);
+      return "";
+    } catch (const FileError& error) {
+      return error.what();
+    }
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(TokenFileTest, PackedDocumentsAreJoinedByTheEnd) {
+  const TokenFile file(write("a.h5", bytes_attributes, {{1, 2, 3}, {4}, {5, 6}}));
+  EXPECT_EQ(all(file), (Ids{1, 2, 3, 256, 4, 256, 5, 6, 256}));
+  std::vector<std::uint64_t> starts(3);
+  file.read_documents(0, starts);
+  EXPECT_EQ(starts, (std::vector<std::uint64_t>{0, 4, 6}));
+  EXPECT_EQ(file.token_bytes(), 2);
+  EXPECT_EQ(file.attributes().vocab_size, 258);
+  EXPECT_EQ(file.attributes().pad_id, 257);
+  EXPECT_EQ(file.attributes().tokenizer, "bytes");
+  EXPECT_EQ(file.attributes().packing, Packing::packed);
+  EXPECT_TRUE(check_token_file(file).problems.empty());
+}
+
+TEST_F(TokenFileTest, DocumentRowsAreCutOrEndedAndPadded) {
+  TokenFileAttributes attributes = bytes_attributes;
+  attributes.packing = Packing::document;
+  attributes.sequence_length = 4;
+  const TokenFile file(write("a.h5", attributes, {{1}, {1, 2, 3}, {1, 2, 3, 4}, {1, 2, 3, 4, 5}}));
+  EXPECT_EQ(all(file), (Ids{1, 256, 257, 257, 1, 2, 3, 256, 1, 2, 3, 4, 1, 2, 3, 4}));
+  EXPECT_EQ(file.documents(), 4);
+  EXPECT_EQ(file.attributes().sequence_length, 4);
+  const TokenFileReport report = check_token_file(file);
+  EXPECT_TRUE(report.problems.empty());
+  EXPECT_EQ(report.end_tokens, 2);
+  EXPECT_EQ(report.padding_tokens, 2);
+}
+
+TEST_F(TokenFileTest, LargeVocabulariesTakeFourBytes) {
+  TokenFileAttributes attributes{128256, 128001, 128001, "large", Packing::packed, 0};
+  const TokenFile file(write("a.h5", attributes, {{70000, 5}, {128255}}));
+  EXPECT_EQ(file.token_bytes(), 4);
+  EXPECT_EQ(all(file), (Ids{70000, 5, 128001, 128255, 128001}));
+}
+
+TEST_F(TokenFileTest, SurvivesMoreThanTheWritersBuffers) {
+  std::vector<Ids> documents;
+  for (std::int32_t i = 0; i < 3000; ++i) {
+    Ids document(1000);
+    std::iota(document.begin(), document.end(), i);
+    for (auto& id : document) id %= 256;
+    documents.push_back(document);
+  }
+  const TokenFile file(write("a.h5", bytes_attributes, documents));
+  ASSERT_EQ(file.tokens(), 3003000);
+  for (const std::int32_t document : {0, 1, 1500, 2999}) {
+    Ids ids(1001);
+    file.read(document * std::int64_t{1001}, ids);
+    EXPECT_EQ(ids[0], document % 256);
+    EXPECT_EQ(ids[999], (document + 999) % 256);
+    EXPECT_EQ(ids[1000], 256);
+  }
+}
+
+TEST_F(TokenFileTest, IsPlainHdf5) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2}});
+  const hid_t file = H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  const hid_t tokens = H5Dopen2(file, "/tokens", H5P_DEFAULT),
+              documents = H5Dopen2(file, "/documents", H5P_DEFAULT);
+  const hid_t type = H5Dget_type(tokens), creation = H5Dget_create_plist(tokens),
+              wide = H5Dget_type(documents);
+  EXPECT_GT(H5Tequal(type, H5T_STD_U16LE), 0);
+  EXPECT_GT(H5Tequal(wide, H5T_STD_U64LE), 0);
+  EXPECT_EQ(H5Pget_layout(creation), H5D_CONTIGUOUS);
+  std::uint16_t ids[3] = {};
+  EXPECT_GE(H5Dread(tokens, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, ids), 0);
+  EXPECT_EQ(ids[1], 2);
+  EXPECT_EQ(ids[2], 256);
+  for (const char* name : {"vocab_size", "eos_id", "pad_id", "tokenizer", "packing"})
+    EXPECT_GT(H5Aexists(file, name), 0) << name;
+  for (const hid_t type_id : {type, wide}) H5Tclose(type_id);
+  H5Pclose(creation);
+  H5Dclose(tokens);
+  H5Dclose(documents);
+  H5Fclose(file);
+}
+
+TEST_F(TokenFileTest, NothingIsLeftOfAWriterThatDoesNotPublish) {
+  {
+    TokenFileWriter writer(folder_.path("a.h5"), bytes_attributes);
+    writer.append(Ids{1, 2});
+    EXPECT_TRUE(folder_.names().empty()) << "scratch files have no names";
+    writer.close();
+    EXPECT_EQ(folder_.names(), (std::vector<std::string>{"a.h5.tmp"}));
+  }
+  EXPECT_TRUE(folder_.names().empty());
+}
+
+TEST_F(TokenFileTest, RefusesIdsOutsideTheVocabulary) {
+  TokenFileWriter writer(folder_.path("a.h5"), bytes_attributes);
+  EXPECT_THROW(writer.append(Ids{258}), Error);
+  EXPECT_THROW(writer.append(Ids{-1}), Error);
+  EXPECT_THROW(writer.append(Ids{}), Error);
+  TokenFileWriter empty(folder_.path("b.h5"), bytes_attributes);
+  EXPECT_THROW(empty.close(), Error);
+  EXPECT_THROW(empty.publish(), Error);
+}
+
+TEST_F(TokenFileTest, NamesAFolderItCannotWriteTo) {
+  try {
+    TokenFileWriter writer(folder_.path("missing/a.h5"), bytes_attributes);
+    FAIL();
+  } catch (const FileError&) {
+    FAIL() << "a failing write is no fault of the input";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("missing/a.h5"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(TokenFileTest, NamesFileAndOffsetOfABadId) {
+  const std::string path = write("a.h5", bytes_attributes, {Ids(1000, 7)});
+  overwrite<std::uint16_t>(path, "/tokens", 600, 999);
+  const TokenFile file(path);
+  Ids ids(500);
+  file.read(0, ids);
+  try {
+    file.read(500, ids);
+    FAIL();
+  } catch (const FileError& error) {
+    const std::string message = error.what();
+    EXPECT_NE(message.find("a.h5: token 600 is 999"), std::string::npos) << message;
+  }
+  EXPECT_EQ(check_token_file(file).problems.size(), 1u);
+}
+
+TEST_F(TokenFileTest, RefusesWhatIsNoTokenFile) {
+  EXPECT_NE(failure(folder_.path("none.h5")).find("No such file"), std::string::npos);
+  folder_.write("text.h5", "no HDF5 at all");
+  EXPECT_NE(failure(folder_.path("text.h5")).find("no HDF5 file"), std::string::npos);
+  const hid_t file = H5Fcreate(folder_.path("other.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  H5Fclose(file);
+  EXPECT_NE(failure(folder_.path("other.h5")).find("no dataset /tokens"), std::string::npos);
+  const std::string whole = write("a.h5", bytes_attributes, {Ids(100000, 7)});
+  std::filesystem::resize_file(whole, 100000);
+  EXPECT_NE(failure(whole).find("cut short"), std::string::npos);
+}
+
+TEST_F(TokenFileTest, RefusesReadsBeyondTheEnd) {
+  const TokenFile file(write("a.h5", bytes_attributes, {{1, 2, 3}}));
+  Ids ids(3);
+  EXPECT_NO_THROW(file.read(1, ids));
+  EXPECT_THROW(file.read(2, ids), Error);
+  EXPECT_THROW(file.read(-1, ids), Error);
+  std::vector<std::uint64_t> starts(2);
+  EXPECT_THROW(file.read_documents(0, starts), Error);
+}
+
+TEST_F(TokenFileTest, ChecksFindDocumentsThatDoNotEnd) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2, 3}, {4, 5, 6}});
+  overwrite<std::uint16_t>(path, "/tokens", 3, 9);
+  const auto problems = check_token_file(TokenFile(path)).problems;
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_EQ(problems[0], "document 1 begins without an end before it");
+  EXPECT_EQ(problems[1], "1 end-of-document ids for 2 documents");
+}
+
+TEST_F(TokenFileTest, ChecksFindOffsetsThatDoNotRise) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2, 3}, {4, 5, 6}, {7}});
+  overwrite<std::uint64_t>(path, "/documents", 1, 0);
+  EXPECT_FALSE(check_token_file(TokenFile(path)).problems.empty());
+}
+
+}  // namespace
+}  // namespace cola
