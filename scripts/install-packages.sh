@@ -40,7 +40,7 @@ esac
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-command -v dpkg-query >/dev/null || fail "this is no Debian system: install what scripts/install-packages.sh lists, or use spack.yaml"
+command -v dpkg-query >/dev/null || fail "no Debian system: install the counterparts of --list, or use spack.yaml"
 
 missing=()
 for package in "${build[@]}" "${tests[@]}" "${quickstart[@]}"; do
@@ -48,6 +48,8 @@ for package in "${build[@]}" "${tests[@]}" "${quickstart[@]}"; do
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
+[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+  fail "neither root nor sudo here; let an administrator install: ${missing[*]}"
 say "Installing ${#missing[@]} packages: ${missing[*]}"
 as_root apt-get update -qq
 as_root env DEBIAN_FRONTEND=noninteractive \

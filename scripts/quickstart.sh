@@ -77,8 +77,9 @@ make_text() {
 make_tokenizer() {
   [ ! -e "$data/tokenizer.model" ] || return 0
   say "Training a SentencePiece model of 4096 pieces"
-  spm_train --input="$(echo "$text"/*.txt | tr " " ,)" --model_prefix="$data/tokenizer.part" --model_type=bpe --vocab_size=4096 --byte_fallback \
-    --input_sentence_size=50000 --shuffle_input_sentence=true --minloglevel=2
+  spm_train --input="$(echo "$text"/*.txt | tr " " ,)" --model_prefix="$data/tokenizer.part" \
+    --model_type=bpe --vocab_size=4096 --byte_fallback --input_sentence_size=50000 --shuffle_input_sentence=true \
+    --random_seed=42 --minloglevel=2
   mv "$data/tokenizer.part.vocab" "$data/tokenizer.vocab"
   mv "$data/tokenizer.part.model" "$data/tokenizer.model"
 }
@@ -148,8 +149,8 @@ make_tokenizer
 tokenize
 
 steps=$(total_steps)
-cores=$(nproc)
-launch=(mpirun --quiet --bind-to none -n "$ranks" "$bin/cola_dist" --set "train.threads=$((cores > ranks ? cores / ranks : 1))")
+threads=$(($(nproc) / ranks))
+launch=(mpirun --quiet --bind-to none -n "$ranks" "$bin/cola_dist" --set "train.threads=$((threads > 0 ? threads : 1))")
 train_cola
 train_full
 report

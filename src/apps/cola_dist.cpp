@@ -1,16 +1,15 @@
 // cola_dist: trains a model from a YAML configuration, one MPI rank a device.
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <boost/program_options.hpp>
 #include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "apps/device_choice.h"
 #include "apps/program.h"
 #include "core/device.h"
-#include "core/host.h"
 #include "dist/launch.h"
 #include "train/plan.h"
 #include "train/run_configuration.h"
@@ -74,21 +73,6 @@ void parse(int count, char** arguments, const options::options_description& desc
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_dist --help)");
   if (line.ranks < 0 || (line.ranks > 0 && !line.plan))
     throw UsageError("--ranks N goes with --plan, N from 1");
-}
-
-// Ranks that are bound to cores use those; ranks that share a whole node share its cores evenly.
-int threads_of(const RunConfiguration& configuration, const MpiSession& session) {
-  if (configuration.train.threads > 0) return configuration.train.threads;
-  const int usable = usable_cores();
-  return usable < online_cores() ? usable : std::max(1, usable / session.local_size());
-}
-
-std::unique_ptr<Device> choose_device(const RunConfiguration& configuration, const MpiSession& session) {
-  const DeviceChoice choice = configuration.train.device;
-  const int gpus = choice == DeviceChoice::cpu ? 0 : cuda_device_count();
-  if (choice == DeviceChoice::cuda || (choice == DeviceChoice::automatic && gpus > 0))
-    return make_cuda_device(session.local_rank() % std::max(1, gpus));
-  return make_cpu_device(threads_of(configuration, session));
 }
 
 int train(const CommandLine& line, MpiSession& session) {

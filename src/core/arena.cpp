@@ -13,11 +13,11 @@ constexpr std::size_t alignment = 256;
 Tensor Arena::allocate(DataType type, std::initializer_list<std::int64_t> shape) {
   void* address = memory_ ? static_cast<std::byte*>(memory_) + used_ : nullptr;
   Tensor tensor(address, type, shape);
-  used_ += (tensor.bytes() + alignment - 1) / alignment * alignment;
+  const std::size_t needed = used_ + (tensor.bytes() + alignment - 1) / alignment * alignment;
+  if (memory_ && needed > capacity_)
+    throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_, tensor.describe(), used_);
+  used_ = needed;
   peak_ = std::max(peak_, used_);
-  if (memory_ && used_ > capacity_)
-    throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_,
-                tensor.describe(), used_);
   return tensor;
 }
 

@@ -35,6 +35,8 @@ class Device {
   virtual void free(void* memory) noexcept = 0;
   /// The most that was allocated here at any time, in bytes.
   virtual std::size_t peak_allocated_bytes() const = 0;
+  /// Forgets that peak: from here on it counts from what is allocated now.
+  virtual void reset_peak_allocated_bytes() = 0;
   /// Sets every byte. Ordered with the kernels, like the copies below.
   virtual void fill_bytes(void* memory, int value, std::size_t bytes) = 0;
   virtual void copy_from_host(void* device_memory, const void* host_memory, std::size_t bytes) = 0;

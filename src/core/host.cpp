@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 namespace cola {
 
@@ -29,13 +30,19 @@ std::string processor_name() {
 }
 
 std::size_t peak_resident_bytes() {
+  std::ifstream file("/proc/self/status");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 }
 
+void reset_peak_resident_bytes() { std::ofstream("/proc/self/clear_refs") << "5"; }
+
 bool stdout_is_terminal() {
-  if (isatty(STDOUT_FILENO) != 1) return false;
+  const char* terminal = std::getenv("TERM");
+  if (isatty(STDOUT_FILENO) != 1 || !terminal || std::string_view(terminal) == "dumb") return false;
   // mpirun gives its ranks a terminal of their own and copies it to its output: what that is decides.
   if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return true;
   std::error_code error;

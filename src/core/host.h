@@ -15,6 +15,8 @@ std::string processor_name();
 
 /// The most physical memory this process has held so far, in bytes.
 std::size_t peak_resident_bytes();
+/// Forgets that peak, where the system allows it (Linux).
+void reset_peak_resident_bytes();
 
 /// Whether standard output is a terminal that a live line can be drawn on.
 bool stdout_is_terminal();

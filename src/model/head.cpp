@@ -19,11 +19,13 @@ constexpr std::int64_t chunk_rows = 512;
 
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
                               std::int64_t rows) {
-  const std::int64_t width = configuration.hidden_size;
-  return {arena.allocate(type, {rows, width}), arena.allocate(type, {rows, width}),
-          arena.allocate(DataType::float32, {rows}),
-          arena.allocate(type, {std::min(rows, chunk_rows), storage_width(configuration.vocab_size)}),
-          arena.allocate(DataType::float32, {rows})};
+  const std::int64_t width = configuration.hidden_size, chunk = std::min(rows, chunk_rows);
+  return {.input = arena.allocate(type, {rows, width}),
+          .norm = arena.allocate(type, {rows, width}),
+          .inverse_rms = arena.allocate(DataType::float32, {rows}),
+          .logits = arena.allocate(type, {chunk, storage_width(configuration.vocab_size)}),
+          .d_norm = arena.allocate(DataType::float32, {chunk, width}),
+          .losses = arena.allocate(DataType::float32, {rows})};
 }
 
 Head::Head(const ParameterTable& table)
@@ -31,8 +33,19 @@ Head::Head(const ParameterTable& table)
       matrix_(table.find("lm_head.weight")),
       epsilon_(static_cast<float>(table.configuration().rms_norm_eps)) {}
 
-Tensor Head::matrix(const Tensor& unit) const {
-  return unit.view(matrix_.offset, {matrix_.stored_rows, matrix_.stored_columns});
+Tensor Head::matrix_rows(const Tensor& unit, std::int64_t first, const Tensor& tile) const {
+  return unit.view(matrix_.offset + first * matrix_.stored_columns, {tile.dim(1), matrix_.stored_columns});
+}
+
+// The logits' memory as dense tiles of columns: products with a vocabulary's width run slower than several
+// narrow ones.
+std::vector<Tensor> Head::tiles_of(const Device& device, const Tensor& logits, std::int64_t rows) const {
+  const std::int64_t preferred = device.matmul().preferred_tile_width();
+  const std::int64_t width = preferred > 0 ? preferred : matrix_.stored_rows;
+  std::vector<Tensor> tiles;
+  for (std::int64_t first = 0; first < matrix_.stored_rows; first += width)
+    tiles.push_back(logits.view(first * rows, {rows, std::min(width, matrix_.stored_rows - first)}));
+  return tiles;
 }
 
 Tensor Head::norm_of(const Tensor& unit) const {
@@ -53,18 +66,22 @@ void Head::read_logits(const Pass& pass, const Tensor& weights, const ResidualSt
   const std::int64_t n = pass.rows(), chunk = memory.logits.dim(0);
   for (std::int64_t first = 0; first < n; first += chunk) {
     const std::int64_t last = std::min(n, first + chunk);
-    const Tensor logits = memory.logits.rows(0, last - first);
-    pass.device.matmul().multiply(memory.norm.rows(first, last), Transpose::no, matrix(weights),
-                                  Transpose::yes, logits, Accumulate::no);
-    reader(first, logits);
+    const std::vector<Tensor> tiles = tiles_of(pass.device, memory.logits, last - first);
+    std::int64_t column = 0;
+    for (const Tensor& tile : tiles) {
+      pass.device.matmul().multiply(memory.norm.rows(first, last), Transpose::no,
+                                    matrix_rows(weights, column, tile), Transpose::yes, tile, Accumulate::no);
+      column += tile.dim(1);
+    }
+    reader(first, tiles);
   }
 }
 
 double Head::forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
                      const Tensor& targets, const HeadActivations& memory) const {
-  read_logits(pass, weights, stream, memory, [&](std::int64_t first, const Tensor& logits) {
-    const std::int64_t last = first + logits.dim(0);
-    pass.device.cross_entropy().forward(logits, targets.rows(first, last), matrix_.rows,
+  read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
+    const std::int64_t last = first + tiles.front().dim(0);
+    pass.device.cross_entropy().forward(tiles, targets.rows(first, last), matrix_.rows,
                                         memory.losses.rows(first, last));
   });
   return pass.device.reduce().sum(memory.losses.rows(0, pass.rows()));
@@ -74,15 +91,21 @@ double Head::forward_backward(const Pass& pass, const Tensor& weights, const Ten
                               const ResidualStream& stream, const Tensor& targets,
                               const HeadActivations& memory, const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
-  read_logits(pass, weights, stream, memory, [&](std::int64_t first, const Tensor& logits) {
-    const std::int64_t last = first + logits.dim(0);
-    const MatmulKernels& matmul = pass.device.matmul();
-    pass.device.cross_entropy().forward_backward(logits, targets.rows(first, last), matrix_.rows,
+  read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
+    const std::int64_t last = first + tiles.front().dim(0);
+    pass.device.cross_entropy().forward_backward(tiles, targets.rows(first, last), matrix_.rows,
                                                  memory.losses.rows(first, last));
-    matmul.multiply(logits, Transpose::yes, memory.norm.rows(first, last), Transpose::no, matrix(gradients),
-                    Accumulate::yes);
-    matmul.multiply(logits, Transpose::no, matrix(weights), Transpose::no, workspace.d_norm.rows(first, last),
-                    Accumulate::no);
+    const Tensor norm = memory.norm.rows(first, last), d_norm = memory.d_norm.rows(0, last - first);
+    const MatmulKernels& matmul = pass.device.matmul();
+    std::int64_t column = 0;
+    for (const Tensor& tile : tiles) {
+      matmul.multiply(tile, Transpose::yes, norm, Transpose::no, matrix_rows(gradients, column, tile),
+                      Accumulate::yes);
+      matmul.multiply(tile, Transpose::no, matrix_rows(weights, column, tile), Transpose::no, d_norm,
+                      column == 0 ? Accumulate::no : Accumulate::yes);
+      column += tile.dim(1);
+    }
+    pass.device.reduce().convert(d_norm, workspace.d_norm.rows(first, last));
   });
   pass.device.fill_bytes(workspace.d_stream.data(), 0, workspace.d_stream.bytes());
   pass.device.norm().backward(workspace.d_norm, memory.input.rows(0, n), norm_of(weights),

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "model/activations.h"
 #include "model/block.h"
@@ -14,7 +16,8 @@ namespace cola {
 struct HeadActivations {
   Tensor input, norm;  // [n, d]
   Tensor inverse_rms;  // [n] fp32
-  Tensor logits;       // [chunk, stored vocabulary]
+  Tensor logits;       // a chunk of rows times the stored vocabulary, as tiles of columns
+  Tensor d_norm;       // [chunk, d] fp32, summed over the tiles
   Tensor losses;       // [n] fp32
 };
 
@@ -34,15 +37,18 @@ class Head {
                           const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
                           const Workspace& workspace) const;
 
-  /// Hands over the logits chunk by chunk: (first row, logits [rows, stored vocabulary]).
-  using LogitsReader = std::function<void(std::int64_t first_row, const Tensor& logits)>;
+  /// Hands over the logits chunk by chunk: the first row, and tiles [rows, width] of the stored vocabulary's
+  /// columns.
+  using LogitsReader = std::function<void(std::int64_t first_row, std::span<const Tensor> tiles)>;
   void read_logits(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
                    const HeadActivations& memory, const LogitsReader& reader) const;
 
  private:
   void normalize(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
                  const HeadActivations& memory) const;
-  Tensor matrix(const Tensor& unit) const;
+  std::vector<Tensor> tiles_of(const Device& device, const Tensor& logits, std::int64_t rows) const;
+  /// The rows of the head's matrix that belong to `tile`, which begins at column `first`.
+  Tensor matrix_rows(const Tensor& unit, std::int64_t first, const Tensor& tile) const;
   Tensor norm_of(const Tensor& unit) const;
 
   const Parameter &norm_, &matrix_;

@@ -47,6 +47,19 @@ void require_ids(std::span<const std::int32_t> ids, std::int64_t vocabulary, std
       throw Error("{} id {} lies outside the vocabulary of {}", what, id, vocabulary);
 }
 
+// A tensor of either type as fp32 in host memory.
+std::vector<float> to_host(Device& device, const Tensor& tensor) {
+  std::vector<std::byte> bytes(tensor.bytes());
+  device.copy_to_host(bytes.data(), tensor.data(), tensor.bytes());
+  const auto count = static_cast<std::size_t>(tensor.elements());
+  std::vector<float> values(count);
+  const auto* half = reinterpret_cast<const bfloat16*>(bytes.data());
+  const auto* single = reinterpret_cast<const float*>(bytes.data());
+  for (std::size_t i = 0; i < count; ++i)
+    values[i] = tensor.type() == DataType::bfloat16 ? static_cast<float>(half[i]) : single[i];
+  return values;
+}
+
 }  // namespace
 
 TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& configuration,
@@ -158,18 +171,19 @@ std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& 
                                        std::int64_t last) {
   const Pass pass = begin(batch);
   const std::int64_t vocabulary = table_.configuration().vocab_size;
-  std::vector<float> result;
+  std::vector<float> result(static_cast<std::size_t>((last - first) * vocabulary));
   const ResidualStream stream = forward_blocks(store, pass, false);
-  const auto collect = [&](std::int64_t first_row, const Tensor& chunk) {
-    std::vector<std::byte> host(chunk.bytes());
-    device_.copy_to_host(host.data(), chunk.data(), chunk.bytes());
-    const bool half = chunk.type() == DataType::bfloat16;
-    for (std::int64_t row = std::max(first, first_row); row < std::min(last, first_row + chunk.dim(0)); ++row)
-      for (std::int64_t id = 0; id < vocabulary; ++id) {
-        const auto index = static_cast<std::size_t>((row - first_row) * chunk.dim(1) + id);
-        result.push_back(half ? static_cast<float>(reinterpret_cast<const bfloat16*>(host.data())[index])
-                              : reinterpret_cast<const float*>(host.data())[index]);
-      }
+  const auto collect = [&](std::int64_t first_row, std::span<const Tensor> tiles) {
+    std::int64_t column = 0;
+    for (const Tensor& tile : tiles) {
+      const std::vector<float> values = to_host(device_, tile);
+      const std::int64_t width = tile.dim(1), real = std::min(width, vocabulary - column);
+      for (std::int64_t row = std::max(first, first_row); row < std::min(last, first_row + tile.dim(0));
+           ++row)
+        std::copy_n(values.begin() + (row - first_row) * width, real,
+                    result.begin() + (row - first) * vocabulary + column);
+      column += width;
+    }
   };
   head_.read_logits(pass, store.acquire_weights(head_unit()), stream, memory_.head, collect);
   store.release_weights(head_unit());

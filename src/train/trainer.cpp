@@ -12,6 +12,7 @@
 #include "model/cost.h"
 #include "train/evaluation.h"
 #include "train/peak_rate.h"
+#include "train/precision.h"
 
 namespace cola {
 
@@ -21,12 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-DataType compute_type_of(Precision precision, const Device& device) {
-  if (precision == Precision::automatic)
-    return device.prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
-  return precision == Precision::bf16 ? DataType::bfloat16 : DataType::float32;
 }
 
 TransformerOptions transformer_options(const RunConfiguration& configuration, DataType type) {

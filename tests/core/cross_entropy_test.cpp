@@ -18,6 +18,11 @@
 namespace cola {
 namespace {
 
+/// Logits that are one tile of all columns.
+std::vector<Tensor> single_tile(const Tensor& logits) {
+  return {logits};
+}
+
 TEST(CrossEntropyReference, AgreesWithHandValues) {
   // Probabilities 1/4 and 3/4; a padding column that must not count; a row that is ignored.
   const std::vector<double> logits{0, std::log(3.0), 99, 1, 2, 3};
@@ -62,9 +67,10 @@ void check(Device& device, TestRandom& random, const Shape& shape, DataType type
 
   const DeviceTensor device_logits(device, type, {n, stored}, logits), device_targets(device, {n}, targets);
   const DeviceTensor losses(device, DataType::float32, {n}), losses_again(device, DataType::float32, {n});
-  device.cross_entropy().forward(device_logits, device_targets, vocabulary, losses);
+  device.cross_entropy().forward(single_tile(device_logits), device_targets, vocabulary, losses);
   EXPECT_TRUE(is_close(losses.values(), expected.losses, tolerance_of(DataType::float32)));
-  device.cross_entropy().forward_backward(device_logits, device_targets, vocabulary, losses_again);
+  device.cross_entropy().forward_backward(single_tile(device_logits), device_targets, vocabulary,
+                                          losses_again);
   EXPECT_EQ(losses_again.values(), losses.values());
   const auto gradient = device_logits.values();
   EXPECT_TRUE(is_close(gradient, expected.d_logits, tolerance_of(type)));
@@ -103,8 +109,43 @@ TEST_P(CrossEntropyKernel, ForwardLeavesLogitsAlone) {
   const DeviceTensor device_logits(device(), DataType::float32, {7, 72}, logits);
   const DeviceTensor targets(device(), {7}, random.integers(7, 0, 49)),
       losses(device(), DataType::float32, {7});
-  device().cross_entropy().forward(device_logits, targets, 50, losses);
+  device().cross_entropy().forward(single_tile(device_logits), targets, 50, losses);
   EXPECT_EQ(device_logits.values(), logits);
+}
+
+TEST_P(CrossEntropyKernel, TilesOfColumnsGiveTheSame) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  constexpr std::int64_t rows = 9, columns = 120, vocabulary = 101,
+                         width = 48;  // tiles of 48, 48 and 24 columns
+  const auto logits = random.normal(rows * columns);
+  std::vector<double> tiled;
+  for (std::int64_t first = 0; first < columns; first += width)
+    for (std::int64_t row = 0; row < rows; ++row)
+      for (std::int64_t column = first; column < std::min(columns, first + width); ++column)
+        tiled.push_back(logits[static_cast<std::size_t>(row * columns + column)]);
+  auto ids = random.integers(rows, 0, vocabulary - 1);
+  ids[2] = ignored_target;
+  ids[5] = 50;   // in the second tile
+  ids[6] = 100;  // in the third
+  const DeviceTensor whole(device(), DataType::float32, {rows, columns}, logits);
+  const DeviceTensor memory(device(), DataType::float32, {rows, columns}, tiled);
+  const DeviceTensor targets(device(), {rows}, ids), losses(device(), DataType::float32, {rows}),
+      tiled_losses(device(), DataType::float32, {rows});
+  const Tensor all = memory;
+  const std::vector<Tensor> tiles{all.view(0, {rows, 48}), all.view(rows * 48, {rows, 48}),
+                                  all.view(rows * 96, {rows, 24})};
+  device().cross_entropy().forward_backward(single_tile(whole), targets, vocabulary, losses);
+  device().cross_entropy().forward_backward(tiles, targets, vocabulary, tiled_losses);
+  EXPECT_TRUE(is_close(tiled_losses.values(), losses.values(), 1e-6));
+  const std::vector<double> gradient = whole.values(), tiled_gradient = memory.values();
+  for (std::int64_t row = 0; row < rows; ++row)
+    for (std::int64_t column = 0; column < columns; ++column) {
+      const std::int64_t tile = column / width, tile_width = tile == 2 ? 24 : 48;
+      const auto index = static_cast<std::size_t>(rows * width * tile + row * tile_width + column % width);
+      EXPECT_NEAR(tiled_gradient[index], gradient[static_cast<std::size_t>(row * columns + column)], 1e-6)
+          << "row " << row << ", column " << column;
+    }
 }
 
 TEST_P(CrossEntropyKernel, NanInLogitsReachesTheLoss) {
@@ -113,7 +154,7 @@ TEST_P(CrossEntropyKernel, NanInLogitsReachesTheLoss) {
   const DeviceTensor device_logits(device(), DataType::float32, {2, 24}, logits);
   const DeviceTensor targets(device(), {2}, std::vector<std::int32_t>{3, 3});
   const DeviceTensor losses(device(), DataType::float32, {2});
-  device().cross_entropy().forward(device_logits, targets, 24, losses);
+  device().cross_entropy().forward(single_tile(device_logits), targets, 24, losses);
   EXPECT_NEAR(losses.values()[0], std::log(24.0), 1e-6);
   EXPECT_TRUE(std::isnan(losses.values()[1]));
 }

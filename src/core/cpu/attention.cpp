@@ -89,10 +89,10 @@ float softmax_row(const float* scores, std::int64_t visible, std::int64_t column
   for (std::int64_t j = 0; j < visible; ++j) largest = scores[j] > largest ? scores[j] : largest;
   float sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (std::int64_t j = 0; j < visible; ++j) sum += fast_exp((scores[j] - largest) * scale);
+  for (std::int64_t j = 0; j < visible; ++j) sum += exp_nonpositive((scores[j] - largest) * scale);
   const float log_sum_exp = largest * scale + std::log(sum);
 #pragma omp simd
-  for (std::int64_t j = 0; j < visible; ++j) probabilities[j] = fast_exp(scores[j] * scale - log_sum_exp);
+  for (std::int64_t j = 0; j < visible; ++j) probabilities[j] = exp_nonpositive(scores[j] * scale - log_sum_exp);
   std::fill(probabilities + visible, probabilities + columns, T(0.0f));
   return log_sum_exp;
 }
@@ -105,7 +105,7 @@ void softmax_backward_row(const float* scores, const float* d_probabilities, std
                           T* d_scores) {
 #pragma omp simd
   for (std::int64_t j = 0; j < visible; ++j) {
-    const float probability = fast_exp(scores[j] * scale - log_sum_exp);
+    const float probability = exp_nonpositive(scores[j] * scale - log_sum_exp);
     probabilities[j] = probability;
     d_scores[j] = probability * (d_probabilities[j] - delta) * scale;
   }

@@ -66,6 +66,9 @@ class CpuDevice final : public Device {
   std::size_t peak_allocated_bytes() const override {
     return peak_allocated_;
   }
+  void reset_peak_allocated_bytes() override {
+    peak_allocated_ = allocated_;
+  }
   void fill_bytes(void* memory, int value, std::size_t bytes) override {
     std::memset(memory, value, bytes);
   }

@@ -19,10 +19,13 @@ namespace cola::cpu {
 
 class CpuMatmul final : public MatmulKernels {
  public:
-  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
-                const Tensor& c, Accumulate accumulate) const override;
+  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b, const Tensor& c,
+                Accumulate accumulate) const override;
+  std::int64_t preferred_tile_width() const override { return 768; }
 
  private:
+  void multiply_matrix(const ProductShape& shape, const Tensor& a, const Tensor& b, const Tensor& c) const;
+
   mutable ProductCache products_;
 };
 
@@ -80,9 +83,9 @@ class CpuEmbedding final : public EmbeddingKernels {
 
 class CpuCrossEntropy final : public CrossEntropyKernels {
  public:
-  void forward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+  void forward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
                const Tensor& losses) const override;
-  void forward_backward(const Tensor& logits, const Tensor& targets, std::int64_t vocabulary,
+  void forward_backward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
                         const Tensor& losses) const override;
 };
 

@@ -17,6 +17,9 @@ class MatmulKernels {
   /// c has that type or fp32. Sums are kept in fp32. Throws Error if the shapes do not fit.
   virtual void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                         const Tensor& c, Accumulate accumulate) const = 0;
+
+  /// The width at which a product with a very wide result is best cut into tiles; 0: not at all.
+  virtual std::int64_t preferred_tile_width() const = 0;
 };
 
 }  // namespace cola

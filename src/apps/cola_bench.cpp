@@ -1,0 +1,139 @@
+// cola_bench: speed and memory, as ratios to what the same machine can do in the same run.
+#include <fmt/core.h>
+
+#include <boost/program_options.hpp>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "apps/device_choice.h"
+#include "apps/program.h"
+#include "train/progress.h"
+#include "train/training_benchmark.h"
+
+namespace {
+
+namespace options = boost::program_options;
+using namespace cola;
+
+struct CommandLine {
+  std::string command, configuration;
+  std::vector<std::string> settings;
+  std::int64_t steps = 20, micro_batches = 1;
+  bool compare = false, help = false, version = false;
+};
+
+constexpr const char* introduction =
+    "cola_bench measures training on random tokens.\n"
+    "\n"
+    "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
+    "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
+    "\n"
+    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they reach, and the\n"
+    "memory that was planned and used.\n\nOptions";
+
+options::options_description describe(CommandLine& line) {
+  options::options_description description(introduction, 110);
+  auto add = description.add_options();
+  add("command", options::value(&line.command), "train");
+  add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
+  add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(), "overrides one setting");
+  add("steps", options::value(&line.steps)->default_value(line.steps)->value_name("N"), "timed steps");
+  add("micro-batches", options::value(&line.micro_batches)->default_value(line.micro_batches)->value_name("N"),
+      "micro-batches a rank and step");
+  add("compare", options::bool_switch(&line.compare), "also measures the full-rank twin, and prints the ratio");
+  add("version", options::bool_switch(&line.version), "prints the version and ends");
+  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  return description;
+}
+
+void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
+  try {
+    options::positional_options_description positional;
+    positional.add("command", 1);
+    options::variables_map values;
+    options::store(options::command_line_parser(count, arguments)
+                       .options(description)
+                       .style(exact_style)
+                       .positional(positional)
+                       .run(),
+                   values);
+    options::notify(values);
+  } catch (const options::error& error) {
+    throw UsageError("{} (see cola_bench --help)", error.what());
+  }
+  if (line.help || line.version) return;
+  if (line.command != "train") throw UsageError("usage: cola_bench train --config FILE (see cola_bench --help)");
+  if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
+  if (line.steps < 1 || line.micro_batches < 1) throw UsageError("--steps and --micro-batches are at least 1");
+}
+
+void print_row(const std::string& name, const TrainingBenchmark& result) {
+  const auto megabytes = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
+  fmt::print("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}\n", name,
+             result.tokens_per_step, result.step_seconds, result.tokens_per_second,
+             format_count(result.operations_per_second), format_count(result.product_rate), 100 * result.utilization(),
+             megabytes(result.planned_bytes), megabytes(result.device_bytes), megabytes(result.resident_bytes));
+}
+
+int bench(const CommandLine& line, MpiSession& session) {
+  Communicator& world = session.world();
+  const auto load = [&](std::vector<std::string> settings) {
+    return together(world, [&] { return load_run_configuration(line.configuration, settings); });
+  };
+  const RunConfiguration configuration = load(line.settings);
+  const auto device = together(world, [&] { return choose_device(configuration, session); });
+  information("{}, {} ranks, {}, micro-batch {} x {}", configuration.run.name, world.size(), device->name(),
+              configuration.train.micro_batch, configuration.data.sequence_length);
+  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens", "seconds a",
+              "tokens/s", "FLOP/s", "product's", "share of", "memory", "memory", "resident");
+  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "", "a step", "step", "",
+              "useful", "FLOP/s", "product", "planned", "used", "growth");
+  const auto measure = [&](const RunConfiguration& measured, const std::string& name) {
+    const TrainingBenchmark result = benchmark_training(measured, *device, world, line.steps, line.micro_batches);
+    if (world.rank() == 0) print_row(name, result);
+    return result;
+  };
+  const bool cola = configuration.model.projection == ProjectionKind::cola;
+  const TrainingBenchmark result = measure(configuration, cola ? "CoLA" : "full-rank");
+  if (line.compare && cola) {
+    std::vector<std::string> settings = line.settings;
+    settings.push_back("model.projection=full");
+    const TrainingBenchmark full = measure(load(settings), "full-rank");
+    information("CoLA trains {:.2f} times the tokens a second of full-rank",
+                result.tokens_per_second / full.tokens_per_second);
+  }
+  return exit_finished;
+}
+
+int run(int count, char** arguments, MpiSession& session) {
+  set_log_identity(session.world().rank(), session.world().size(), session.host());
+  try {
+    CommandLine line;
+    const options::options_description description = describe(line);
+    parse(count, arguments, description, line);
+    const bool speaks = session.world().rank() == 0;
+    if (line.help && speaks) std::cout << description << "\n";
+    if (line.version && speaks) fmt::print("cola_bench {}\n", COLA_VERSION);
+    return line.help || line.version ? static_cast<int>(exit_finished) : bench(line, session);
+  } catch (const UsageError& error) {
+    if (session.world().rank() == 0) log_error(error.what());
+    return exit_usage;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    if (session.world().size() > 1) session.world().abort(exit_failed);
+    return exit_failed;
+  }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    MpiSession session(count, arguments);
+    return run(count, arguments, session);
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
+}

@@ -1,0 +1,86 @@
+#include "train/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "support/test_folder.h"
+
+namespace cola {
+namespace {
+
+std::vector<nlohmann::json> read(const std::string& path) {
+  std::vector<nlohmann::json> entries;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) entries.push_back(nlohmann::json::parse(line));
+  return entries;
+}
+
+TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  MetricsWriter writer(path, 0);
+  writer.write({.step = 3,
+                .loss = 2.5,
+                .learning_rate = 1e-3,
+                .gradient_norm = 0.75,
+                .tokens = 3072,
+                .tokens_per_second = 1000,
+                .step_seconds = 1.024,
+                .model_flops_utilization = 0.5,
+                .checkpoint_blocked_seconds = 0.25,
+                .peak_bytes = 4096});
+  writer.write_evaluation(3, {.loss = 2.0, .tokens = 512});
+  const auto entries = read(path);
+  ASSERT_EQ(entries.size(), 2u);
+  const nlohmann::json expected = {{"event", "step"},
+                                   {"step", 3},
+                                   {"loss", 2.5},
+                                   {"lr", 1e-3},
+                                   {"grad_norm", 0.75},
+                                   {"tokens", 3072},
+                                   {"tokens_per_second", 1000.0},
+                                   {"step_seconds", 1.024},
+                                   {"mfu", 0.5},
+                                   {"checkpoint_blocked_seconds", 0.25},
+                                   {"peak_bytes", 4096}};
+  EXPECT_EQ(entries[0], expected);
+  EXPECT_EQ(entries[1]["event"], "evaluation");
+  EXPECT_DOUBLE_EQ(entries[1]["perplexity"], std::exp(2.0));
+}
+
+TEST(MetricsWriter, DropsWhatComesAfterTheResumedStepAndHalfALine) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  {
+    MetricsWriter writer(path, 0);
+    for (std::int64_t step = 1; step <= 7; ++step) writer.write({.step = step, .loss = 1.0});
+  }
+  std::ofstream(path, std::ios::app) << R"({"event":"step","st)";
+  MetricsWriter resumed(path, 4);
+  resumed.write({.step = 5, .loss = 0.5});
+  const auto entries = read(path);
+  ASSERT_EQ(entries.size(), 5u);
+  EXPECT_EQ(entries[3]["step"], 4);
+  EXPECT_EQ(entries[4]["loss"], 0.5);
+}
+
+TEST(MetricsWriter, WritesNullForWhatJsonCannotHold) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  MetricsWriter(path, 0).write({.step = 1, .loss = std::numeric_limits<double>::infinity()});
+  EXPECT_TRUE(read(path).front()["loss"].is_null());
+}
+
+TEST(MetricsWriter, NamesAFileItCannotWrite) {
+  EXPECT_THROW(MetricsWriter("/nonexistent/metrics.jsonl", 0), FileError);
+}
+
+}  // namespace
+}  // namespace cola
