@@ -29,7 +29,8 @@ constexpr const char* introduction =
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
     "\n"
-    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they reach, and the\n"
+    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they "
+    "reach, and the\n"
     "memory that was planned and used.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
@@ -37,11 +38,14 @@ options::options_description describe(CommandLine& line) {
   auto add = description.add_options();
   add("command", options::value(&line.command), "train");
   add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
-  add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(), "overrides one setting");
+  add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
+      "overrides one setting");
   add("steps", options::value(&line.steps)->default_value(line.steps)->value_name("N"), "timed steps");
-  add("micro-batches", options::value(&line.micro_batches)->default_value(line.micro_batches)->value_name("N"),
+  add("micro-batches",
+      options::value(&line.micro_batches)->default_value(line.micro_batches)->value_name("N"),
       "micro-batches a rank and step");
-  add("compare", options::bool_switch(&line.compare), "also measures the full-rank twin, and prints the ratio");
+  add("compare", options::bool_switch(&line.compare),
+      "also measures the full-rank twin, and prints the ratio");
   add("version", options::bool_switch(&line.version), "prints the version and ends");
   add("help", options::bool_switch(&line.help), "prints this text and ends");
   return description;
@@ -63,17 +67,20 @@ void parse(int count, char** arguments, const options::options_description& desc
     throw UsageError("{} (see cola_bench --help)", error.what());
   }
   if (line.help || line.version) return;
-  if (line.command != "train") throw UsageError("usage: cola_bench train --config FILE (see cola_bench --help)");
+  if (line.command != "train")
+    throw UsageError("usage: cola_bench train --config FILE (see cola_bench --help)");
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
-  if (line.steps < 1 || line.micro_batches < 1) throw UsageError("--steps and --micro-batches are at least 1");
+  if (line.steps < 1 || line.micro_batches < 1)
+    throw UsageError("--steps and --micro-batches are at least 1");
 }
 
 void print_row(const std::string& name, const TrainingBenchmark& result) {
   const auto megabytes = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   fmt::print("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}\n", name,
              result.tokens_per_step, result.step_seconds, result.tokens_per_second,
-             format_count(result.operations_per_second), format_count(result.product_rate), 100 * result.utilization(),
-             megabytes(result.planned_bytes), megabytes(result.device_bytes), megabytes(result.resident_bytes));
+             format_count(result.operations_per_second), format_count(result.product_rate),
+             100 * result.utilization(), megabytes(result.planned_bytes), megabytes(result.device_bytes),
+             megabytes(result.resident_bytes));
 }
 
 int bench(const CommandLine& line, MpiSession& session) {
@@ -82,15 +89,17 @@ int bench(const CommandLine& line, MpiSession& session) {
     return together(world, [&] { return load_run_configuration(line.configuration, settings); });
   };
   const RunConfiguration configuration = load(line.settings);
-  const auto device = together(world, [&] { return choose_device(configuration, session); });
+  const int threads = threads_of(configuration, session);
+  const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
   information("{}, {} ranks, {}, micro-batch {} x {}", configuration.run.name, world.size(), device->name(),
               configuration.train.micro_batch, configuration.data.sequence_length);
-  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens", "seconds a",
-              "tokens/s", "FLOP/s", "product's", "share of", "memory", "memory", "resident");
-  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "", "a step", "step", "",
-              "useful", "FLOP/s", "product", "planned", "used", "growth");
+  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens",
+              "seconds a", "tokens/s", "FLOP/s", "product's", "share of", "memory", "memory", "resident");
+  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "", "a step", "step",
+              "", "useful", "FLOP/s", "product", "planned", "used", "growth");
   const auto measure = [&](const RunConfiguration& measured, const std::string& name) {
-    const TrainingBenchmark result = benchmark_training(measured, *device, world, line.steps, line.micro_batches);
+    const TrainingBenchmark result =
+        benchmark_training(measured, *device, world, line.steps, line.micro_batches);
     if (world.rank() == 0) print_row(name, result);
     return result;
   };
@@ -99,6 +108,7 @@ int bench(const CommandLine& line, MpiSession& session) {
   if (line.compare && cola) {
     std::vector<std::string> settings = line.settings;
     settings.push_back("model.projection=full");
+    if (configuration.train.recompute == Recompute::cola_m) settings.push_back("train.recompute=block");
     const TrainingBenchmark full = measure(load(settings), "full-rank");
     information("CoLA trains {:.2f} times the tokens a second of full-rank",
                 result.tokens_per_second / full.tokens_per_second);
@@ -116,6 +126,8 @@ int run(int count, char** arguments, MpiSession& session) {
     if (line.help && speaks) std::cout << description << "\n";
     if (line.version && speaks) fmt::print("cola_bench {}\n", COLA_VERSION);
     return line.help || line.version ? static_cast<int>(exit_finished) : bench(line, session);
+  } catch (const ReportedError& error) {
+    return error.exit_code;
   } catch (const UsageError& error) {
     if (session.world().rank() == 0) log_error(error.what());
     return exit_usage;

@@ -86,7 +86,8 @@ int train(const CommandLine& line, MpiSession& session) {
       fmt::print("{}", describe_plan(make_plan(configuration, line.ranks > 0 ? line.ranks : world.size())));
     return exit_finished;
   }
-  const auto device = together(world, [&] { return choose_device(configuration, session); });
+  const int threads = threads_of(configuration, session);
+  const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
   const auto trainer =
       together(world, [&] { return std::make_unique<Trainer>(configuration, *device, world); });
   trainer->start(parse_resume(line.resume));
@@ -108,6 +109,8 @@ int run(int count, char** arguments, MpiSession& session) {
     }
     training = true;
     return train(line, session);
+  } catch (const ReportedError& error) {
+    return error.exit_code;
   } catch (const UsageError& error) {
     // Every rank comes here with the same words; one says them.
     if (world.rank() == 0) log_error(error.what());

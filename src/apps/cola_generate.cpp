@@ -124,8 +124,10 @@ int generate(const CommandLine& line) {
   const std::unique_ptr<Communicator> self = make_self_communicator();
   ShardedParameterStore store(*device, *self, table, {0, type});
   Checkpointer(*device, *self, table, folder + "/..", 1).load(folder, store);
-  const std::int64_t window = configuration.model.max_position_embeddings;
-  Transformer model(*device, table, {1, window, type, Recompute::none});
+  // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
+  // activations.
+  const std::int64_t window = configuration.data.sequence_length;
+  Transformer model(*device, table, {1, window, type, Recompute::block});
   const std::vector<std::int32_t> ignored(static_cast<std::size_t>(window), -1);
   const std::size_t prompt_tokens = ids.size();
   for (std::int64_t added = 0; added < line.tokens; ++added) {

@@ -15,7 +15,8 @@ Tensor Arena::allocate(DataType type, std::initializer_list<std::int64_t> shape)
   Tensor tensor(address, type, shape);
   const std::size_t needed = used_ + (tensor.bytes() + alignment - 1) / alignment * alignment;
   if (memory_ && needed > capacity_)
-    throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_, tensor.describe(), used_);
+    throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_,
+                tensor.describe(), used_);
   used_ = needed;
   peak_ = std::max(peak_, used_);
   return tensor;

@@ -22,6 +22,16 @@ int usable_cores() {
   return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : online_cores();
 }
 
+std::string usable_cores_text() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::string text;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return text;
+  for (int core = 0; core < CPU_SETSIZE; ++core)
+    if (CPU_ISSET(core, &set)) text += std::to_string(core) + ",";
+  return text;
+}
+
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
@@ -38,7 +48,9 @@ std::size_t peak_resident_bytes() {
   return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
 }
 
-void reset_peak_resident_bytes() { std::ofstream("/proc/self/clear_refs") << "5"; }
+void reset_peak_resident_bytes() {
+  std::ofstream("/proc/self/clear_refs") << "5";
+}
 
 bool stdout_is_terminal() {
   const char* terminal = std::getenv("TERM");

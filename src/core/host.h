@@ -10,6 +10,9 @@ namespace cola {
 int usable_cores();
 int online_cores();
 
+/// The set of cores this process is bound to, as text: equal texts on one host mean shared cores.
+std::string usable_cores_text();
+
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();
 

@@ -63,6 +63,23 @@ std::string shared_text(Communicator& communicator, const std::string& text) {
   return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
 }
 
+// Throws UsageError if the run would go on as another model, or with other samples, than the checkpoint was
+// trained with.
+void require_same_run(const Manifest& manifest, const ParameterTable& table,
+                      const RunConfiguration& configuration, const std::string& folder) {
+  require_same_parameters(manifest, table, folder);
+  if (manifest.configuration.empty()) return;  // imported weights bring none
+  const RunConfiguration before = parse_run_configuration(manifest.configuration, folder + "/manifest.json");
+  if (before.model != configuration.model)
+    throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
+                     folder);
+  if (manifest.seed != configuration.run.seed ||
+      before.data.sequence_length != configuration.data.sequence_length)
+    throw UsageError(
+        "{}: was trained with run.seed {} and data.sequence_length {}, others would change the samples",
+        folder, manifest.seed, before.data.sequence_length);
+}
+
 }  // namespace
 
 ResumeChoice parse_resume(const std::string& text) {
@@ -79,7 +96,7 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
       directory_(std::move(directory)),
       keep_(keep) {}
 
-std::string Checkpointer::find(const ResumeChoice& choice) {
+std::string Checkpointer::find(const ResumeChoice& choice, const RunConfiguration& configuration) {
   std::string folder;
   std::string error;
   if (communicator_.rank() == 0) {
@@ -94,7 +111,7 @@ std::string Checkpointer::find(const ResumeChoice& choice) {
         folder = resolve_checkpoint(choice.folder);
         verify_checkpoint(folder);
       }
-      if (!folder.empty()) require_same_parameters(read_manifest(folder), table_, folder);
+      if (!folder.empty()) require_same_run(read_manifest(folder), table_, configuration, folder);
       prepare_directory(folder);
     });
   }
@@ -155,11 +172,27 @@ std::string Checkpointer::save(const TrainingState& state, const ShardedParamete
     const HostState host(device_, store);
     shard_text = describe(write_shard(folder, store.shard(), store.shard_map(), host.view()));
   });
-  for (const std::string& text : communicator_.all_gather(error))
-    if (!text.empty()) return text;
+  const std::vector<std::string> errors = communicator_.all_gather(error);
+  for (std::size_t rank = 0; rank < errors.size(); ++rank)
+    if (!errors[rank].empty()) {
+      abandon(folder);
+      return fmt::format("rank {}: {}", rank, errors[rank]);
+    }
   error = commit(state, folder, shard_text, store.shard_map(), seed, configuration_yaml);
-  if (error.empty()) committed_step_ = state.step;
+  if (error.empty())
+    committed_step_ = state.step;
+  else
+    abandon(folder);
   return error;
+}
+
+// What other ranks wrote of a checkpoint that failed would fill the disk that is full already.
+void Checkpointer::abandon(const std::string& folder) const {
+  if (communicator_.rank() != 0) return;
+  const std::string error = error_of([&] {
+    if (!is_committed(folder)) std::filesystem::remove_all(folder);
+  });
+  if (!error.empty()) warning("{}", error);
 }
 
 std::string Checkpointer::commit(const TrainingState& state, const std::string& folder,
@@ -177,8 +210,11 @@ std::string Checkpointer::commit(const TrainingState& state, const std::string& 
             {record.at("file"), record.at("bytes"), record.at("checksum"), map.ranges(shard)});
       }
       publish_manifest(folder, manifest);
-      retire_old_checkpoints(directory_, keep_);
     });
+    if (error.empty()) {
+      const std::string retirement = error_of([&] { retire_old_checkpoints(directory_, keep_); });
+      if (!retirement.empty()) warning("{}; older checkpoints stay", retirement);
+    }
   }
   return shared_text(communicator_, error);
 }

@@ -11,6 +11,7 @@
 #include "dist/sharded_parameter_store.h"
 #include "io/manifest.h"
 #include "model/parameter_table.h"
+#include "train/run_configuration.h"
 
 namespace cola {
 
@@ -37,14 +38,15 @@ class Checkpointer {
 
   /// Finds the checkpoint to resume from, verified, on rank 0, and tells all ranks; empty for a fresh start.
   /// A damaged newest one is passed over with a warning. Clears away what a crash left. Throws UsageError if
-  /// a fresh start would mix with checkpoints that exist.
-  std::string find(const ResumeChoice& choice);
+  /// a fresh start would mix with checkpoints that exist, or if the checkpoint was trained as another model
+  /// or on another order of samples.
+  std::string find(const ResumeChoice& choice, const RunConfiguration& configuration);
 
   /// Loads this rank's part of `folder`, whatever number of ranks wrote it. Collective. Throws FileError.
   TrainingState load(const std::string& folder, ShardedParameterStore& store);
 
-  /// Writes and commits. Collective. Returns an empty text, or the first rank's error: then nothing was
-  /// committed and earlier checkpoints are untouched.
+  /// Writes and commits. Collective. Returns an empty text, or the first error with its rank: then nothing
+  /// was committed, nothing half-written stays, and earlier checkpoints are untouched.
   std::string save(const TrainingState& state, const ShardedParameterStore& store, std::uint64_t seed,
                    const std::string& configuration_yaml);
 
@@ -54,6 +56,7 @@ class Checkpointer {
  private:
   std::string find_newest_intact() const;
   void prepare_directory(const std::string& resumed_folder) const;
+  void abandon(const std::string& folder) const;
   std::string commit(const TrainingState& state, const std::string& folder, const std::string& shard_text,
                      const ShardMap& map, std::uint64_t seed, const std::string& configuration_yaml);
 

@@ -4,6 +4,7 @@
 
 #include "core/arena.h"
 #include "core/data_type.h"
+#include "core/error.h"
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -13,6 +14,9 @@
 namespace cola {
 
 Plan make_plan(const RunConfiguration& configuration, int ranks) {
+  if (ranks > configuration.train.global_batch)
+    throw UsageError("train.global_batch: {} sequences cannot be dealt out to {} ranks",
+                     configuration.train.global_batch, ranks);
   const ParameterTable table(configuration.model);
   const bool sharded = configuration.parallel.zero_stage > 0 && ranks > 1;
   const ShardMap map(table, sharded ? ranks : 1);
@@ -27,6 +31,7 @@ Plan make_plan(const RunConfiguration& configuration, int ranks) {
   Plan plan;
   plan.ranks = ranks;
   plan.title = configuration.run.name;
+  plan.precision = name_of(type);
   plan.parameters = static_cast<double>(table.logical_elements());
   plan.operations_per_token =
       training_operations_per_token(configuration.model, configuration.data.sequence_length);
@@ -54,8 +59,8 @@ std::string describe_plan(const Plan& plan) {
     return row(name, format_bytes(static_cast<double>(bytes)));
   };
   return fmt::format("Plan of {} on {} {}\n", plan.title, plan.ranks, plan.ranks == 1 ? "rank" : "ranks") +
-         row("parameters", format_count(plan.parameters)) + "Device memory a rank\n" +
-         memory("weights in compute precision", plan.weight_bytes) +
+         row("parameters", format_count(plan.parameters)) + row("compute precision", plan.precision) +
+         "Device memory a rank\n" + memory("weights in compute precision", plan.weight_bytes) +
          memory("gradients (fp32)", plan.gradient_bytes) +
          memory("master weights, moments (fp32)", plan.optimizer_bytes) +
          memory("activations and workspace", plan.activation_bytes) + memory("total", plan.total_bytes()) +

@@ -12,7 +12,7 @@ namespace cola {
 /// Bytes are of one rank.
 struct Plan {
   int ranks = 1;
-  std::string title;
+  std::string title, precision;
   double parameters = 0, operations_per_token = 0, operations_per_step = 0;
   std::size_t weight_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0, activation_bytes = 0;
   double sent_bytes_per_step = 0;  // reduce-scatter and all-gather, or all-reduce

@@ -9,7 +9,8 @@ namespace cola {
 
 /// `auto` is bf16 where the device multiplies it faster than fp32.
 inline DataType compute_type_of(Precision precision, const Device& device) {
-  if (precision == Precision::automatic) return device.prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
+  if (precision == Precision::automatic)
+    return device.prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
   return precision == Precision::bf16 ? DataType::bfloat16 : DataType::float32;
 }
 

@@ -21,8 +21,9 @@ void set_handler(int signal, void (*handler)(int)) {
 
 void remember(int signal) {
   received_signal = signal;
-  // The scheduler's warning signals may come again and must not kill; a second SIGINT or SIGTERM may.
-  if (signal == SIGINT || signal == SIGTERM) set_handler(signal, SIG_DFL);
+  // Schedulers may send theirs more than once, and none of them may kill a checkpoint that is being written;
+  // a person who types Ctrl-C twice means it.
+  if (signal == SIGINT) set_handler(signal, SIG_DFL);
 }
 
 }  // namespace

@@ -1,13 +1,13 @@
 // StopSignal: a polite request to stop, by signal. SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 (what schedulers and
-// people send) raise a flag that the trainer looks at between steps; a second one of the same kind has its
-// usual effect.
+// people send) raise a flag that the trainer looks at between steps; a second SIGINT ends the
+// program at once.
 #pragma once
 
 namespace cola {
 
 class StopSignal {
  public:
-  /// Installs the handlers; the destructor puts back what was there.
+  /// Installs the handlers; the destructor puts back the signals' usual effect.
   StopSignal();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;

@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/evaluation.h"
 #include "train/peak_rate.h"
@@ -60,14 +59,14 @@ void Trainer::start(const ResumeChoice& resume) {
   std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
   communicator_.all_reduce(rate);
   product_rate_ = rate[0];
-  const std::string folder = checkpointer_.find(resume);
+  const std::string folder = checkpointer_.find(resume, configuration_);
   if (folder.empty())
     store_.initialize(configuration_.run.seed);
   else
     state_ = checkpointer_.load(folder, store_);
   evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
   if (!speaks()) return;
-  std::ofstream(configuration_.run.dir + "/config.yaml") << to_yaml(configuration_);
+  write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
   metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
   report_start(folder);
 }
@@ -107,14 +106,14 @@ ExitCode Trainer::run() {
 StepMetrics Trainer::step() {
   const auto begin = Clock::now();
   store_.zero_gradients();
-  std::array<double, 2> sums{forward_backward(), 0};
-  sums[1] = static_cast<double>(loader_.targets_of_step());
+  const double local_loss = forward_backward();
+  std::array<double, 2> sums{local_loss, static_cast<double>(loader_.targets_of_step())};
   communicator_.all_reduce(sums);  // losses and targets of all ranks
 
   StepMetrics metrics;
   metrics.loss = sums[0] / sums[1];
   metrics.gradient_norm = store_.gradient_norm() / sums[1];
-  require_finite(metrics.loss, metrics.gradient_norm);
+  require_finite(local_loss, metrics.loss, metrics.gradient_norm);
 
   metrics.step = state_.step + 1;
   metrics.learning_rate = schedule_.at(metrics.step);
@@ -151,14 +150,19 @@ float Trainer::clip_factor(double gradient_norm) const {
   return limit > 0 && gradient_norm > limit ? static_cast<float>(limit / gradient_norm) : 1.0f;
 }
 
-// Sums over all ranks are what is looked at: every rank comes to the same verdict.
-void Trainer::require_finite(double loss, double gradient_norm) const {
+// Sums over all ranks are what is looked at: every rank comes to the same verdict, and then says whether it
+// was its own loss. A gradient's rank cannot be told once it is summed.
+void Trainer::require_finite(double local_loss, double loss, double gradient_norm) const {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
-  throw NumericalError("step {}: the {} is not finite; the weights are untouched, the last checkpoint is {}",
-                       state_.step + 1, std::isfinite(loss) ? "gradient" : "loss",
-                       checkpointer_.committed_step() < 0
-                           ? std::string("none")
-                           : "step " + std::to_string(checkpointer_.committed_step()));
+  std::string ranks;
+  const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
+  for (std::size_t rank = 0; rank < verdicts.size(); ++rank)
+    if (!verdicts[rank].empty()) ranks += fmt::format("{}{}", ranks.empty() ? " of rank " : ", ", rank);
+  const std::int64_t saved = checkpointer_.committed_step();
+  throw NumericalError(
+      "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}",
+      state_.step + 1, std::isfinite(loss) ? "gradient" : "loss", ranks,
+      saved < 0 ? std::string("none") : "step " + std::to_string(saved));
 }
 
 void Trainer::add_rates(StepMetrics& metrics, double seconds) const {

@@ -41,7 +41,7 @@ class Trainer {
   StepMetrics step();
   double forward_backward();
   float clip_factor(double gradient_norm) const;
-  void require_finite(double loss, double gradient_norm) const;
+  void require_finite(double local_loss, double loss, double gradient_norm) const;
   void add_rates(StepMetrics& metrics, double seconds) const;
 
   void after_step(StepMetrics& metrics);

@@ -32,21 +32,24 @@ std::vector<std::int32_t> random_ids(std::uint64_t key, std::size_t count, std::
 }
 
 // One optimizer step as the trainer makes it, without the data.
-void step(Transformer& model, ShardedParameterStore& store, const TokenBatch& batch, std::int64_t micro_batches,
-          std::int64_t number) {
+void step(Transformer& model, ShardedParameterStore& store, const TokenBatch& batch,
+          std::int64_t micro_batches, std::int64_t number) {
   store.zero_gradients();
   for (std::int64_t index = 0; index < micro_batches; ++index) {
     if (index + 1 == micro_batches) store.begin_last_micro_batch();
     model.forward_backward(store, batch);
   }
   const double norm = store.gradient_norm();
-  store.update({.learning_rate = 1e-4f, .step = number, .gradient_scale = static_cast<float>(1.0 / std::max(1.0, norm))});
+  store.update({.learning_rate = 1e-4f,
+                .step = number,
+                .gradient_scale = static_cast<float>(1.0 / std::max(1.0, norm))});
 }
 
 }  // namespace
 
-TrainingBenchmark benchmark_training(const RunConfiguration& configuration, Device& device, Communicator& communicator,
-                                     std::int64_t steps, std::int64_t micro_batches) {
+TrainingBenchmark benchmark_training(const RunConfiguration& configuration, Device& device,
+                                     Communicator& communicator, std::int64_t steps,
+                                     std::int64_t micro_batches) {
   using Clock = std::chrono::steady_clock;
   const DataType type = compute_type_of(configuration.train.precision, device);
   std::array<double, 2> rates{measure_product_rate(device, type, product_size), 0};

@@ -47,7 +47,7 @@ class Errors(harness.TrainingTest):
     def test_help_version_plan_and_configuration(self):
         self.assertIn("--config", self.call([harness.PROGRAMS / "cola_dist", "--help"], expect=0).stdout)
         self.assertRegex(self.call([harness.PROGRAMS / "cola_dist", "--version"], expect=0).stdout, r"cola_dist \d")
-        plan = self.train("plan", None, more=["--plan", "--ranks", "64"])
+        plan = self.train("plan", None, "train.global_batch=64", more=["--plan", "--ranks", "64"])
         self.assertIn("64 ranks", plan.stdout)
         printed = self.train("printed", None, "schedule.total_steps=77", more=["--print-config"]).stdout
         again = self.directory / "again.yaml"

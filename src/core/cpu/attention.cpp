@@ -92,7 +92,8 @@ float softmax_row(const float* scores, std::int64_t visible, std::int64_t column
   for (std::int64_t j = 0; j < visible; ++j) sum += exp_nonpositive((scores[j] - largest) * scale);
   const float log_sum_exp = largest * scale + std::log(sum);
 #pragma omp simd
-  for (std::int64_t j = 0; j < visible; ++j) probabilities[j] = exp_nonpositive(scores[j] * scale - log_sum_exp);
+  for (std::int64_t j = 0; j < visible; ++j)
+    probabilities[j] = exp_nonpositive(scores[j] * scale - log_sum_exp);
   std::fill(probabilities + visible, probabilities + columns, T(0.0f));
   return log_sum_exp;
 }
@@ -217,29 +218,38 @@ void backward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q,
   unpack(d_value, length, kv_heads, work.kv_head, dim, work.keys(dv));
 }
 
+// Calls body(sequence, worker) for every (sequence, key-value head), each on one thread.
+template <typename T, typename Body>
+void for_each_sequence(const AttentionShape& shape, std::vector<std::unique_ptr<Worker>>& threads,
+                       Body&& body) {
+  FirstException failure;
+#pragma omp parallel for schedule(static)
+  for (std::int64_t item = 0; item < shape.batch * shape.kv_heads; ++item)
+    failure.guard([&] {
+      body(Sequence<T>{shape, item / shape.kv_heads, item % shape.kv_heads},
+           *threads[static_cast<std::size_t>(omp_get_thread_num())]);
+    });
+  failure.rethrow();
+}
+
 }  // namespace
 
 void CpuAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                            const Tensor& out, const Tensor& log_sum_exp) const {
-  auto& threads = workers();
   for_type(q.type(), [&]<typename T>() {
-#pragma omp parallel for schedule(static)
-    for (std::int64_t item = 0; item < shape.batch * shape.kv_heads; ++item)
-      forward_sequence(Sequence<T>{shape, item / shape.kv_heads, item % shape.kv_heads},
-                       *threads[static_cast<std::size_t>(omp_get_thread_num())], q, k, v, out, log_sum_exp);
+    for_each_sequence<T>(shape, workers(), [&](const Sequence<T>& work, Worker& worker) {
+      forward_sequence(work, worker, q, k, v, out, log_sum_exp);
+    });
   });
 }
 
 void CpuAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                             const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
                             const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
-  auto& threads = workers();
   for_type(q.type(), [&]<typename T>() {
-#pragma omp parallel for schedule(static)
-    for (std::int64_t item = 0; item < shape.batch * shape.kv_heads; ++item)
-      backward_sequence(Sequence<T>{shape, item / shape.kv_heads, item % shape.kv_heads},
-                        *threads[static_cast<std::size_t>(omp_get_thread_num())], q, k, v, out, log_sum_exp,
-                        dout, dq, dk, dv);
+    for_each_sequence<T>(shape, workers(), [&](const Sequence<T>& work, Worker& worker) {
+      backward_sequence(work, worker, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
+    });
   });
 }
 

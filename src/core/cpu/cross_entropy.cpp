@@ -1,6 +1,5 @@
 #include <cmath>
 #include <limits>
-#include <vector>
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/parallel.h"
@@ -29,24 +28,24 @@ float sum_of_exponentials(const T* values, std::int64_t count, float shift) {
   return sum;
 }
 
-// One row's piece in one tile of logits.
+// One row's piece of a tile: its real columns, the first of which is column `first` of the whole row.
 template <typename T>
 struct Piece {
   T* values;
-  std::int64_t first, width;  // columns of the whole row; width counts real ones only
+  std::int64_t first, width;
+  bool holds(std::int64_t column) const { return column >= first && column < first + width; }
 };
 
-template <typename T>
-std::vector<Piece<T>> pieces_of(std::span<const Tensor> tiles, std::int64_t vocabulary, std::int64_t row) {
-  std::vector<Piece<T>> pieces;
+// Calls visit(piece, tile) for the row's piece of every tile, from left to right.
+template <typename T, typename Visit>
+void for_each_piece(std::span<const Tensor> tiles, std::int64_t vocabulary, std::int64_t row, Visit&& visit) {
   std::int64_t first = 0;
   for (const Tensor& tile : tiles) {
     const std::int64_t width = tile.dim(1);
-    pieces.push_back(
-        {tile.as<T>() + row * width, first, std::clamp<std::int64_t>(vocabulary - first, 0, width)});
+    visit(Piece<T>{tile.as<T>() + row * width, first, std::clamp<std::int64_t>(vocabulary - first, 0, width)},
+          tile);
     first += width;
   }
-  return pieces;
 }
 
 template <typename T>
@@ -54,37 +53,37 @@ void clear_row(std::span<const Tensor> tiles, std::int64_t row) {
   for (const Tensor& tile : tiles) std::fill_n(tile.as<T>() + row * tile.dim(1), tile.dim(1), T(0.0f));
 }
 
-// softmax - one_hot over the real columns; whatever lies beyond them becomes 0.
+// softmax - one_hot over the real columns; whatever lies beyond them in the tile becomes 0.
 template <typename T>
-void write_gradient(std::span<const Tensor> tiles, const std::vector<Piece<T>>& pieces, std::int32_t target,
-                    float shift, float sum) {
+void write_gradient(const Piece<T>& piece, std::int64_t stored_width, std::int32_t target, float shift,
+                    float sum) {
+  T* values = piece.values;
+  const std::int64_t width = piece.width;
   const float inverse = 1.0f / sum;
-  for (std::size_t tile = 0; tile < pieces.size(); ++tile) {
-    const auto [values, first, width] = pieces[tile];
-    const std::int64_t hit = target - first;
-    const bool holds_target = hit >= 0 && hit < width;
-    const float hit_logit = holds_target ? static_cast<float>(values[hit]) : 0.0f;
-    T* piece = values;
-    const std::int64_t count = width;
+  const float target_logit = piece.holds(target) ? static_cast<float>(values[target - piece.first]) : 0.0f;
 #pragma omp simd
-    for (std::int64_t i = 0; i < count; ++i)
-      piece[i] = exp_nonpositive(static_cast<float>(piece[i]) - shift) * inverse;
-    if (holds_target) piece[hit] = exp_nonpositive(hit_logit - shift) * inverse - 1.0f;
-    std::fill(piece + width, piece + tiles[tile].dim(1), T(0.0f));
-  }
+  for (std::int64_t i = 0; i < width; ++i)
+    values[i] = exp_nonpositive(static_cast<float>(values[i]) - shift) * inverse;
+  if (piece.holds(target))
+    values[target - piece.first] = exp_nonpositive(target_logit - shift) * inverse - 1.0f;
+  std::fill(values + width, values + stored_width, T(0.0f));
 }
 
 template <typename T>
 float row_loss(std::span<const Tensor> tiles, std::int64_t vocabulary, std::int64_t row, std::int32_t target,
                bool gradient) {
-  const std::vector<Piece<T>> pieces = pieces_of<T>(tiles, vocabulary, row);
   float shift = -std::numeric_limits<float>::infinity(), sum = 0, target_logit = 0;
-  for (const auto& [values, first, width] : pieces) {
-    shift = std::max(shift, maximum(values, width));
-    if (target >= first && target < first + width) target_logit = static_cast<float>(values[target - first]);
-  }
-  for (const auto& [values, first, width] : pieces) sum += sum_of_exponentials(values, width, shift);
-  if (gradient) write_gradient(tiles, pieces, target, shift, sum);
+  for_each_piece<T>(tiles, vocabulary, row, [&](const Piece<T>& piece, const Tensor&) {
+    shift = std::max(shift, maximum(piece.values, piece.width));
+    if (piece.holds(target)) target_logit = static_cast<float>(piece.values[target - piece.first]);
+  });
+  for_each_piece<T>(tiles, vocabulary, row, [&](const Piece<T>& piece, const Tensor&) {
+    sum += sum_of_exponentials(piece.values, piece.width, shift);
+  });
+  if (gradient)
+    for_each_piece<T>(tiles, vocabulary, row, [&](const Piece<T>& piece, const Tensor& tile) {
+      write_gradient(piece, tile.dim(1), target, shift, sum);
+    });
   return std::log(sum) - (target_logit - shift);
 }
 

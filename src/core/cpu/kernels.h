@@ -19,8 +19,8 @@ namespace cola::cpu {
 
 class CpuMatmul final : public MatmulKernels {
  public:
-  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b, const Tensor& c,
-                Accumulate accumulate) const override;
+  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                const Tensor& c, Accumulate accumulate) const override;
   std::int64_t preferred_tile_width() const override { return 768; }
 
  private:

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <exception>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
@@ -33,6 +35,27 @@ inline std::pair<std::int64_t, std::int64_t> part_of(std::int64_t count, int par
   return {std::min(count, blocks * part / parts * granularity),
           std::min(count, blocks * (part + 1) / parts * granularity)};
 }
+
+/// Carries the first exception of a parallel region out of it: none may leave the region itself.
+class FirstException {
+ public:
+  template <typename Action>
+  void guard(Action&& action) noexcept {
+    try {
+      action();
+    } catch (...) {
+      const std::scoped_lock lock(mutex_);
+      if (!exception_) exception_ = std::current_exception();
+    }
+  }
+  void rethrow() const {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::exception_ptr exception_;
+};
 
 /// Throws Error with `message` unless `condition`: for shapes that do not fit.
 inline void require(bool condition, const char* message) {

@@ -38,7 +38,8 @@ inline float fast_exp(float x) {
   return x < -87.3f ? 0.0f : result;
 }
 
-/// e^x for x <= 0, as softmax needs it: nothing can overflow, results below the smallest normal float stay tiny.
+/// e^x for x <= 0, as softmax needs it: nothing can overflow, results below the smallest normal float stay
+/// tiny.
 inline float exp_nonpositive(float x) {
   const float clamped = x < -87.0f ? -87.0f : x;
   const float shifted = clamped * 1.44269504088896341f + 12582912.0f;

@@ -15,16 +15,16 @@ class CrossEntropyKernels {
  public:
   virtual ~CrossEntropyKernels() = default;
 
-  /// logits: the columns of [n, stored vocabulary] as one or more dense tiles [n, width], from left to right; the first
-  /// `vocabulary` columns are real. targets [n] int32.
-  /// losses [n] fp32 receives each row's loss: log(sum(exp(logits))) - logits[target], 0 where ignored.
+  /// logits: the columns of [n, stored vocabulary] as one or more dense tiles [n, width], from left to right;
+  /// the first `vocabulary` columns are real. targets [n] int32. losses [n] fp32 receives each row's loss:
+  /// log(sum(exp(logits))) - logits[target], 0 where ignored.
   virtual void forward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
                        const Tensor& losses) const = 0;
 
   /// As forward; logits are then overwritten with the gradient of the SUM of the losses: softmax - one_hot, 0
   /// in ignored rows and in columns beyond `vocabulary`.
-  virtual void forward_backward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
-                                const Tensor& losses) const = 0;
+  virtual void forward_backward(std::span<const Tensor> logits, const Tensor& targets,
+                                std::int64_t vocabulary, const Tensor& losses) const = 0;
 };
 
 }  // namespace cola
