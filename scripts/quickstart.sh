@@ -76,9 +76,9 @@ make_text() {
 
 make_tokenizer() {
   [ ! -e "$data/tokenizer.model" ] || return 0
-  say "Training a SentencePiece model of 4096 pieces"
+  say "Training a SentencePiece model of 512 pieces"
   spm_train --input="$(echo "$text"/*.txt | tr " " ,)" --model_prefix="$data/tokenizer.part" \
-    --model_type=bpe --vocab_size=4096 --byte_fallback --input_sentence_size=50000 --shuffle_input_sentence=true \
+    --model_type=bpe --vocab_size=512 --byte_fallback --input_sentence_size=50000 --shuffle_input_sentence=true \
     --random_seed=42 --minloglevel=2
   mv "$data/tokenizer.part.vocab" "$data/tokenizer.vocab"
   mv "$data/tokenizer.part.model" "$data/tokenizer.model"

@@ -112,6 +112,7 @@ std::string Checkpointer::find(const ResumeChoice& choice, const RunConfiguratio
         verify_checkpoint(folder);
       }
       if (!folder.empty()) require_same_run(read_manifest(folder), table_, configuration, folder);
+      lock_ = DirectoryLock(std::filesystem::path(directory_).parent_path().string());
       prepare_directory(folder);
     });
   }

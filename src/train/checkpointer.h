@@ -9,6 +9,7 @@
 #include "core/device.h"
 #include "dist/communicator.h"
 #include "dist/sharded_parameter_store.h"
+#include "io/directory_lock.h"
 #include "io/manifest.h"
 #include "model/parameter_table.h"
 #include "train/run_configuration.h"
@@ -65,6 +66,7 @@ class Checkpointer {
   const ParameterTable& table_;
   std::string directory_;
   std::int64_t keep_;
+  DirectoryLock lock_;  // rank 0's, on the run directory
   std::int64_t committed_step_ = -1;
 };
 

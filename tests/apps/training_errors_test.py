@@ -1,4 +1,7 @@
 """Bad input ends with one clear line and exit code 2 before anything is written; trouble on the way ends the whole job."""
+import subprocess
+import time
+
 import harness
 
 
@@ -43,6 +46,19 @@ class Errors(harness.TrainingTest):
         self.assertRegex(done.stderr, r"rank \d on \S+: error: step \d+: the (loss|gradient) is not finite")
         newest = self.checkpoints("infinite")[-1]
         self.call([harness.PROGRAMS / "cola_ckpt", "verify", self.directory / "infinite/checkpoints" / newest], expect=0)
+
+    def test_two_jobs_never_share_a_run_directory(self):
+        first = subprocess.Popen(self.command("shared", None, "schedule.total_steps=100000", "evaluation.every=0"),
+                                 stdout=subprocess.DEVNULL)
+        try:
+            while not (self.directory / "shared/metrics.jsonl").exists():
+                self.assertIsNone(first.poll())
+                time.sleep(0.01)
+            done = self.train("shared", None, expect=2)
+            self.assertIn("another job is working in it", done.stderr)
+        finally:
+            first.terminate()
+        self.assertEqual(first.wait(timeout=60), 75)
 
     def test_help_version_plan_and_configuration(self):
         self.assertIn("--config", self.call([harness.PROGRAMS / "cola_dist", "--help"], expect=0).stdout)

@@ -379,10 +379,10 @@ TEST(ShippedConfigurations, HaveThePublishedSizesAndRecipes) {
 
 TEST(ShippedConfigurations, TinyFitsItsDescription) {
   const RunConfiguration c = load_run_configuration(shipped("tiny"), {});
-  EXPECT_EQ(ParameterTable(c.model).logical_elements(), 3348736);
+  EXPECT_EQ(ParameterTable(c.model).logical_elements(), 1513728);
   EXPECT_EQ(c.data.train, std::vector<std::string>{"data/tiny/train-*.h5"});
   const RunConfiguration full = load_run_configuration(shipped("tiny"), {"model.projection=full"});
-  EXPECT_EQ(ParameterTable(full.model).logical_elements(), 5261568);
+  EXPECT_EQ(ParameterTable(full.model).logical_elements(), 3426560);
 }
 
 TEST(ShippedConfigurations, RoundTripThroughPrinting) {
