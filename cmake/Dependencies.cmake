@@ -23,6 +23,10 @@ add_library(cola_hdf5 INTERFACE)
 target_include_directories(cola_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(cola_hdf5 INTERFACE ${HDF5_C_LIBRARIES})
 
+if(NOT COLA_CUDA STREQUAL "off")
+  find_package(CUDAToolkit QUIET)
+endif()
+
 if(COLA_BUILD_TESTS)
   find_package(GTest REQUIRED)
 endif()

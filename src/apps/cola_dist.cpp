@@ -34,7 +34,7 @@ constexpr const char* introduction =
     "  mpirun -n 2 cola_dist --config configs/tiny.yaml\n"
     "  srun cola_dist --config configs/7b.yaml --set train.micro_batch=16\n"
     "\n"
-    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal or time limit "
+    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal, "
     "with a\n"
     "committed checkpoint (run the same command again); anything else failed.\n\nOptions";
 

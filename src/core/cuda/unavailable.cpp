@@ -6,7 +6,7 @@ namespace cola {
 
 std::unique_ptr<Device> make_cuda_device(int) {
   throw DeviceError(
-      "this program was built without CUDA: configure with -DCOLA_CUDA=on, or set train.device: cpu");
+      "this program was built without a CUDA backend: set train.device: cpu");
 }
 
 int cuda_device_count() {
