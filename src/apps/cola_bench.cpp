@@ -51,22 +51,7 @@ options::options_description describe(CommandLine& line) {
   return description;
 }
 
-void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
-  try {
-    options::positional_options_description positional;
-    positional.add("command", 1);
-    options::variables_map values;
-    options::store(options::command_line_parser(count, arguments)
-                       .options(description)
-                       .style(exact_style)
-                       .positional(positional)
-                       .run(),
-                   values);
-    options::notify(values);
-  } catch (const options::error& error) {
-    throw UsageError("{} (see cola_bench --help)", error.what());
-  }
-  if (line.help || line.version) return;
+void check(const CommandLine& line) {
   if (line.command != "train")
     throw UsageError("usage: cola_bench train --config FILE (see cola_bench --help)");
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
@@ -117,35 +102,21 @@ int bench(const CommandLine& line, MpiSession& session) {
 }
 
 int run(int count, char** arguments, MpiSession& session) {
-  set_log_identity(session.world().rank(), session.world().size(), session.host());
-  try {
-    CommandLine line;
-    const options::options_description description = describe(line);
-    parse(count, arguments, description, line);
-    const bool speaks = session.world().rank() == 0;
-    if (line.help && speaks) std::cout << description << "\n";
-    if (line.version && speaks) fmt::print("cola_bench {}\n", COLA_VERSION);
-    return line.help || line.version ? static_cast<int>(exit_finished) : bench(line, session);
-  } catch (const ReportedError& error) {
-    return error.exit_code;
-  } catch (const UsageError& error) {
-    if (session.world().rank() == 0) log_error(error.what());
-    return exit_usage;
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    if (session.world().size() > 1) session.world().abort(exit_failed);
-    return exit_failed;
-  }
+  CommandLine line;
+  const options::options_description description = describe(line);
+  options::positional_options_description positional;
+  positional.add("command", 1);
+  parse_command_line("cola_bench", count, arguments, description, positional);
+  const bool speaks = session.world().rank() == 0;
+  if (line.help && speaks) std::cout << description << "\n";
+  if (line.version && speaks) fmt::print("cola_bench {}\n", COLA_VERSION);
+  if (line.help || line.version) return exit_finished;
+  check(line);
+  return bench(line, session);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  try {
-    MpiSession session(count, arguments);
-    return run(count, arguments, session);
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
 }

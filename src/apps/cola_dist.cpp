@@ -56,20 +56,7 @@ options::options_description describe(CommandLine& line) {
   return description;
 }
 
-void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
-  try {
-    options::variables_map values;
-    options::store(options::command_line_parser(count, arguments)
-                       .options(description)
-                       .style(exact_style)
-                       .positional(options::positional_options_description())
-                       .run(),
-                   values);
-    options::notify(values);
-  } catch (const options::error& error) {
-    throw UsageError("{} (see cola_dist --help)", error.what());
-  }
-  if (line.help || line.version) return;
+void check(const CommandLine& line) {
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_dist --help)");
   if (line.ranks < 0 || (line.ranks > 0 && !line.plan))
     throw UsageError("--ranks N goes with --plan, N from 1");
@@ -95,41 +82,19 @@ int train(const CommandLine& line, MpiSession& session) {
 }
 
 int run(int count, char** arguments, MpiSession& session) {
-  Communicator& world = session.world();
-  set_log_identity(world.rank(), world.size(), session.host());
-  bool training = false;
-  try {
-    CommandLine line;
-    options::options_description description = describe(line);
-    parse(count, arguments, description, line);
-    if (line.help || line.version) {
-      if (world.rank() == 0 && line.help) std::cout << description << "\n";
-      if (world.rank() == 0 && line.version) fmt::print("cola_dist {}\n", COLA_VERSION);
-      return exit_finished;
-    }
-    training = true;
-    return train(line, session);
-  } catch (const ReportedError& error) {
-    return error.exit_code;
-  } catch (const UsageError& error) {
-    // Every rank comes here with the same words; one says them.
-    if (world.rank() == 0) log_error(error.what());
-    return exit_usage;
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    if (training && world.size() > 1) world.abort(exit_failed);
-    return exit_failed;
-  }
+  CommandLine line;
+  const options::options_description description = describe(line);
+  parse_command_line("cola_dist", count, arguments, description);
+  const bool speaks = session.world().rank() == 0;
+  if (line.help && speaks) std::cout << description << "\n";
+  if (line.version && speaks) fmt::print("cola_dist {}\n", COLA_VERSION);
+  if (line.help || line.version) return exit_finished;
+  check(line);
+  return train(line, session);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  try {
-    MpiSession session(count, arguments);
-    return run(count, arguments, session);
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
 }

@@ -62,15 +62,7 @@ options::options_description describe(CommandLine& line) {
   return description;
 }
 
-void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
-  try {
-    options::variables_map values;
-    options::store(options::parse_command_line(count, arguments, description, exact_style), values);
-    options::notify(values);
-  } catch (const options::error& error) {
-    throw UsageError("{} (see cola_generate --help)", error.what());
-  }
-  if (line.help || line.version) return;
+void check(const CommandLine& line) {
   if (line.checkpoint.empty() || line.prompt.empty())
     throw UsageError("--checkpoint DIR and --prompt TEXT are needed (see cola_generate --help)");
   if (line.bytes == !line.tokenizer.empty()) throw UsageError("give either --tokenizer MODEL or --bytes");
@@ -152,10 +144,12 @@ int main(int count, char** arguments) {
   try {
     CommandLine line;
     const options::options_description description = describe(line);
-    parse(count, arguments, description, line);
+    parse_command_line("cola_generate", count, arguments, description);
     if (line.help) std::cout << description << "\n";
     if (line.version) fmt::print("cola_generate {}\n", COLA_VERSION);
-    return line.help || line.version ? static_cast<int>(exit_finished) : generate(line);
+    if (line.help || line.version) return exit_finished;
+    check(line);
+    return generate(line);
   } catch (const std::exception& error) {
     log_error(error.what());
     return exit_code_of(error);

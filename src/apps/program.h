@@ -1,7 +1,7 @@
 // What every program's main shares: one place where errors become a line on stderr and an exit code.
 #pragma once
 
-#include <boost/program_options/cmdline.hpp>
+#include <boost/program_options.hpp>
 #include <exception>
 #include <string>
 #include <vector>
@@ -9,12 +9,28 @@
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/communicator.h"
+#include "dist/launch.h"
 
 namespace cola {
 
-/// Boost.Program_options' usual style without guessing what an abbreviated option might mean.
-constexpr int exact_style = boost::program_options::command_line_style::unix_style &
-                            ~boost::program_options::command_line_style::allow_guessing;
+/// Reads the command line into what `description` is bound to. Options are not guessed from abbreviations.
+/// Throws UsageError that points to the program's --help.
+inline void parse_command_line(
+    const std::string& program, int count, char** arguments,
+    const boost::program_options::options_description& description,
+    const boost::program_options::positional_options_description& positional = {}) {
+  namespace options = boost::program_options;
+  using Style = options::command_line_style::style_t;
+  constexpr int exact_style = Style::unix_style & ~Style::allow_guessing;
+  try {
+    options::variables_map values;
+    options::command_line_parser parser(count, arguments);
+    options::store(parser.options(description).style(exact_style).positional(positional).run(), values);
+    options::notify(values);
+  } catch (const options::error& error) {
+    throw UsageError("{} (see {} --help)", error.what(), program);
+  }
+}
 
 /// An error that one rank has logged already: the others end with its exit code and without a word.
 class ReportedError : public Error {
@@ -51,6 +67,32 @@ auto together(Communicator& communicator, Body&& body) {
     throw ReportedError(std::stoi(codes[rank]));
   }
   return result;
+}
+
+/// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
+/// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
+template <typename Body>
+int run_on_ranks(int count, char** arguments, Body&& body) {
+  try {
+    MpiSession session(count, arguments);
+    Communicator& world = session.world();
+    set_log_identity(world.rank(), world.size(), session.host());
+    try {
+      return body(session);
+    } catch (const ReportedError& error) {
+      return error.exit_code;
+    } catch (const UsageError& error) {
+      if (world.rank() == 0) log_error(error.what());
+      return exit_usage;
+    } catch (const std::exception& error) {
+      log_error(error.what());
+      if (world.size() > 1) world.abort(exit_failed);
+      return exit_failed;
+    }
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
 }
 
 }  // namespace cola

@@ -22,28 +22,12 @@ class Arena {
   std::size_t used() const { return used_; }
   /// The most that was in use at any time.
   std::size_t peak() const { return peak_; }
-  bool counting() const { return memory_ == nullptr; }
 
  private:
-  friend class ArenaScope;
   void* memory_ = nullptr;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
   std::size_t peak_ = 0;
-};
-
-/// Gives back, at its end, what was allocated during it: for workspaces that are never needed at the same
-/// time.
-class ArenaScope {
- public:
-  explicit ArenaScope(Arena& arena) : arena_(arena), mark_(arena.used_) {}
-  ~ArenaScope() { arena_.used_ = mark_; }
-  ArenaScope(const ArenaScope&) = delete;
-  ArenaScope& operator=(const ArenaScope&) = delete;
-
- private:
-  Arena& arena_;
-  std::size_t mark_;
 };
 
 }  // namespace cola

@@ -21,10 +21,6 @@ Projection::Projection(const ParameterTable& table, const std::vector<std::strin
   if (cola) rank_ = inner.stored_rows;
 }
 
-std::int64_t Projection::out_width() const {
-  return std::accumulate(outs_.begin(), outs_.end(), std::int64_t{0});
-}
-
 bool Projection::uniform() const {
   return std::all_of(outs_.begin(), outs_.end(), [&](std::int64_t out) { return out == outs_.front(); });
 }

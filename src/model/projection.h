@@ -30,9 +30,8 @@ class Projection {
   std::int64_t parts() const { return static_cast<std::int64_t>(outs_.size()); }
   std::int64_t in() const { return in_; }
   std::int64_t rank() const { return rank_; }
-  /// Columns of pre (0 for full-rank), and the sum of the outputs' widths.
+  /// Columns of pre; 0 for full-rank.
   std::int64_t pre_width() const { return parts() * rank_; }
-  std::int64_t out_width() const;
   /// Part p of flat outputs for `rows` rows: [rows, out_p].
   Tensor part(const Tensor& outputs, std::int64_t rows, std::int64_t part) const;
 

@@ -33,7 +33,6 @@ TEST(Arena, HandsOutAlignedMemoryInOrder) {
   EXPECT_EQ(tensors[2].data(), &memory[2]);
   EXPECT_EQ(tensors[2].describe(), "bf16[1, 129]");
   EXPECT_EQ(arena.used(), 1024u);
-  EXPECT_FALSE(arena.counting());
 }
 
 TEST(Arena, CountsWithoutMemoryWhatItWouldUse) {
@@ -41,30 +40,9 @@ TEST(Arena, CountsWithoutMemoryWhatItWouldUse) {
   Arena real(memory.data(), sizeof(Block) * memory.size()), counting;
   allocate_some(real);
   const auto tensors = allocate_some(counting);
-  EXPECT_TRUE(counting.counting());
   EXPECT_EQ(counting.used(), real.used());
   EXPECT_EQ(counting.peak(), real.peak());
   for (const Tensor& tensor : tensors) EXPECT_EQ(tensor.data(), nullptr);
-}
-
-TEST(Arena, ScopeGivesBackAndPeakRemembers) {
-  Arena arena;
-  arena.allocate(DataType::float32, {64});
-  {
-    const ArenaScope scope(arena);
-    arena.allocate(DataType::float32, {640});
-    EXPECT_EQ(arena.used(), 256u + 2560u);
-    {
-      const ArenaScope inner(arena);
-      arena.allocate(DataType::float32, {64});
-    }
-    EXPECT_EQ(arena.used(), 256u + 2560u);
-  }
-  EXPECT_EQ(arena.used(), 256u);
-  EXPECT_EQ(arena.peak(), 256u + 2560u + 256u);
-  arena.allocate(DataType::float32, {128});
-  EXPECT_EQ(arena.used(), 768u);
-  EXPECT_EQ(arena.peak(), 3072u);
 }
 
 TEST(Arena, RefusesMoreThanItHas) {

@@ -115,20 +115,6 @@ TEST_P(ReduceKernel, ConvertKeepsNanAndInfinity) {
   EXPECT_EQ(converted[3], 0);
 }
 
-TEST_P(ReduceKernel, AddAgreesWithReference) {
-  TestRandom random;
-  SCOPED_TRACE(random.describe());
-  for_each_conversion([&](std::int64_t n, DataType from, DataType to) {
-    const auto values = rounded(from, random.normal(n));
-    auto expected = rounded(to, random.normal(n));
-    const DeviceTensor source(device(), from, {n}, values), destination(device(), to, {n}, expected);
-    device().reduce().add(source, destination);
-    for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += values[i];
-    EXPECT_TRUE(is_close(destination.values(), expected, tolerance_of(to)));
-    EXPECT_EQ(source.values(), values);
-  });
-}
-
 INSTANTIATE_TEST_SUITE_P(Devices, ReduceKernel, every_device(), device_label);
 
 }  // namespace

@@ -100,7 +100,6 @@ class CpuReduce final : public ReduceKernels {
   double sum_of_squares(const Tensor& values) const override;
   double sum(const Tensor& values) const override;
   void convert(const Tensor& source, const Tensor& destination) const override;
-  void add(const Tensor& source, const Tensor& destination) const override;
 };
 
 }  // namespace cola::cpu

@@ -29,22 +29,6 @@ double blocked_sum(const Tensor& values, Term term) {
   return total;
 }
 
-// destination = combine(destination, source) for every element, whatever their types.
-template <typename Combine>
-void combine_elements(const Tensor& source, const Tensor& destination, Combine combine) {
-  require(source.elements() == destination.elements(), "reduce: source and destination differ in size");
-  const std::int64_t elements = source.elements();
-  for_type(source.type(), [&]<typename From>() {
-    for_type(destination.type(), [&]<typename To>() {
-      const From* from = source.as<From>();
-      To* to = destination.as<To>();
-#pragma omp parallel for simd schedule(static)
-      for (std::int64_t i = 0; i < elements; ++i)
-        to[i] = combine(static_cast<float>(to[i]), static_cast<float>(from[i]));
-    });
-  });
-}
-
 }  // namespace
 
 double CpuReduce::sum_of_squares(const Tensor& values) const {
@@ -56,11 +40,16 @@ double CpuReduce::sum(const Tensor& values) const {
 }
 
 void CpuReduce::convert(const Tensor& source, const Tensor& destination) const {
-  combine_elements(source, destination, [](float, float from) { return from; });
-}
-
-void CpuReduce::add(const Tensor& source, const Tensor& destination) const {
-  combine_elements(source, destination, [](float to, float from) { return to + from; });
+  require(source.elements() == destination.elements(), "convert: source and destination differ in size");
+  const std::int64_t elements = source.elements();
+  for_type(source.type(), [&]<typename From>() {
+    for_type(destination.type(), [&]<typename To>() {
+      const From* from = source.as<From>();
+      To* to = destination.as<To>();
+#pragma omp parallel for simd schedule(static)
+      for (std::int64_t i = 0; i < elements; ++i) to[i] = static_cast<float>(from[i]);
+    });
+  });
 }
 
 }  // namespace cola::cpu

@@ -18,9 +18,6 @@ class ReduceKernels {
 
   /// destination = source, converted between fp32 and bf16; equal numbers of elements.
   virtual void convert(const Tensor& source, const Tensor& destination) const = 0;
-
-  /// destination += source; any mix of fp32 and bf16.
-  virtual void add(const Tensor& source, const Tensor& destination) const = 0;
 };
 
 }  // namespace cola
