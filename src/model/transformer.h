@@ -78,7 +78,7 @@ class Transformer {
   Head head_;
 };
 
-/// Whether each id lies in the vocabulary: embedding and loss trust it.
+/// Number of targets that are not ignored.
 std::int64_t count_targets(std::span<const std::int32_t> targets);
 
 }  // namespace cola
