@@ -1,8 +1,5 @@
 // cola_bench: speed and memory, as ratios to what the same machine can do in the same run.
-#include <fmt/core.h>
-
 #include <boost/program_options.hpp>
-#include <iostream>
 #include <string>
 #include <vector>
 
@@ -20,7 +17,8 @@ struct CommandLine {
   std::string command, configuration;
   std::vector<std::string> settings;
   std::int64_t steps = 20, micro_batches = 1;
-  bool compare = false, help = false, version = false;
+  bool compare = false;
+  CommonOptions common;
 };
 
 constexpr const char* introduction =
@@ -29,9 +27,8 @@ constexpr const char* introduction =
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
     "\n"
-    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they "
-    "reach, and the\n"
-    "memory that was planned and used.\n\nOptions";
+    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they\n"
+    "reach, and the memory that was planned and used.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
@@ -46,8 +43,7 @@ options::options_description describe(CommandLine& line) {
       "micro-batches a rank and step");
   add("compare", options::bool_switch(&line.compare),
       "also measures the full-rank twin, and prints the ratio");
-  add("version", options::bool_switch(&line.version), "prints the version and ends");
-  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  add_common_options(description, line.common);
   return description;
 }
 
@@ -61,11 +57,11 @@ void check(const CommandLine& line) {
 
 void print_row(const std::string& name, const TrainingBenchmark& result) {
   const auto megabytes = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
-  fmt::print("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}\n", name,
-             result.tokens_per_step, result.step_seconds, result.tokens_per_second,
-             format_count(result.operations_per_second), format_count(result.product_rate),
-             100 * result.utilization(), megabytes(result.planned_bytes), megabytes(result.device_bytes),
-             megabytes(result.resident_bytes));
+  information("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}", name,
+              result.tokens_per_step, result.step_seconds, result.tokens_per_second,
+              format_count(result.operations_per_second), format_count(result.product_rate),
+              100 * result.utilization(), megabytes(result.planned_bytes), megabytes(result.device_bytes),
+              megabytes(result.resident_bytes));
 }
 
 int bench(const CommandLine& line, MpiSession& session) {
@@ -85,7 +81,7 @@ int bench(const CommandLine& line, MpiSession& session) {
   const auto measure = [&](const RunConfiguration& measured, const std::string& name) {
     const TrainingBenchmark result =
         benchmark_training(measured, *device, world, line.steps, line.micro_batches);
-    if (world.rank() == 0) print_row(name, result);
+    print_row(name, result);
     return result;
   };
   const bool cola = configuration.model.projection == ProjectionKind::cola;
@@ -107,10 +103,8 @@ int run(int count, char** arguments, MpiSession& session) {
   options::positional_options_description positional;
   positional.add("command", 1);
   parse_command_line("cola_bench", count, arguments, description, positional);
-  const bool speaks = session.world().rank() == 0;
-  if (line.help && speaks) std::cout << description << "\n";
-  if (line.version && speaks) fmt::print("cola_bench {}\n", COLA_VERSION);
-  if (line.help || line.version) return exit_finished;
+  if (answer_common_options(line.common, "cola_bench", description, session.world().rank() == 0))
+    return exit_finished;
   check(line);
   return bench(line, session);
 }

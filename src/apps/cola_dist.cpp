@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 
 #include <boost/program_options.hpp>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -23,7 +22,8 @@ using namespace cola;
 struct CommandLine {
   std::string configuration, resume;
   std::vector<std::string> settings;
-  bool help = false, version = false, print_configuration = false, plan = false;
+  bool print_configuration = false, plan = false;
+  CommonOptions common;
   int ranks = 0;
 };
 
@@ -34,8 +34,7 @@ constexpr const char* introduction =
     "  mpirun -n 2 cola_dist --config configs/tiny.yaml\n"
     "  srun cola_dist --config configs/7b.yaml --set train.micro_batch=16\n"
     "\n"
-    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal, "
-    "with a\n"
+    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal, with a\n"
     "committed checkpoint (run the same command again); anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
@@ -51,8 +50,7 @@ options::options_description describe(CommandLine& line) {
   add("ranks", options::value(&line.ranks)->value_name("N"), "with --plan: the number of ranks to plan for");
   add("print-config", options::bool_switch(&line.print_configuration),
       "prints the resolved configuration and ends");
-  add("version", options::bool_switch(&line.version), "prints the version and ends");
-  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  add_common_options(description, line.common);
   return description;
 }
 
@@ -85,10 +83,8 @@ int run(int count, char** arguments, MpiSession& session) {
   CommandLine line;
   const options::options_description description = describe(line);
   parse_command_line("cola_dist", count, arguments, description);
-  const bool speaks = session.world().rank() == 0;
-  if (line.help && speaks) std::cout << description << "\n";
-  if (line.version && speaks) fmt::print("cola_dist {}\n", COLA_VERSION);
-  if (line.help || line.version) return exit_finished;
+  if (answer_common_options(line.common, "cola_dist", description, session.world().rank() == 0))
+    return exit_finished;
   check(line);
   return train(line, session);
 }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <cmath>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,7 +25,8 @@ using namespace cola;
 
 struct CommandLine {
   std::string checkpoint, prompt, tokenizer;
-  bool bytes = false, help = false, version = false;
+  bool bytes = false;
+  CommonOptions common;
   std::int64_t tokens = 64;
   double temperature = 0.8;
   std::int64_t top_k = 40;
@@ -57,8 +57,7 @@ options::options_description describe(CommandLine& line) {
       "choose among the K likeliest tokens; 0: all");
   add("seed", options::value(&line.seed)->default_value(line.seed)->value_name("N"),
       "another seed, another text");
-  add("version", options::bool_switch(&line.version), "prints the version and ends");
-  add("help", options::bool_switch(&line.help), "prints this text and ends");
+  add_common_options(description, line.common);
   return description;
 }
 
@@ -145,9 +144,7 @@ int main(int count, char** arguments) {
     CommandLine line;
     const options::options_description description = describe(line);
     parse_command_line("cola_generate", count, arguments, description);
-    if (line.help) std::cout << description << "\n";
-    if (line.version) fmt::print("cola_generate {}\n", COLA_VERSION);
-    if (line.help || line.version) return exit_finished;
+    if (answer_common_options(line.common, "cola_generate", description)) return exit_finished;
     check(line);
     return generate(line);
   } catch (const std::exception& error) {

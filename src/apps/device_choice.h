@@ -1,6 +1,8 @@
 // Which device a rank computes on, from its configuration and its place on the node.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -18,10 +20,12 @@ namespace cola {
 /// ones. Ranks that are bound one by one keep all of theirs; ranks that share a node or a cpuset share its
 /// cores evenly. Collective.
 inline int threads_of(const RunConfiguration& configuration, MpiSession& session) {
-  const std::string mine = session.host() + ":" + usable_cores_text();
-  const std::vector<std::string> all = session.world().all_gather(mine);
   if (configuration.train.threads > 0) return configuration.train.threads;
-  return std::max(1, usable_cores() / static_cast<int>(std::count(all.begin(), all.end(), mine)));
+  const std::vector<int> cores = usable_core_ids();
+  const std::string mine = fmt::format("{}: {}", session.host(), fmt::join(cores, " "));
+  const std::vector<std::string> all = session.world().all_gather(mine);
+  return std::max(
+      1, static_cast<int>(cores.size()) / static_cast<int>(std::count(all.begin(), all.end(), mine)));
 }
 
 inline std::unique_ptr<Device> choose_device(const RunConfiguration& configuration, const MpiSession& session,

@@ -1,8 +1,11 @@
 // What every program's main shares: one place where errors become a line on stderr and an exit code.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <boost/program_options.hpp>
 #include <exception>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -30,6 +33,28 @@ inline void parse_command_line(
   } catch (const options::error& error) {
     throw UsageError("{} (see {} --help)", error.what(), program);
   }
+}
+
+/// The two options that every program has.
+struct CommonOptions {
+  bool help = false, version = false;
+};
+
+inline void add_common_options(boost::program_options::options_description& description,
+                               CommonOptions& common) {
+  namespace options = boost::program_options;
+  auto add = description.add_options();
+  add("version", options::bool_switch(&common.version), "prints the version and ends");
+  add("help", options::bool_switch(&common.help), "prints this text and ends");
+}
+
+/// Whether one of them was given, which is then all there is to do; answers on stdout where `speaks`.
+inline bool answer_common_options(const CommonOptions& common, const std::string& program,
+                                  const boost::program_options::options_description& description,
+                                  bool speaks = true) {
+  if (common.help && speaks) std::cout << description << "\n";
+  if (common.version && speaks) fmt::print("{} {}\n", program, COLA_VERSION);
+  return common.help || common.version;
 }
 
 /// An error that one rank has logged already: the others end with its exit code and without a word.

@@ -1,7 +1,5 @@
 #include "core/arena.h"
 
-#include <algorithm>
-
 #include "core/error.h"
 
 namespace cola {
@@ -18,7 +16,6 @@ Tensor Arena::allocate(DataType type, std::initializer_list<std::int64_t> shape)
     throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_,
                 tensor.describe(), used_);
   used_ = needed;
-  peak_ = std::max(peak_, used_);
   return tensor;
 }
 

@@ -19,15 +19,13 @@ class Arena {
   /// Uninitialised memory for a tensor, aligned to 256 bytes. Throws Error if the arena is full.
   Tensor allocate(DataType type, std::initializer_list<std::int64_t> shape);
 
+  /// Bytes handed out so far; nothing is ever given back.
   std::size_t used() const { return used_; }
-  /// The most that was in use at any time.
-  std::size_t peak() const { return peak_; }
 
  private:
   void* memory_ = nullptr;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;
-  std::size_t peak_ = 0;
 };
 
 }  // namespace cola

@@ -12,24 +12,22 @@
 
 namespace cola {
 
-int online_cores() {
-  return static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+std::vector<int> usable_core_ids() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> ids;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
+    for (int core = 0; core < CPU_SETSIZE; ++core)
+      if (CPU_ISSET(core, &set)) ids.push_back(core);
+    return ids;
+  }
+  // More cores than the set can name: all that are online.
+  for (int core = 0; core < sysconf(_SC_NPROCESSORS_ONLN); ++core) ids.push_back(core);
+  return ids;
 }
 
 int usable_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : online_cores();
-}
-
-std::string usable_cores_text() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::string text;
-  if (sched_getaffinity(0, sizeof(set), &set) != 0) return text;
-  for (int core = 0; core < CPU_SETSIZE; ++core)
-    if (CPU_ISSET(core, &set)) text += std::to_string(core) + ",";
-  return text;
+  return static_cast<int>(usable_core_ids().size());
 }
 
 std::string processor_name() {

@@ -3,15 +3,14 @@
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace cola {
 
-/// Cores that this process is bound to, and cores of the whole machine.
+/// The cores this process may run on, by number; equal lists on one host mean shared cores.
+std::vector<int> usable_core_ids();
+/// Their number.
 int usable_cores();
-int online_cores();
-
-/// The set of cores this process is bound to, as text: equal texts on one host mean shared cores.
-std::string usable_cores_text();
 
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();

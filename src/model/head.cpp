@@ -67,12 +67,10 @@ void Head::read_logits(const Pass& pass, const Tensor& weights, const ResidualSt
   for (std::int64_t first = 0; first < n; first += chunk) {
     const std::int64_t last = std::min(n, first + chunk);
     const std::vector<Tensor> tiles = tiles_of(pass.device, memory.logits, last - first);
-    std::int64_t column = 0;
-    for (const Tensor& tile : tiles) {
+    for_each_tile(tiles, [&](const Tensor& tile, std::int64_t column) {
       pass.device.matmul().multiply(memory.norm.rows(first, last), Transpose::no,
                                     matrix_rows(weights, column, tile), Transpose::yes, tile, Accumulate::no);
-      column += tile.dim(1);
-    }
+    });
     reader(first, tiles);
   }
 }
@@ -97,14 +95,12 @@ double Head::forward_backward(const Pass& pass, const Tensor& weights, const Ten
                                                  memory.losses.rows(first, last));
     const Tensor norm = memory.norm.rows(first, last), d_norm = memory.d_norm.rows(0, last - first);
     const MatmulKernels& matmul = pass.device.matmul();
-    std::int64_t column = 0;
-    for (const Tensor& tile : tiles) {
+    for_each_tile(tiles, [&](const Tensor& tile, std::int64_t column) {
       matmul.multiply(tile, Transpose::yes, norm, Transpose::no, matrix_rows(gradients, column, tile),
                       Accumulate::yes);
       matmul.multiply(tile, Transpose::no, matrix_rows(weights, column, tile), Transpose::no, d_norm,
                       column == 0 ? Accumulate::no : Accumulate::yes);
-      column += tile.dim(1);
-    }
+    });
     pass.device.reduce().convert(d_norm, workspace.d_norm.rows(first, last));
   });
   pass.device.fill_bytes(workspace.d_stream.data(), 0, workspace.d_stream.bytes());

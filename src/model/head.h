@@ -24,6 +24,16 @@ struct HeadActivations {
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
                               std::int64_t rows);
 
+/// Calls visit(tile, first column) for tiles of columns, from left to right.
+template <typename Visit>
+void for_each_tile(std::span<const Tensor> tiles, Visit&& visit) {
+  std::int64_t column = 0;
+  for (const Tensor& tile : tiles) {
+    visit(tile, column);
+    column += tile.dim(1);
+  }
+}
+
 class Head {
  public:
   explicit Head(const ParameterTable& table);

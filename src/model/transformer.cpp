@@ -15,7 +15,7 @@ namespace {
 std::size_t planned_bytes(const ModelConfiguration& configuration, const TransformerOptions& options) {
   Arena counting;
   allocate_memory(counting, configuration, options);
-  return counting.peak();
+  return counting.used();
 }
 
 TransformerMemory allocate_in(const Buffer& buffer, const ModelConfiguration& configuration,
@@ -174,16 +174,14 @@ std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& 
   std::vector<float> result(static_cast<std::size_t>((last - first) * vocabulary));
   const ResidualStream stream = forward_blocks(store, pass, false);
   const auto collect = [&](std::int64_t first_row, std::span<const Tensor> tiles) {
-    std::int64_t column = 0;
-    for (const Tensor& tile : tiles) {
+    for_each_tile(tiles, [&](const Tensor& tile, std::int64_t column) {
       const std::vector<float> values = to_host(device_, tile);
       const std::int64_t width = tile.dim(1), real = std::min(width, vocabulary - column);
       for (std::int64_t row = std::max(first, first_row); row < std::min(last, first_row + tile.dim(0));
            ++row)
         std::copy_n(values.begin() + (row - first_row) * width, real,
                     result.begin() + (row - first) * vocabulary + column);
-      column += width;
-    }
+    });
   };
   head_.read_logits(pass, store.acquire_weights(head_unit()), stream, memory_.head, collect);
   store.release_weights(head_unit());

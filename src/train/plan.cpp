@@ -42,7 +42,7 @@ Plan make_plan(const RunConfiguration& configuration, int ranks) {
   plan.gradient_bytes = padded * sizeof(float);
   plan.optimizer_bytes =
       shard * sizeof(float) * (sharded ? 4 : 3);  // with the reduced gradient where it is sharded
-  plan.activation_bytes = counting.peak();
+  plan.activation_bytes = counting.used();
   // Ring collectives: each rank sends (N - 1) / N of the data in a reduce-scatter and in an all-gather.
   const double share = static_cast<double>(ranks - 1) / ranks, elements = static_cast<double>(padded);
   plan.sent_bytes_per_step =

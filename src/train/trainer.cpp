@@ -56,15 +56,15 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
 void Trainer::start(const ResumeChoice& resume) {
-  std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
-  communicator_.all_reduce(rate);
-  product_rate_ = rate[0];
   const std::string folder = checkpointer_.find(resume, configuration_);
   if (folder.empty())
     store_.initialize(configuration_.run.seed);
   else
     state_ = checkpointer_.load(folder, store_);
   evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
+  std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
+  communicator_.all_reduce(rate);
+  product_rate_ = rate[0];
   if (!speaks()) return;
   write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
   metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);

@@ -45,12 +45,29 @@ void step(Transformer& model, ShardedParameterStore& store, const TokenBatch& ba
                 .gradient_scale = static_cast<float>(1.0 / std::max(1.0, norm))});
 }
 
+// Seconds of each of `steps` steps, the slowest rank's; warm-up steps come first and are not counted.
+std::vector<double> time_steps(Transformer& model, ShardedParameterStore& store, const TokenBatch& batch,
+                               std::int64_t micro_batches, std::int64_t steps, Device& device,
+                               Communicator& communicator) {
+  constexpr std::int64_t warm_up = 2;
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> seconds;
+  for (std::int64_t number = 1; number <= steps + warm_up; ++number) {
+    communicator.barrier();
+    const auto start = Clock::now();
+    step(model, store, batch, micro_batches, number);
+    device.synchronize();
+    communicator.barrier();
+    if (number > warm_up) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  return seconds;
+}
+
 }  // namespace
 
 TrainingBenchmark benchmark_training(const RunConfiguration& configuration, Device& device,
                                      Communicator& communicator, std::int64_t steps,
                                      std::int64_t micro_batches) {
-  using Clock = std::chrono::steady_clock;
   const DataType type = compute_type_of(configuration.train.precision, device);
   std::array<double, 2> rates{measure_product_rate(device, type, product_size), 0};
   device.reset_peak_allocated_bytes();
@@ -66,15 +83,8 @@ TrainingBenchmark benchmark_training(const RunConfiguration& configuration, Devi
                  static_cast<std::size_t>(batch * length) + 1, configuration.model.vocab_size);
   const std::span<const std::int32_t> all(ids);
   const TokenBatch tokens{all.first(all.size() - 1), all.subspan(1), batch, length};
-  std::vector<double> seconds;
-  for (std::int64_t number = 1; number <= steps + 2; ++number) {
-    communicator.barrier();
-    const auto start = Clock::now();
-    step(model, store, tokens, micro_batches, number);
-    device.synchronize();
-    communicator.barrier();
-    if (number > 2) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-  }
+  const std::vector<double> seconds =
+      time_steps(model, store, tokens, micro_batches, steps, device, communicator);
   TrainingBenchmark result;
   result.planned_bytes = model.bytes() + store.bytes();
   result.device_bytes = device.peak_allocated_bytes() - allocated_before;

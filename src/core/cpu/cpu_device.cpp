@@ -32,15 +32,6 @@ void require_compiled_instructions() {
 #endif
 }
 
-// Large blocks are cleared by all threads: one alone does not reach the memory's bandwidth, and the first
-// touch decides near which socket a page lies.
-template <typename Action>
-void for_pieces(std::size_t bytes, Action&& action) {
-  constexpr std::size_t piece = std::size_t{1} << 20;
-#pragma omp parallel for schedule(static)
-  for (std::size_t first = 0; first < bytes; first += piece) action(first, std::min(piece, bytes - first));
-}
-
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : usable_cores()) {
@@ -79,9 +70,12 @@ class CpuDevice final : public Device {
     peak_allocated_ = allocated_;
   }
   void fill_bytes(void* memory, int value, std::size_t bytes) override {
-    for_pieces(bytes, [&](std::size_t first, std::size_t count) {
-      std::memset(static_cast<std::byte*>(memory) + first, value, count);
-    });
+    // By all threads: one alone does not reach the memory's bandwidth, and the first touch decides near which
+    // socket a page lies.
+    constexpr std::size_t piece = std::size_t{1} << 20;
+#pragma omp parallel for schedule(static)
+    for (std::size_t first = 0; first < bytes; first += piece)
+      std::memset(static_cast<std::byte*>(memory) + first, value, std::min(piece, bytes - first));
   }
   void copy_from_host(void* to, const void* from, std::size_t bytes) override {
     std::memcpy(to, from, bytes);
