@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +21,19 @@ class ReduceKernels;
 class RopeKernels;
 
 enum class DeviceKind { cpu, cuda };
+
+/// A copy to host memory that is under way beside the kernels. Destroying it waits.
+class PendingCopy {
+ public:
+  virtual ~PendingCopy() = default;
+  /// Whether the host memory holds everything; never blocks. Throws DeviceError if the copy failed.
+  virtual bool done() = 0;
+  /// Returns when it does. Throws DeviceError.
+  virtual void wait() = 0;
+  /// Kernels given to the device from here on start when the copy is done, so that they may overwrite what it
+  /// reads.
+  virtual void hold_back_kernels() = 0;
+};
 
 class Device {
  public:
@@ -37,13 +52,32 @@ class Device {
   virtual std::size_t peak_allocated_bytes() const = 0;
   /// Forgets that peak: from here on it counts from what is allocated now.
   virtual void reset_peak_allocated_bytes() = 0;
-  /// Sets every byte. Ordered with the kernels, like the copies below.
+  /// Sets every byte. Ordered with the kernels, like the copies below, which are done with the host's memory
+  /// when they return.
   virtual void fill_bytes(void* memory, int value, std::size_t bytes) = 0;
   virtual void copy_from_host(void* device_memory, const void* host_memory, std::size_t bytes) = 0;
   virtual void copy_to_host(void* host_memory, const void* device_memory, std::size_t bytes) = 0;
   virtual void copy_on_device(void* destination, const void* source, std::size_t bytes) = 0;
   /// Returns when all work given to the device so far is done.
   virtual void synchronize() = 0;
+
+  /// Host memory that the device copies to at full speed (pinned, on a GPU), aligned to 256 bytes. Throws
+  /// DeviceError if there is not enough.
+  virtual void* allocate_host(std::size_t bytes) = 0;
+  virtual void free_host(void* memory) noexcept = 0;
+  /// Starts to copy what the kernels given so far leave in `device_memory`, while kernels given later run.
+  /// These must not write there until hold_back_kernels(), wait() or done() says so.
+  virtual std::unique_ptr<PendingCopy> start_copy_to_host(void* host_memory, const void* device_memory,
+                                                          std::size_t bytes) = 0;
+
+  /// Runs `body`, which gives the device the same work on the same memory whenever it is called with this
+  /// `key`, and neither waits for the device nor copies to or from the host. A GPU records the work once and
+  /// then launches all of it as one graph; 0 as key: never recorded.
+  virtual void repeat(std::uint64_t key, const std::function<void()>& body) = 0;
+
+  /// A named stretch of time for profilers (NVTX); stretches nest. See ProfileRange.
+  virtual void begin_range(const char* name) = 0;
+  virtual void end_range() noexcept = 0;
 
   virtual const MatmulKernels& matmul() const = 0;
   virtual const NormKernels& norm() const = 0;
@@ -55,6 +89,23 @@ class Device {
   virtual const AdamWKernels& adamw() const = 0;
   virtual const ReduceKernels& reduce() const = 0;
 };
+
+/// Names the time from its making to its end in profiles of the device.
+class ProfileRange {
+ public:
+  ProfileRange(Device& device, const char* name) : device_(device) { device.begin_range(name); }
+  ~ProfileRange() { device_.end_range(); }
+  ProfileRange(const ProfileRange&) = delete;
+  ProfileRange& operator=(const ProfileRange&) = delete;
+
+ private:
+  Device& device_;
+};
+
+/// Memory that a device takes for its kernels' own use when it is made, in bytes; it counts as allocated.
+constexpr std::size_t workspace_bytes_of(DeviceKind kind) {
+  return kind == DeviceKind::cuda ? std::size_t{96} << 20 : 0;
+}
 
 /// The CPU with `threads` OpenMP threads; 0 means all that this process may use.
 std::unique_ptr<Device> make_cpu_device(int threads = 0);

@@ -3,8 +3,10 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 #include <string>
 
 #include "core/cpu/kernels.h"
@@ -32,6 +34,26 @@ void require_compiled_instructions() {
 #endif
 }
 
+void* allocate_aligned(std::size_t bytes) {
+  constexpr std::size_t alignment = 256;
+  void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
+  return memory;
+}
+
+// A copy by a thread of its own.
+class CopyThread final : public PendingCopy {
+ public:
+  CopyThread(void* to, const void* from, std::size_t bytes)
+      : copy_(std::async(std::launch::async, [=] { std::memcpy(to, from, bytes); })) {}
+  bool done() override { return copy_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  void wait() override { copy_.wait(); }
+  void hold_back_kernels() override { copy_.wait(); }
+
+ private:
+  std::future<void> copy_;
+};
+
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : usable_cores()) {
@@ -52,9 +74,7 @@ class CpuDevice final : public Device {
   }
 
   void* allocate(std::size_t bytes) override {
-    constexpr std::size_t alignment = 256;
-    void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
+    void* memory = allocate_aligned(bytes);
     allocated_ += malloc_usable_size(memory);
     peak_allocated_ = std::max(peak_allocated_, allocated_);
     return memory;
@@ -87,6 +107,22 @@ class CpuDevice final : public Device {
     std::memmove(to, from, bytes);
   }
   void synchronize() override {}
+
+  void* allocate_host(std::size_t bytes) override {
+    return allocate_aligned(bytes);
+  }
+  void free_host(void* memory) noexcept override {
+    std::free(memory);
+  }
+  std::unique_ptr<PendingCopy> start_copy_to_host(void* to, const void* from, std::size_t bytes) override {
+    return std::make_unique<CopyThread>(to, from, bytes);
+  }
+
+  void repeat(std::uint64_t, const std::function<void()>& body) override {
+    body();
+  }
+  void begin_range(const char*) override {}
+  void end_range() noexcept override {}
 
   const MatmulKernels& matmul() const override {
     return matmul_;
