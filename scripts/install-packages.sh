@@ -24,6 +24,7 @@ build=(
 )
 tests=(
   libgtest-dev           # the tests' framework
+  libboost-context-dev   # threads of the emulated GPU
   python3 python3-h5py   # read token files and checkpoints as an outsider would
   hdf5-tools             # h5dump, for the same
 )

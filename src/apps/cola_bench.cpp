@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench_kernels.h"
+#include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
 #include "train/progress.h"
@@ -26,14 +28,16 @@ constexpr const char* introduction =
     "\n"
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
+    "  cola_bench kernels --config configs/1b.yaml --set train.micro_batch=64\n"
     "\n"
-    "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they\n"
-    "reach, and the memory that was planned and used.\n\nOptions";
+    "train: medians of whole optimizer steps, the share of the plain matrix product's rate that they reach,\n"
+    "  and the memory that was planned and used.\n"
+    "kernels: where the time of one step goes, kernel by kernel, next to what the device can do.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
   auto add = description.add_options();
-  add("command", options::value(&line.command), "train");
+  add("command", options::value(&line.command), "train or kernels");
   add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
   add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
       "overrides one setting");
@@ -48,8 +52,8 @@ options::options_description describe(CommandLine& line) {
 }
 
 void check(const CommandLine& line) {
-  if (line.command != "train")
-    throw UsageError("usage: cola_bench train --config FILE (see cola_bench --help)");
+  if (line.command != "train" && line.command != "kernels")
+    throw UsageError("usage: cola_bench train|kernels --config FILE (see cola_bench --help)");
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
   if (line.steps < 1 || line.micro_batches < 1)
     throw UsageError("--steps and --micro-batches are at least 1");
@@ -72,6 +76,11 @@ int bench(const CommandLine& line, MpiSession& session) {
   const RunConfiguration configuration = load(line.settings);
   const int threads = threads_of(configuration, session);
   const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
+  if (line.command == "kernels") {
+    if (world.rank() == 0) print_step_breakdown(configuration, *device);
+    return exit_finished;
+  }
+  const auto communicator = make_training_communicator(configuration.parallel, *device, session);
   information("{}, {} ranks, {}, micro-batch {} x {}", configuration.run.name, world.size(), device->name(),
               configuration.train.micro_batch, configuration.data.sequence_length);
   information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens",
@@ -80,7 +89,7 @@ int bench(const CommandLine& line, MpiSession& session) {
               "", "useful", "FLOP/s", "product", "planned", "used", "growth");
   const auto measure = [&](const RunConfiguration& measured, const std::string& name) {
     const TrainingBenchmark result =
-        benchmark_training(measured, *device, world, line.steps, line.micro_batches);
+        benchmark_training(measured, *device, *communicator, line.steps, line.micro_batches);
     print_row(name, result);
     return result;
   };

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
 #include "core/device.h"
@@ -73,8 +74,9 @@ int train(const CommandLine& line, MpiSession& session) {
   }
   const int threads = threads_of(configuration, session);
   const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
+  const auto communicator = make_training_communicator(configuration.parallel, *device, session);
   const auto trainer =
-      together(world, [&] { return std::make_unique<Trainer>(configuration, *device, world); });
+      together(world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator); });
   trainer->start(parse_resume(line.resume));
   return trainer->run();
 }

@@ -33,7 +33,7 @@ inline std::unique_ptr<Device> choose_device(const RunConfiguration& configurati
   const DeviceChoice choice = configuration.train.device;
   const int gpus = choice == DeviceChoice::cpu ? 0 : cuda_device_count();
   if (choice == DeviceChoice::cuda || (choice == DeviceChoice::automatic && gpus > 0))
-    return make_cuda_device(session.local_rank() % std::max(1, gpus));
+    return make_cuda_device(session.local_rank() % std::max(1, gpus), {configuration.train.attention});
   if (configuration.parallel.collectives == Collectives::nccl)
     throw UsageError("parallel.collectives: nccl needs GPUs, and none is used here; set it to auto or mpi");
   return make_cpu_device(threads);

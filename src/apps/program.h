@@ -6,13 +6,16 @@
 #include <boost/program_options.hpp>
 #include <exception>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
+#include "dist/launch_environment.h"
 
 namespace cola {
 
@@ -94,11 +97,20 @@ auto together(Communicator& communicator, Body&& body) {
   return result;
 }
 
+/// Gives this rank its GPU before MPI starts: a library that knows CUDA would take the first one.
+inline void select_gpu() {
+  const int gpus = cuda_device_count();
+  if (gpus == 0) return;
+  if (const std::optional<int> local_rank = read_local_rank(environment_variable))
+    select_cuda_device(*local_rank % gpus);
+}
+
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
 template <typename Body>
 int run_on_ranks(int count, char** arguments, Body&& body) {
   try {
+    select_gpu();
     MpiSession session(count, arguments);
     Communicator& world = session.world();
     set_log_identity(world.rank(), world.size(), session.host());

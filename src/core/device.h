@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,6 +32,23 @@ class PendingCopy {
   /// Kernels given to the device from here on start when the copy is done, so that they may overwrite what it
   /// reads.
   virtual void hold_back_kernels() = 0;
+};
+
+/// A moment in the work given to a device.
+class TimeMark {
+ public:
+  virtual ~TimeMark() = default;
+  /// Seconds of the device's time from an earlier mark of the same device to this one. Waits for this one.
+  virtual double seconds_since(const TimeMark& earlier) const = 0;
+};
+
+/// Work that a device is given again and again: a GPU records it once and then starts all of it at a time.
+class RepeatedWork {
+ public:
+  virtual ~RepeatedWork() = default;
+  /// Runs `body`, which gives the device the same work on the same memory at every call, and neither waits
+  /// for the device nor copies to or from the host.
+  virtual void run(const std::function<void()>& body) = 0;
 };
 
 class Device {
@@ -70,10 +86,11 @@ class Device {
   virtual std::unique_ptr<PendingCopy> start_copy_to_host(void* host_memory, const void* device_memory,
                                                           std::size_t bytes) = 0;
 
-  /// Runs `body`, which gives the device the same work on the same memory whenever it is called with this
-  /// `key`, and neither waits for the device nor copies to or from the host. A GPU records the work once and
-  /// then launches all of it as one graph; 0 as key: never recorded.
-  virtual void repeat(std::uint64_t key, const std::function<void()>& body) = 0;
+  /// See RepeatedWork.
+  virtual std::unique_ptr<RepeatedWork> make_repeated_work() = 0;
+
+  /// The moment at which all work given so far is done and none of what follows.
+  virtual std::unique_ptr<TimeMark> mark_time() = 0;
 
   /// A named stretch of time for profilers (NVTX); stretches nest. See ProfileRange.
   virtual void begin_range(const char* name) = 0;
@@ -110,11 +127,23 @@ constexpr std::size_t workspace_bytes_of(DeviceKind kind) {
 /// The CPU with `threads` OpenMP threads; 0 means all that this process may use.
 std::unique_ptr<Device> make_cpu_device(int threads = 0);
 
+/// Which attention kernels a GPU uses: cuDNN's where it has them and this project's otherwise, or only one of
+/// the two.
+enum class AttentionChoice { automatic, cudnn, flash };
+
+struct CudaOptions {
+  AttentionChoice attention = AttentionChoice::automatic;
+};
+
 /// GPU number `ordinal` of this node. Throws DeviceError in a build without CUDA or on a machine without a
 /// GPU.
-std::unique_ptr<Device> make_cuda_device(int ordinal);
+std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options = {});
 
 /// Number of usable GPUs on this node: 0 in a build without CUDA.
 int cuda_device_count();
+
+/// Makes GPU number `ordinal` this thread's own, ahead of a library that would take the first one: an MPI
+/// that knows CUDA. Does nothing where there is no such GPU, or it cannot be used.
+void select_cuda_device(int ordinal);
 
 }  // namespace cola

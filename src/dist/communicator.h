@@ -18,8 +18,9 @@ class PendingCollective {
  public:
   virtual ~PendingCollective() = default;
   virtual void wait() = 0;
-  /// Lets the library make progress; never blocks.
-  virtual void progress() = 0;
+  /// Lets the library make progress, and never waits for another rank. Whether all ranks have come, so that
+  /// wait() will not wait for them either.
+  virtual bool progress() = 0;
 };
 
 class Communicator {
@@ -41,6 +42,9 @@ class Communicator {
   /// Every rank's text, in rank order, on every rank.
   virtual std::vector<std::string> all_gather(const std::string& text) = 0;
   virtual void barrier() = 0;
+
+  // The three below work on the memory in which tensors lie: a transport says on which device. They follow
+  // the kernels given to that device so far, and kernels given after wait() follow them.
 
   /// values.size() = size() * chunk; rank r's chunk [r * chunk, (r+1) * chunk) of the sum over ranks arrives
   /// in `sum`.

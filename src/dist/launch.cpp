@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "dist/launch_environment.h"
 #include "dist/mpi_communicator.h"
+#include "dist/watched_communicator.h"
 
 namespace cola {
 
@@ -56,12 +57,12 @@ void check_launch(const std::optional<LaunchEnvironment>& environment, Communica
 }  // namespace
 
 MpiSession::MpiSession(int& argument_count, char**& arguments)
-    : exceptions_at_start_(std::uncaught_exceptions()) {
+    : exceptions_at_start_(std::uncaught_exceptions()), watchdog_([] { abort_mpi_job(exit_failed); }) {
   // Before MPI starts: MPI itself may set variables.
   const std::optional<LaunchEnvironment> environment = read_launch_environment(environment_variable);
   start_mpi(argument_count, arguments);
   try {
-    world_ = make_mpi_world();
+    world_ = make_watched_communicator(make_mpi_world(), watchdog_);
     const NodePlace place = find_node_place();
     local_rank_ = place.rank;
     local_size_ = place.size;
@@ -77,6 +78,7 @@ MpiSession::MpiSession(int& argument_count, char**& arguments)
 MpiSession::~MpiSession() {
   if (std::uncaught_exceptions() > exceptions_at_start_ && world_->size() > 1) world_->abort(exit_failed);
   world_.reset();
+  const Watchdog::Inside inside(watchdog_, "the end of MPI");
   MPI_Finalize();
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dist/communicator.h"
+#include "dist/watchdog.h"
 
 namespace cola {
 
@@ -21,8 +22,10 @@ class MpiSession {
   MpiSession(const MpiSession&) = delete;
   MpiSession& operator=(const MpiSession&) = delete;
 
-  /// All ranks of the job.
+  /// All ranks of the job, on host memory.
   Communicator& world() { return *world_; }
+  /// Looks at the collectives of world() and its parts once it is started.
+  Watchdog& watchdog() { return watchdog_; }
   /// This rank among those of its node, and their number: from shared memory, not from environment variables.
   int local_rank() const { return local_rank_; }
   int local_size() const { return local_size_; }
@@ -30,6 +33,7 @@ class MpiSession {
 
  private:
   int exceptions_at_start_;
+  Watchdog watchdog_;
   std::unique_ptr<Communicator> world_;
   int local_rank_ = 0;
   int local_size_ = 1;

@@ -61,6 +61,14 @@ std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& l
   return std::nullopt;
 }
 
+std::optional<int> read_local_rank(const VariableLookup& lookup) {
+  // Innermost launcher first; srun's variable is also set in a batch script, whose one process is number 0.
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID", "MPI_LOCALRANKID",
+                           "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK", "SLURM_LOCALID"})
+    if (const std::optional<int> number = read_number(lookup, name)) return number;
+  return std::nullopt;
+}
+
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi) {
   const Placement& meant = environment.placement;
   if (mpi.size == 1 && meant.size > 1) {

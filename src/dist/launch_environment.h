@@ -31,6 +31,10 @@ struct LaunchEnvironment {
 /// for a value that is no number.
 std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& lookup);
 
+/// This process's number among those of its node as a launcher's variable says, before MPI can be asked.
+/// Nothing where none does. Throws UsageError for a value that is no number.
+std::optional<int> read_local_rank(const VariableLookup& lookup);
+
 /// One line on how MPI's view differs from the launcher's, and the cure; empty when they agree.
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi);
 

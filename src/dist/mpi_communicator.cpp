@@ -38,12 +38,13 @@ class PendingMpi final : public PendingCollective {
     requests_.clear();
   }
 
-  void progress() override {
+  bool progress() override {
     int all_done = 0;
     check_mpi(
         MPI_Testall(static_cast<int>(requests_.size()), requests_.data(), &all_done, MPI_STATUSES_IGNORE),
         operation_);
     if (all_done) requests_.clear();
+    return all_done;
   }
 
  private:
@@ -107,11 +108,7 @@ class MpiCommunicator final : public Communicator {
     return std::make_unique<MpiCommunicator>(part, count_limit_);
   }
 
-  [[noreturn]] void abort(int exit_code) override {
-    std::fflush(nullptr);
-    MPI_Abort(MPI_COMM_WORLD, exit_code);
-    std::_Exit(exit_code);
-  }
+  [[noreturn]] void abort(int exit_code) override { abort_mpi_job(exit_code); }
 
  private:
   template <typename T>
@@ -222,6 +219,12 @@ std::unique_ptr<PendingCollective> MpiCommunicator::start_all_gather(std::span<s
 }
 
 }  // namespace
+
+void abort_mpi_job(int exit_code) {
+  std::fflush(nullptr);
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
 
 void check_mpi(int result, const char* operation) {
   if (result == MPI_SUCCESS) return;

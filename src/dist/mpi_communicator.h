@@ -17,6 +17,9 @@ constexpr std::int64_t mpi_count_limit = std::numeric_limits<int>::max();
 /// pieces.
 std::unique_ptr<Communicator> make_mpi_world(std::int64_t count_limit = mpi_count_limit);
 
+/// Ends the whole job with this exit code, from any one rank and any thread.
+[[noreturn]] void abort_mpi_job(int exit_code);
+
 /// Throws Error naming the operation, with MPI's own explanation, unless `result` is MPI_SUCCESS.
 void check_mpi(int result, const char* operation);
 

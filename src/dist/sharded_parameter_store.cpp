@@ -109,6 +109,7 @@ Tensor ShardedParameterStore::gradients(int unit) {
 void ShardedParameterStore::gradients_ready(int unit) {
   if (!last_micro_batch_ || communicator_.size() == 1) return;
   auto& reduction = reductions_.at(static_cast<std::size_t>(unit));
+  const ProfileRange range(device_, "reduction");
   if (reduction) throw Error("the gradients of {} were declared ready twice", unit_name(unit));
   const std::span<float> values = padded_unit(gradients_, DataType::float32, unit).span<float>();
   reduction = is_sharded() ? communicator_.start_reduce_scatter(
@@ -116,6 +117,13 @@ void ShardedParameterStore::gradients_ready(int unit) {
                            : communicator_.start_all_reduce(values);
   for (auto& under_way : reductions_)
     if (under_way) under_way->progress();
+}
+
+bool ShardedParameterStore::next_pass_is_local() const {
+  if (communicator_.size() == 1) return true;
+  const bool gathering =
+      std::any_of(gathers_.begin(), gathers_.end(), [](auto& gather) { return gather != nullptr; });
+  return !gathering && !last_micro_batch_;
 }
 
 void ShardedParameterStore::zero_gradients() {
@@ -133,6 +141,7 @@ double ShardedParameterStore::gradient_norm() {
     for (int unit = 0; unit < shard_map_.units(); ++unit)
       if (!reductions_[static_cast<std::size_t>(unit)])
         throw Error("the gradients of {} were never declared ready", unit_name(unit));
+  const ProfileRange range(device_, "gradient norm");
   wait_all(reductions_);
   last_micro_batch_ = false;
   double sum = device_.reduce().sum_of_squares(reduced_gradient());
@@ -141,6 +150,7 @@ double ShardedParameterStore::gradient_norm() {
 }
 
 void ShardedParameterStore::update(const AdamWParameters& parameters) {
+  const ProfileRange range(device_, "optimizer");
   wait_all(gathers_);
   for (int unit = 0; unit < shard_map_.units(); ++unit) {
     device_.adamw().update(parameters, chunk_of(master_weights(), unit), chunk_of(exp_avg(), unit),

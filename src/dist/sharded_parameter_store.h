@@ -34,6 +34,7 @@ class ShardedParameterStore final : public ParameterStore {
   void release_weights(int unit) override;
   Tensor gradients(int unit) override;
   void gradients_ready(int unit) override;
+  bool next_pass_is_local() const override;
 
   // What the trainer uses, in this order, each step.
   void zero_gradients();

@@ -102,7 +102,11 @@ class PendingExchange final : public PendingCollective {
     finish_(done->deposits);
   }
 
-  void progress() override {}
+  bool progress() override {
+    if (!exchange_) return true;
+    const std::lock_guard lock(group_->job->mutex);
+    return exchange_->deposited == group_->size;
+  }
 
  private:
   std::shared_ptr<Group> group_;

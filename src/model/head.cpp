@@ -9,17 +9,9 @@
 
 namespace cola {
 
-namespace {
-
-// Large enough for the product to run at full speed, small enough that the logits stay a small part of the
-// memory.
-constexpr std::int64_t chunk_rows = 512;
-
-}  // namespace
-
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
-                              std::int64_t rows) {
-  const std::int64_t width = configuration.hidden_size, chunk = std::min(rows, chunk_rows);
+                              std::int64_t rows, std::int64_t logits_rows) {
+  const std::int64_t width = configuration.hidden_size, chunk = std::min(rows, logits_rows);
   return {.input = arena.allocate(type, {rows, width}),
           .norm = arena.allocate(type, {rows, width}),
           .inverse_rms = arena.allocate(DataType::float32, {rows}),
@@ -75,19 +67,22 @@ void Head::read_logits(const Pass& pass, const Tensor& weights, const ResidualSt
   }
 }
 
-double Head::forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                     const Tensor& targets, const HeadActivations& memory) const {
+void Head::forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
+                   const Tensor& targets, const HeadActivations& memory) const {
   read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
     const std::int64_t last = first + tiles.front().dim(0);
     pass.device.cross_entropy().forward(tiles, targets.rows(first, last), matrix_.rows,
                                         memory.losses.rows(first, last));
   });
+}
+
+double Head::sum_losses(const Pass& pass, const HeadActivations& memory) const {
   return pass.device.reduce().sum(memory.losses.rows(0, pass.rows()));
 }
 
-double Head::forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                              const ResidualStream& stream, const Tensor& targets,
-                              const HeadActivations& memory, const Workspace& workspace) const {
+void Head::forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
+                            const ResidualStream& stream, const Tensor& targets,
+                            const HeadActivations& memory, const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
   read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
     const std::int64_t last = first + tiles.front().dim(0);
@@ -106,7 +101,6 @@ double Head::forward_backward(const Pass& pass, const Tensor& weights, const Ten
   pass.device.fill_bytes(workspace.d_stream.data(), 0, workspace.d_stream.bytes());
   pass.device.norm().backward(workspace.d_norm, memory.input.rows(0, n), norm_of(weights),
                               memory.inverse_rms.rows(0, n), workspace.d_stream, norm_of(gradients));
-  return pass.device.reduce().sum(memory.losses.rows(0, n));
 }
 
 }  // namespace cola

@@ -12,6 +12,10 @@
 
 namespace cola {
 
+/// Rows whose logits exist at a time: large enough for products to run at full speed, small enough that the
+/// logits stay a small part of the memory. A GPU needs more rows for the same.
+constexpr std::int64_t default_head_rows = 512, cuda_head_rows = 4096;
+
 /// Memory of the head for at most n rows.
 struct HeadActivations {
   Tensor input, norm;  // [n, d]
@@ -22,7 +26,7 @@ struct HeadActivations {
 };
 
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
-                              std::int64_t rows);
+                              std::int64_t rows, std::int64_t logits_rows);
 
 /// Calls visit(tile, first column) for tiles of columns, from left to right.
 template <typename Visit>
@@ -38,14 +42,18 @@ class Head {
  public:
   explicit Head(const ParameterTable& table);
 
-  /// The sum of the losses of all rows. targets [n] int32.
-  double forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream, const Tensor& targets,
-                 const HeadActivations& memory) const;
+  /// Writes the loss of every row. targets [n] int32.
+  void forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream, const Tensor& targets,
+               const HeadActivations& memory) const;
 
-  /// The same; also writes the gradient of the sum to workspace.d_stream [n, d] and adds to the gradients.
-  double forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                          const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
-                          const Workspace& workspace) const;
+  /// The same; also writes the gradient of the losses' sum to workspace.d_stream [n, d] and adds to the
+  /// gradients.
+  void forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
+                        const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
+                        const Workspace& workspace) const;
+
+  /// The sum of the losses that one of the above wrote. Waits for the device.
+  double sum_losses(const Pass& pass, const HeadActivations& memory) const;
 
   /// Hands over the logits chunk by chunk: the first row, and tiles [rows, width] of the stored vocabulary's
   /// columns.

@@ -19,6 +19,10 @@ class ParameterStore {
   virtual Tensor gradients(int unit) = 0;
   /// No more will be added to this unit in this micro-batch.
   virtual void gradients_ready(int unit) = 0;
+
+  /// Whether the calls of the next forward and backward pass give the device no work of their own, so that
+  /// the pass is the same as any other.
+  virtual bool next_pass_is_local() const = 0;
 };
 
 }  // namespace cola

@@ -69,7 +69,7 @@ TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& config
   TransformerMemory memory;
   memory.blocks = allocate_activations(arena, configuration, options.recompute, options.compute_type, rows);
   memory.workspace = allocate_workspace(arena, configuration, options.compute_type, rows);
-  memory.head = allocate_head(arena, configuration, options.compute_type, rows);
+  memory.head = allocate_head(arena, configuration, options.compute_type, rows, options.head_rows);
   memory.ids = arena.allocate(DataType::int32, {rows});
   memory.targets = arena.allocate(DataType::int32, {rows});
   memory.cosines = arena.allocate(DataType::float32, {options.sequence_length, half});
@@ -88,7 +88,8 @@ Transformer::Transformer(Device& device, const ParameterTable& table, const Tran
       widths_(table.configuration()),
       memory_buffer_(device, planned_bytes(table.configuration(), options)),
       memory_(allocate_in(memory_buffer_, table.configuration(), options)),
-      head_(table) {
+      head_(table),
+      recorded_passes_(device.make_repeated_work()) {
   for (std::int64_t layer = 0; layer < table.configuration().num_hidden_layers; ++layer)
     blocks_.emplace_back(table, layer);
   fill_rotation_tables(device, table.configuration(), memory_.cosines, memory_.sines);
@@ -111,6 +112,7 @@ Pass Transformer::begin(const TokenBatch& batch) {
 
 // Embedding and blocks. Without a backward pass to come, all blocks may write to the first one's activations.
 ResidualStream Transformer::forward_blocks(ParameterStore& store, const Pass& pass, bool training) {
+  const ProfileRange range(device_, "forward");
   const std::int64_t n = pass.rows(), vocabulary = storage_width(table_.configuration().vocab_size);
   const Workspace workspace = first_rows(memory_.workspace, n);
   const Tensor first_input = memory_.blocks.front().input.rows(0, n);
@@ -128,6 +130,7 @@ ResidualStream Transformer::forward_blocks(ParameterStore& store, const Pass& pa
 }
 
 void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
+  const ProfileRange range(device_, "backward");
   const std::int64_t n = pass.rows(), vocabulary = storage_width(table_.configuration().vocab_size);
   const Workspace workspace = first_rows(memory_.workspace, n);
   for (int unit = static_cast<int>(blocks_.size()); unit > 0; --unit) {
@@ -146,25 +149,40 @@ void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
 
 double Transformer::forward_backward(ParameterStore& store, const TokenBatch& batch) {
   const Pass pass = begin(batch);
+  if (can_be_recorded(store, pass))
+    recorded_passes_->run([&] { run_passes(store, pass); });
+  else
+    run_passes(store, pass);
+  return head_.sum_losses(pass, memory_.head);
+}
+
+// A recording holds for one shape of batch, and must not hold what a store does for one micro-batch only.
+bool Transformer::can_be_recorded(const ParameterStore& store, const Pass& pass) const {
+  return options_.record_passes && store.next_pass_is_local() && pass.batch == options_.micro_batch &&
+         pass.sequence == options_.sequence_length;
+}
+
+void Transformer::run_passes(ParameterStore& store, const Pass& pass) {
   const std::int64_t n = pass.rows();
   const ResidualStream stream = forward_blocks(store, pass, true);
-  const Tensor weights = store.acquire_weights(head_unit());
-  const double loss =
-      head_.forward_backward(pass, weights, store.gradients(head_unit()), stream, memory_.targets.rows(0, n),
-                             memory_.head, first_rows(memory_.workspace, n));
-  store.release_weights(head_unit());
-  store.gradients_ready(head_unit());
+  {
+    const ProfileRange range(device_, "head");
+    const Tensor weights = store.acquire_weights(head_unit());
+    head_.forward_backward(pass, weights, store.gradients(head_unit()), stream, memory_.targets.rows(0, n),
+                           memory_.head, first_rows(memory_.workspace, n));
+    store.release_weights(head_unit());
+    store.gradients_ready(head_unit());
+  }
   backward_blocks(store, pass);
-  return loss;
 }
 
 double Transformer::forward(ParameterStore& store, const TokenBatch& batch) {
   const Pass pass = begin(batch);
   const ResidualStream stream = forward_blocks(store, pass, false);
-  const double loss = head_.forward(pass, store.acquire_weights(head_unit()), stream,
-                                    memory_.targets.rows(0, pass.rows()), memory_.head);
+  head_.forward(pass, store.acquire_weights(head_unit()), stream, memory_.targets.rows(0, pass.rows()),
+                memory_.head);
   store.release_weights(head_unit());
-  return loss;
+  return head_.sum_losses(pass, memory_.head);
 }
 
 std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,9 @@ struct TransformerOptions {
   std::int64_t micro_batch = 1, sequence_length = 1;  // the most that a pass is given
   DataType compute_type = DataType::float32;
   Recompute recompute = Recompute::none;
+  std::int64_t head_rows = default_head_rows;  // rows whose logits exist at a time
+  /// Whether whole passes are recorded and started as one piece (RepeatedWork): pays where kernels are short.
+  bool record_passes = false;
 };
 
 /// All memory of a model's passes, in one allocation sequence: with a counting arena, the plan; otherwise the
@@ -64,6 +68,8 @@ class Transformer {
 
  private:
   Pass begin(const TokenBatch& batch);
+  bool can_be_recorded(const ParameterStore& store, const Pass& pass) const;
+  void run_passes(ParameterStore& store, const Pass& pass);
   ResidualStream forward_blocks(ParameterStore& store, const Pass& pass, bool training);
   void backward_blocks(ParameterStore& store, const Pass& pass);
   int head_unit() const { return static_cast<int>(blocks_.size()) + 1; }
@@ -76,6 +82,7 @@ class Transformer {
   TransformerMemory memory_;
   std::vector<Block> blocks_;
   Head head_;
+  std::unique_ptr<RepeatedWork> recorded_passes_;  // of full micro-batches
 };
 
 /// Number of targets that are not ignored.

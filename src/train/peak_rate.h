@@ -1,4 +1,4 @@
-// The rate of plain matrix products on a device: what a training step is measured against (MFU).
+// What a device can do at best: the rates that a training step is measured against.
 #pragma once
 
 #include "core/device.h"
@@ -6,8 +6,16 @@
 
 namespace cola {
 
+/// The size of square product that shows what the device can do: large enough for every unit of it.
+constexpr std::int64_t telling_product_size(DeviceKind kind) {
+  return kind == DeviceKind::cuda ? 8192 : 2048;
+}
+
 /// Floating-point operations a second of a square product of `size`, the best of `repetitions`, inputs
 /// random.
-double measure_product_rate(Device& device, DataType type, std::int64_t size = 1024, int repetitions = 5);
+double measure_product_rate(Device& device, DataType type, std::int64_t size, int repetitions = 5);
+
+/// Bytes a second, read and written together, of a copy of `bytes` on the device, the best of `repetitions`.
+double measure_copy_rate(Device& device, std::size_t bytes, int repetitions = 5);
 
 }  // namespace cola

@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "model/model_configuration.h"
 
 namespace cola {
 
 enum class Precision { automatic, fp32, bf16 };
 enum class DeviceChoice { automatic, cpu, cuda };
+enum class RecordedPasses { automatic, on, off };
 enum class Collectives { automatic, nccl, mpi };
 
 struct RunSection {
@@ -39,12 +41,15 @@ struct TrainSection {
   Precision precision = Precision::automatic;
   Recompute recompute = Recompute::none;
   DeviceChoice device = DeviceChoice::automatic;
+  AttentionChoice attention = AttentionChoice::automatic;  // on a GPU
+  RecordedPasses cuda_graphs = RecordedPasses::automatic;  // on a GPU
   int threads = 0;  // CPU threads a rank; 0: the cores this rank may use
   bool operator==(const TrainSection&) const = default;
 };
 struct ParallelSection {
   int zero_stage = 1;
   Collectives collectives = Collectives::automatic;
+  std::int64_t timeout_seconds = 600;  // of one collective; 0: none
   bool operator==(const ParallelSection&) const = default;
 };
 struct CheckpointSection {

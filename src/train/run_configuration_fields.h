@@ -48,6 +48,16 @@ inline constexpr std::array words<DeviceChoice>{std::pair{std::string_view("auto
                                                 std::pair{std::string_view("cpu"), DeviceChoice::cpu},
                                                 std::pair{std::string_view("cuda"), DeviceChoice::cuda}};
 template <>
+inline constexpr std::array words<AttentionChoice>{
+    std::pair{std::string_view("auto"), AttentionChoice::automatic},
+    std::pair{std::string_view("cudnn"), AttentionChoice::cudnn},
+    std::pair{std::string_view("flash"), AttentionChoice::flash}};
+template <>
+inline constexpr std::array words<RecordedPasses>{
+    std::pair{std::string_view("auto"), RecordedPasses::automatic},
+    std::pair{std::string_view("on"), RecordedPasses::on},
+    std::pair{std::string_view("off"), RecordedPasses::off}};
+template <>
 inline constexpr std::array words<Collectives>{std::pair{std::string_view("auto"), Collectives::automatic},
                                                std::pair{std::string_view("nccl"), Collectives::nccl},
                                                std::pair{std::string_view("mpi"), Collectives::mpi}};
@@ -92,10 +102,13 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"train", "precision"}, c.train.precision);
   visit(Field{"train", "recompute"}, c.train.recompute);
   visit(Field{"train", "device"}, c.train.device);
+  visit(Field{"train", "attention"}, c.train.attention);
+  visit(Field{"train", "cuda_graphs"}, c.train.cuda_graphs);
   visit(Field{"train", "threads", count_or_zero}, c.train.threads);
 
   visit(Field{"parallel", "zero_stage"}, c.parallel.zero_stage);
   visit(Field{"parallel", "collectives"}, c.parallel.collectives);
+  visit(Field{"parallel", "timeout_seconds", count_or_zero}, c.parallel.timeout_seconds);
 
   visit(Field{"checkpoint", "every", count_or_zero}, c.checkpoint.every);
   visit(Field{"checkpoint", "keep", count}, c.checkpoint.keep);

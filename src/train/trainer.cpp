@@ -12,6 +12,7 @@
 #include "train/evaluation.h"
 #include "train/peak_rate.h"
 #include "train/precision.h"
+#include "train/transformer_options.h"
 
 namespace cola {
 
@@ -21,11 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-TransformerOptions transformer_options(const RunConfiguration& configuration, DataType type) {
-  return {configuration.train.micro_batch, configuration.data.sequence_length, type,
-          configuration.train.recompute};
 }
 
 TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
@@ -45,9 +41,10 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       validation_data_(open_data(configuration.data.validation, configuration)),
       loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
+      product_rate_(measure_product_rate(device, compute_type_, telling_product_size(device.kind()))),
       schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
                 configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
-      model_(device, table_, transformer_options(configuration, compute_type_)),
+      model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
                     configuration.checkpoint.keep),
@@ -62,7 +59,7 @@ void Trainer::start(const ResumeChoice& resume) {
   else
     state_ = checkpointer_.load(folder, store_);
   evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
-  std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
+  std::array<double, 1> rate{product_rate_};
   communicator_.all_reduce(rate);
   product_rate_ = rate[0];
   if (!speaks()) return;
@@ -104,6 +101,7 @@ ExitCode Trainer::run() {
 }
 
 StepMetrics Trainer::step() {
+  const ProfileRange range(device_, "step");
   const auto begin = Clock::now();
   store_.zero_gradients();
   const double local_loss = forward_backward();
@@ -185,6 +183,7 @@ void Trainer::after_step(StepMetrics& metrics) {
 }
 
 void Trainer::evaluate_model() {
+  const ProfileRange range(device_, "evaluation");
   const EvaluationResult result =
       evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
                configuration_.evaluation.tokens);
@@ -195,6 +194,7 @@ void Trainer::evaluate_model() {
 }
 
 void Trainer::save_checkpoint(bool must_succeed) {
+  const ProfileRange range(device_, "checkpoint");
   const auto begin = Clock::now();
   const std::string error =
       checkpointer_.save(state_, store_, configuration_.run.seed, to_yaml(configuration_));

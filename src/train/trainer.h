@@ -62,6 +62,8 @@ class Trainer {
   ParameterTable table_;
   TokenDataset training_data_, validation_data_;
   BatchLoader loader_;
+  double
+      product_rate_;  // FLOP/s of plain products: this rank's, then all ranks'; measured before memory fills
   LearningRateSchedule schedule_;
   Transformer model_;
   ShardedParameterStore store_;
@@ -70,7 +72,6 @@ class Trainer {
   Progress progress_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
-  double product_rate_ = 0;  // operations a second of all ranks' plain products
   double operations_per_token_ = 0;
   double checkpoint_blocked_seconds_ = 0;  // since the last logged step
   std::int64_t evaluated_step_ = -1;

@@ -25,6 +25,14 @@ evaluation: {every: 20, tokens: 2048}
 """
 
 
+def gpu_count():
+    """GPUs that the driver offers here."""
+    if not shutil.which("nvidia-smi"):
+        return 0
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return sum(line.startswith("GPU ") for line in listed.stdout.splitlines()) if listed.returncode == 0 else 0
+
+
 def corpus():
     """Text with something to learn: sentences drawn by a fixed rule."""
     subjects = "the sea|a lamp|my brother|the old clock|every river|some bird|the printer|our house".split("|")

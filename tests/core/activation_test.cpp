@@ -75,7 +75,7 @@ TEST_P(ActivationKernel, SiluSplitAgreesWithReference) {
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const std::int64_t parts : {1, 2, 3})
       for (const std::int64_t n : {1, 7, 33})
-        for (const std::int64_t r : {8, 12, 24, 40, 72, 258}) {
+        for (const std::int64_t r : {8, 12, 24, 40, 72, 258, 1376}) {
           SCOPED_TRACE(fmt::format("parts {} n {} r {} {}", parts, n, r, name_of(type)));
           const auto joined = activation_inputs(random, type, n * parts * r);
           const auto d_split = rounded(type, random.normal(n * parts * r));

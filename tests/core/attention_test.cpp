@@ -4,12 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "core/device.h"
 #include "reference/attention.h"
 #include "support/device_tensor.h"
-#include "support/device_test.h"
 #include "support/finite_difference.h"
 #include "support/relative_error.h"
 #include "support/test_random.h"
@@ -149,10 +150,42 @@ std::vector<AttentionShape> shapes() {
     }
   result.push_back({3, 33, 1, 1, 24});
   result.push_back({1, 130, 6, 2, 40});
+  result.push_back({1, 70, 2, 1, 256});
   return result;
 }
 
-class AttentionKernel : public DeviceTest {};
+// What tensor cores take, with lengths around their tiles of 32 and 64 rows, and groups of query heads.
+std::vector<AttentionShape> tensor_core_shapes() {
+  std::vector<AttentionShape> result;
+  for (const std::int64_t head_dim : {64, 128}) {
+    for (const std::int64_t sequence : {33, 65, 200, 256}) result.push_back({1, sequence, 2, 2, head_dim});
+    result.push_back({2, 96, 6, 2, head_dim});
+    result.push_back({1, 300, 3, 1, head_dim});
+  }
+  return result;
+}
+
+// A GPU may have several attentions: the one it uses by itself, and this project's own.
+enum class AttentionOf { cpu, cuda, cuda_flash };
+
+class AttentionKernel : public ::testing::TestWithParam<AttentionOf> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == AttentionOf::cpu)
+      device_ = make_cpu_device();
+    else if (cuda_device_count() == 0)
+      GTEST_SKIP() << "no CUDA device on this machine";
+    else
+      device_ = make_cuda_device(
+          0, {.attention = GetParam() == AttentionOf::cuda_flash ? AttentionChoice::flash
+                                                                 : AttentionChoice::automatic});
+  }
+
+  Device& device() const { return *device_; }
+
+ private:
+  std::unique_ptr<Device> device_;
+};
 
 TEST_P(AttentionKernel, ForwardAgreesWithReference) {
   TestRandom random;
@@ -160,6 +193,8 @@ TEST_P(AttentionKernel, ForwardAgreesWithReference) {
   for (const AttentionShape& shape : shapes())
     for (const DataType type : {DataType::float32, DataType::bfloat16})
       check_forward(device(), random, shape, type);
+  for (const AttentionShape& shape : tensor_core_shapes())
+    check_forward(device(), random, shape, DataType::bfloat16);
 }
 
 TEST_P(AttentionKernel, BackwardAgreesWithReference) {
@@ -168,47 +203,63 @@ TEST_P(AttentionKernel, BackwardAgreesWithReference) {
   for (const AttentionShape& shape : shapes())
     for (const DataType type : {DataType::float32, DataType::bfloat16})
       check_backward(device(), random, shape, type);
+  for (const AttentionShape& shape : tensor_core_shapes())
+    check_backward(device(), random, shape, DataType::bfloat16);
 }
 
 TEST_P(AttentionKernel, LargeScoresDoNotOverflow) {
   TestRandom random;
   SCOPED_TRACE(random.describe());
   const AttentionShape shape{1, 100, 2, 1, 64};
-  const Inputs in(device(), random, shape, DataType::float32, 30.0);  // scores around 900
-  const Outputs result(device(), shape, DataType::float32);
-  device().attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out, result.log_sum_exp);
-  const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
-  EXPECT_TRUE(is_close(result.out.values(), expected.out,
-                       1e-2));  // scores this large keep few digits after the point
-  EXPECT_TRUE(is_close(result.log_sum_exp.values(), expected.log_sum_exp, 1e-5));
+  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+    SCOPED_TRACE(name_of(type));
+    const Inputs in(device(), random, shape, type, 30.0);  // scores around 900
+    const Outputs result(device(), shape, type);
+    device().attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out,
+                                 result.log_sum_exp);
+    const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
+    EXPECT_TRUE(is_close(result.out.values(), expected.out,
+                         1e-2));  // scores this large keep few digits after the point
+    EXPECT_TRUE(is_close(result.log_sum_exp.values(), expected.log_sum_exp, 1e-5));
+  }
+}
+
+void check_repeatable(Device& device, TestRandom& random, const AttentionShape& shape, DataType type) {
+  SCOPED_TRACE(describe(shape, type));
+  const Inputs in(device, random, shape, type);
+  const DeviceTensor dout(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim},
+                          random.normal(query_elements(shape)));
+  const Outputs outputs[2] = {{device, shape, type}, {device, shape, type}};
+  const Gradients gradients[2] = {{device, shape, type}, {device, shape, type}};
+  for (int call = 0; call < 2; ++call) {
+    const auto& [out, log_sum_exp] = outputs[call];
+    const auto& [dq, dk, dv] = gradients[call];
+    device.attention().forward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp);
+    device.attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, dq, dk,
+                                dv);
+  }
+  EXPECT_EQ(outputs[0].out.values(), outputs[1].out.values());
+  EXPECT_EQ(outputs[0].log_sum_exp.values(), outputs[1].log_sum_exp.values());
+  EXPECT_EQ(gradients[0].dq.values(), gradients[1].dq.values());
+  EXPECT_EQ(gradients[0].dk.values(), gradients[1].dk.values());
+  EXPECT_EQ(gradients[0].dv.values(), gradients[1].dv.values());
 }
 
 TEST_P(AttentionKernel, IsRepeatable) {
   TestRandom random;
   SCOPED_TRACE(random.describe());
-  const AttentionShape shape{2, 257, 4, 2, 16};
-  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
-    SCOPED_TRACE(name_of(type));
-    const Inputs in(device(), random, shape, type);
-    const DeviceTensor dout(device(), type, {2 * 257, 4 * 16}, random.normal(2 * 257 * 4 * 16));
-    const Outputs outputs[2] = {{device(), shape, type}, {device(), shape, type}};
-    const Gradients gradients[2] = {{device(), shape, type}, {device(), shape, type}};
-    for (int call = 0; call < 2; ++call) {
-      const auto& [out, log_sum_exp] = outputs[call];
-      const auto& [dq, dk, dv] = gradients[call];
-      device().attention().forward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp);
-      device().attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, dq,
-                                    dk, dv);
-    }
-    EXPECT_EQ(outputs[0].out.values(), outputs[1].out.values());
-    EXPECT_EQ(outputs[0].log_sum_exp.values(), outputs[1].log_sum_exp.values());
-    EXPECT_EQ(gradients[0].dq.values(), gradients[1].dq.values());
-    EXPECT_EQ(gradients[0].dk.values(), gradients[1].dk.values());
-    EXPECT_EQ(gradients[0].dv.values(), gradients[1].dv.values());
-  }
+  check_repeatable(device(), random, {2, 257, 4, 2, 16}, DataType::float32);
+  check_repeatable(device(), random, {2, 257, 4, 2, 16}, DataType::bfloat16);
+  check_repeatable(device(), random, {2, 200, 4, 2, 64}, DataType::bfloat16);
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, AttentionKernel, every_device(), device_label);
+std::string label(const ::testing::TestParamInfo<AttentionOf>& information) {
+  if (information.param == AttentionOf::cpu) return "cpu";
+  return information.param == AttentionOf::cuda ? "cuda" : "cuda_flash";
+}
+INSTANTIATE_TEST_SUITE_P(Devices, AttentionKernel,
+                         ::testing::Values(AttentionOf::cpu, AttentionOf::cuda, AttentionOf::cuda_flash),
+                         label);
 
 }  // namespace
 }  // namespace cola

@@ -56,9 +56,10 @@ TEST_P(DeviceCopyTest, RepeatedWorkRunsEveryTimeOnWhatIsThereThen) {
   constexpr std::size_t bytes = 1024;
   const Buffer source(device(), bytes), target(device(), bytes);
   std::vector<unsigned char> back(bytes);
+  const auto work = device().make_repeated_work();
   for (int call = 1; call <= 4; ++call) {
     device().fill_bytes(source.data(), call, bytes);
-    device().repeat(5, [&] { device().copy_on_device(target.data(), source.data(), bytes); });
+    work->run([&] { device().copy_on_device(target.data(), source.data(), bytes); });
     device().copy_to_host(back.data(), target.data(), bytes);
     EXPECT_EQ(back, std::vector<unsigned char>(bytes, static_cast<unsigned char>(call)));
   }

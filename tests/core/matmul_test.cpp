@@ -141,6 +141,44 @@ TEST_P(MatmulKernel, IsRepeatable) {
   }
 }
 
+// Parts of larger tensors begin at any element: kernels that read many at a time must know.
+TEST_P(MatmulKernel, TakesPartsOfTensors) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  constexpr std::int64_t m = 16, n = 24, k = 32, room = 8;
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    for (const std::int64_t offset : {1, 4, 8}) {
+      SCOPED_TRACE(fmt::format("{} from element {}", name_of(type), offset));
+      const auto a = rounded(type, random.normal(room + m * k)),
+                 b = rounded(type, random.normal(room + k * n));
+      const DeviceTensor device_a(device(), type, {room + m * k}, a),
+          device_b(device(), type, {room + k * n}, b);
+      const DeviceTensor c(device(), type, {room + m * n}, std::vector<double>(room + m * n, 7));
+      device().matmul().multiply(device_a.tensor().view(offset, {m, k}), Transpose::no,
+                                 device_b.tensor().view(offset, {k, n}), Transpose::no,
+                                 c.tensor().view(offset, {m, n}), Accumulate::no);
+      const std::vector<double> part_a(a.begin() + offset, a.end() - room + offset);
+      const std::vector<double> part_b(b.begin() + offset, b.end() - room + offset);
+      auto expected =
+          reference::multiply({.m = m, .n = n, .k = k}, part_a, Transpose::no, part_b, Transpose::no);
+      expected.insert(expected.begin(), offset, 7);
+      expected.insert(expected.end(), room - offset, 7);
+      EXPECT_TRUE(is_close(c.values(), expected, tolerance_of(type)));
+    }
+}
+
+TEST_P(MatmulKernel, AddsUpNothing) {
+  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+    SCOPED_TRACE(name_of(type));
+    const DeviceTensor a(device(), type, {8, 0}), b(device(), type, {0, 24});
+    const DeviceTensor c(device(), DataType::float32, {8, 24}, std::vector<double>(8 * 24, 7));
+    device().matmul().multiply(a, Transpose::no, b, Transpose::no, c, Accumulate::yes);
+    EXPECT_EQ(c.values(), std::vector<double>(8 * 24, 7));
+    device().matmul().multiply(a, Transpose::no, b, Transpose::no, c, Accumulate::no);
+    EXPECT_EQ(c.values(), std::vector<double>(8 * 24, 0));
+  }
+}
+
 TEST_P(MatmulKernel, RefusesWhatDoesNotFit) {
   const DataType type = DataType::float32;
   const DeviceTensor a(device(), type, {8, 16}), b(device(), type, {16, 24}), c(device(), type, {8, 24});

@@ -47,12 +47,13 @@ TEST(NormReference, GradientAgreesWithFiniteDifferences) {
   EXPECT_TRUE(is_close(gradient.dweight, finite_difference_gradient(loss_of_weight, weight), 1e-8));
 }
 
-// Runs check(n, d, type) over sizes and types.
+// Runs check(n, d, type) over sizes and types. The last two rows are wider than a GPU's block, once in whole
+// packs and once not.
 template <typename Check>
 void for_each_case(Check check) {
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const std::int64_t n : {1, 7, 33})
-      for (const std::int64_t d : {8, 24, 40, 72, 258, 1376}) {
+      for (const std::int64_t d : {8, 24, 40, 72, 258, 1376, 9000, 1601}) {
         SCOPED_TRACE(fmt::format("n {} d {} {}", n, d, name_of(type)));
         check(n, d, type);
       }
@@ -152,6 +153,25 @@ TEST_P(NormKernel, BackwardAddsTheReferencesGradient) {
     EXPECT_TRUE(is_close(device_dx.values(), expected.dx, tolerance_of(type)));
     EXPECT_TRUE(is_close(device_dweight.values(), expected.dweight, tolerance_of(DataType::float32)));
   });
+}
+
+// So many rows that a GPU's block has several.
+TEST_P(NormKernel, WeightGradientOfManyRows) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  const std::int64_t n = 10007, d = 8;
+  const DataType type = DataType::float32;
+  const auto x = random.normal(n * d), dy = random.normal(n * d), weight = random.normal(d);
+  const auto inverse_rms = rounded(type, reference::norm_forward(n, d, x, weight, epsilon).inverse_rms);
+  const auto expected = reference::norm_backward(n, d, dy, x, weight, inverse_rms);
+  const DeviceTensor device_x(device(), type, {n, d}, x), device_dy(device(), type, {n, d}, dy);
+  const DeviceTensor device_weight(device(), type, {d}, weight);
+  const DeviceTensor device_inverse_rms(device(), type, {n}, inverse_rms);
+  const DeviceTensor dx(device(), type, {n, d}, std::vector<double>(n * d));
+  const DeviceTensor dweight(device(), type, {d}, std::vector<double>(d));
+  device().norm().backward(device_dy, device_x, device_weight, device_inverse_rms, dx, dweight);
+  EXPECT_TRUE(is_close(dx.values(), expected.dx, 1e-5));
+  EXPECT_TRUE(is_close(dweight.values(), expected.dweight, 1e-5));
 }
 
 TEST_P(NormKernel, WeightGradientIsRepeatable) {

@@ -43,6 +43,25 @@ TEST_P(ReduceKernel, SumsAgreeWithReferenceAndRepeat) {
   }
 }
 
+// More than a GPU's threads take in one turn. Whole numbers: the sums are exact in any order.
+TEST_P(ReduceKernel, SumsOfManyValues) {
+  for (const std::int64_t n : {1'200'003, 4'400'000}) {
+    SCOPED_TRACE(fmt::format("n {}", n));
+    std::vector<double> values(static_cast<std::size_t>(n));
+    for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i % 11) - 3;
+    const DeviceTensor tensor(device(), DataType::float32, {n}, values);
+    EXPECT_EQ(device().reduce().sum(tensor), reference::sum(values));
+    EXPECT_EQ(device().reduce().sum_of_squares(tensor), reference::sum_of_squares(values));
+  }
+}
+
+TEST_P(ReduceKernel, NothingSumsToZero) {
+  const DeviceTensor nothing(device(), DataType::float32, {0});
+  EXPECT_EQ(device().reduce().sum(nothing), 0);
+  EXPECT_EQ(device().reduce().sum_of_squares(nothing), 0);
+  device().reduce().convert(nothing, nothing);
+}
+
 TEST_P(ReduceKernel, SumsInDouble) {
   std::vector<double> values(1000, static_cast<float>(1e30));
   const DeviceTensor large(device(), DataType::float32, {1000}, values);

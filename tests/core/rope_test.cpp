@@ -70,7 +70,8 @@ TEST_P(RopeKernel, AgreesWithReference) {
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const RopeShape& shape :
          {RopeShape{1, 1, 1, 8}, RopeShape{2, 7, 4, 8}, RopeShape{3, 64, 2, 16}, RopeShape{1, 100, 1, 64},
-          RopeShape{2, 257, 2, 64}, RopeShape{2, 33, 3, 128}, RopeShape{2, 7, 3, 24}})
+          RopeShape{2, 257, 2, 64}, RopeShape{2, 33, 3, 128}, RopeShape{2, 7, 3, 24},
+          RopeShape{2, 3, 40, 128}})
       for (const Rotation rotation : {Rotation::forward, Rotation::backward}) {
         const auto [batch, sequence, heads, head_dim] = shape;
         SCOPED_TRACE(fmt::format("batch {} sequence {} heads {} head_dim {} {} {}", batch, sequence, heads,

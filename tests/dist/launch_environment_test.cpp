@@ -68,6 +68,23 @@ TEST(LaunchEnvironment, IgnoresABatchScript) {
       read({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}, {"SLURM_LOCALID", "0"}, {"SLURM_JOB_ID", "12"}}));
 }
 
+TEST(LocalRank, IsTheInnermostLaunchersWord) {
+  const auto local_rank = [](const Variables& variables) {
+    return read_local_rank([&](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables.find(name);
+      return found == variables.end() ? std::nullopt : std::optional(found->second);
+    });
+  };
+  EXPECT_EQ(local_rank({{"PATH", "/bin"}}), std::nullopt);
+  EXPECT_EQ(local_rank(slurm_step), 1);
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID", "MPI_LOCALRANKID",
+                           "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK"}) {
+    EXPECT_EQ(local_rank({{name, "3"}}), 3) << name;
+    EXPECT_EQ(local_rank({{name, "3"}, {"SLURM_LOCALID", "0"}}), 3) << name;
+  }
+  EXPECT_THROW(local_rank({{"SLURM_LOCALID", "first"}}), UsageError);
+}
+
 TEST(LaunchEnvironment, RejectsWhatIsNoNumber) {
   for (const std::string text : {"", "two", "3x", "-1", "99999999999"}) {
     Variables variables = slurm_step;

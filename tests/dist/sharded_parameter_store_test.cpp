@@ -11,7 +11,10 @@ namespace {
 class Stores : public ::testing::TestWithParam<int> {};
 
 TEST_P(Stores, TrainAsPlainLoopsDo) {
-  run_on_threads(GetParam(), testing::check_store);
+  run_on_threads(GetParam(), [](Communicator& communicator) {
+    const auto device = make_cpu_device(1);
+    testing::check_store(*device, communicator);
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Stores, ::testing::Values(1, 2, 3, 4));
@@ -19,8 +22,9 @@ INSTANTIATE_TEST_SUITE_P(Ranks, Stores, ::testing::Values(1, 2, 3, 4));
 // Threads add in rank order in both stages, so not one bit may differ between them.
 TEST(ShardedParameterStore, GivesTheSameWeightsInBothStages) {
   run_on_threads(3, [](Communicator& communicator) {
-    const auto whole = testing::train(communicator, {0, DataType::float32});
-    const auto sharded = testing::train(communicator, {1, DataType::float32});
+    const auto device = make_cpu_device(1);
+    const auto whole = testing::train(*device, communicator, {0, DataType::float32});
+    const auto sharded = testing::train(*device, communicator, {1, DataType::float32});
     EXPECT_TRUE(whole.working == sharded.working);
     EXPECT_EQ(whole.state.exp_avg, sharded.state.exp_avg);
   });

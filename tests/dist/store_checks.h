@@ -58,41 +58,56 @@ inline AdamWParameters step_parameters(std::int64_t step) {
   return parameters;
 }
 
+/// What a tensor on the device holds.
+template <typename T>
+std::vector<T> read(Device& device, const Tensor& tensor) {
+  std::vector<T> values(tensor.bytes() / sizeof(T));
+  device.copy_to_host(values.data(), tensor.data(), tensor.bytes());
+  return values;
+}
+inline void write(Device& device, const Tensor& tensor, const std::vector<float>& values) {
+  device.copy_from_host(tensor.data(), values.data(), tensor.bytes());
+}
+
 /// Adds this rank's parts of the gradients, as a backward pass would: two micro-batches, last unit first.
-inline void accumulate_gradients(ShardedParameterStore& store, const Communicator& communicator,
-                                 const ParameterTable& table, std::int64_t step) {
+inline void accumulate_gradients(Device& device, ShardedParameterStore& store,
+                                 const Communicator& communicator, const ParameterTable& table,
+                                 std::int64_t step) {
   store.zero_gradients();
   for (const bool last : {false, true}) {
     if (last) store.begin_last_micro_batch();
     for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) {
-      const std::span<float> gradients = store.gradients(unit).span<float>();
+      std::vector<float> gradients = read<float>(device, store.gradients(unit));
       for (int part = communicator.rank(); part < gradient_parts; part += communicator.size()) {
         if ((part < gradient_parts / 2) == last) continue;
         const std::vector<float> values = gradient_part(table, unit, step, part);
         std::transform(gradients.begin(), gradients.end(), values.begin(), gradients.begin(), std::plus<>());
       }
+      write(device, store.gradients(unit), gradients);
       store.gradients_ready(unit);
     }
   }
 }
 
 /// The bytes of all units' working weights, as the model reads them.
-inline std::string working_weights(ShardedParameterStore& store, const ParameterTable& table) {
+inline std::string working_weights(Device& device, ShardedParameterStore& store,
+                                   const ParameterTable& table) {
   std::string bytes;
   for (int unit = 0; unit < static_cast<int>(table.units().size()); ++unit) {
     const Tensor weights = store.acquire_weights(unit);
     EXPECT_EQ(weights.elements(), table.units()[static_cast<std::size_t>(unit)].elements);
-    bytes.append(static_cast<const char*>(weights.data()), weights.bytes());
+    const std::vector<char> unit_bytes = read<char>(device, weights);
+    bytes.append(unit_bytes.begin(), unit_bytes.end());
     store.release_weights(unit);
   }
   return bytes;
 }
 
 /// One of the store's sharded tensors in the flat space of all stored parameters, joined from all shards.
-inline std::vector<double> join_shards(const ShardedParameterStore& store, Communicator& communicator,
-                                       const Tensor& shard_tensor) {
+inline std::vector<double> join_shards(Device& device, const ShardedParameterStore& store,
+                                       Communicator& communicator, const Tensor& shard_tensor) {
   std::vector<double> flat(static_cast<std::size_t>(store.shard_map().total_elements()), 0.0);
-  const std::span<float> values = shard_tensor.span<float>();
+  const std::vector<float> values = read<float>(device, shard_tensor);
   for (const ShardRange& range : store.shard_map().ranges(store.shard()))
     std::copy(values.begin() + range.local, values.begin() + range.local + range.elements(),
               flat.begin() + range.begin);
@@ -106,22 +121,21 @@ struct TrainingResult {
   std::vector<double> norms;
 };
 
-inline TrainingResult train(Communicator& communicator, StoreOptions options, int steps = 3) {
-  const auto device = make_cpu_device(1);
+inline TrainingResult train(Device& device, Communicator& communicator, StoreOptions options, int steps = 3) {
   const ParameterTable table = tiny_table();
-  ShardedParameterStore store(*device, communicator, table, options);
+  ShardedParameterStore store(device, communicator, table, options);
   store.initialize(weight_seed);
   TrainingResult result;
-  result.initial = working_weights(store, table);
+  result.initial = working_weights(device, store, table);
   for (std::int64_t step = 1; step <= steps; ++step) {
-    accumulate_gradients(store, communicator, table, step);
+    accumulate_gradients(device, store, communicator, table, step);
     result.norms.push_back(store.gradient_norm());
     store.update(step_parameters(step));
   }
-  result.working = working_weights(store, table);
-  result.state.weights = join_shards(store, communicator, store.master_weights());
-  result.state.exp_avg = join_shards(store, communicator, store.exp_avg());
-  result.state.exp_avg_sq = join_shards(store, communicator, store.exp_avg_sq());
+  result.working = working_weights(device, store, table);
+  result.state.weights = join_shards(device, store, communicator, store.master_weights());
+  result.state.exp_avg = join_shards(device, store, communicator, store.exp_avg());
+  result.state.exp_avg_sq = join_shards(device, store, communicator, store.exp_avg_sq());
   return result;
 }
 
@@ -185,62 +199,61 @@ inline void expect_published(const std::string& working, const std::vector<doubl
 }
 
 /// One way of sharding against plain loops: values, equality of ranks, and repeatability.
-inline void check_training(Communicator& communicator, StoreOptions options) {
-  const TrainingResult result = train(communicator, options);
+inline void check_training(Device& device, Communicator& communicator, StoreOptions options) {
+  const TrainingResult result = train(device, communicator, options);
   expect_same_training(result, train_plainly());
   expect_published(result.working, result.state.weights, options.compute_type);
   const std::vector<std::string> everyones = communicator.all_gather(result.working);
   EXPECT_TRUE(std::all_of(everyones.begin(), everyones.end(),
                           [&](const auto& other) { return other == result.working; }));
 
-  const TrainingResult again = train(communicator, options);
+  const TrainingResult again = train(device, communicator, options);
   EXPECT_TRUE(again.working == result.working) << "the second run gave other bits";
   EXPECT_EQ(again.norms, result.norms);
   EXPECT_EQ(again.state.exp_avg_sq, result.state.exp_avg_sq);
 
   const auto alone = make_self_communicator();
-  EXPECT_TRUE(train(*alone, options, 0).initial == result.initial)
+  EXPECT_TRUE(train(device, *alone, options, 0).initial == result.initial)
       << "initial weights depend on the number of ranks";
 }
 
 // Weights put in from outside, as a checkpoint is, reach every rank when they are published.
-inline void check_publishing(Communicator& communicator, StoreOptions options) {
-  const auto device = make_cpu_device(1);
+inline void check_publishing(Device& device, Communicator& communicator, StoreOptions options) {
   const ParameterTable table = tiny_table();
-  ShardedParameterStore store(*device, communicator, table, options);
+  ShardedParameterStore store(device, communicator, table, options);
   store.initialize(weight_seed);
+  std::vector<float> master = read<float>(device, store.master_weights());
   for (const ShardRange& range : store.shard_map().ranges(store.shard()))
     for (std::int64_t i = 0; i < range.elements(); ++i)
-      store.master_weights().span<float>()[static_cast<std::size_t>(range.local + i)] =
-          std::sqrt(static_cast<float>(range.begin + i));
+      master[static_cast<std::size_t>(range.local + i)] = std::sqrt(static_cast<float>(range.begin + i));
+  write(device, store.master_weights(), master);
   store.publish_weights();
   std::vector<double> expected(static_cast<std::size_t>(table.stored_elements()));
   for (std::size_t i = 0; i < expected.size(); ++i) expected[i] = std::sqrt(static_cast<float>(i));
-  expect_published(working_weights(store, table), expected, options.compute_type);
+  expect_published(working_weights(device, store, table), expected, options.compute_type);
 }
 
 // One NaN on one rank is seen by all, before any weight has changed.
-inline void check_not_a_number(Communicator& communicator, StoreOptions options) {
-  const auto device = make_cpu_device(1);
+inline void check_not_a_number(Device& device, Communicator& communicator, StoreOptions options) {
   const ParameterTable table = tiny_table();
-  ShardedParameterStore store(*device, communicator, table, options);
+  ShardedParameterStore store(device, communicator, table, options);
   store.initialize(weight_seed);
-  const std::string before = working_weights(store, table);
+  const std::string before = working_weights(device, store, table);
   store.zero_gradients();
-  if (communicator.rank() == communicator.size() - 1) store.gradients(1).span<float>()[3] = NAN;
+  if (communicator.rank() == communicator.size() - 1) write(device, store.gradients(1).view(3, {1}), {NAN});
   store.begin_last_micro_batch();
   for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) store.gradients_ready(unit);
   EXPECT_TRUE(std::isnan(store.gradient_norm()));
-  EXPECT_TRUE(working_weights(store, table) == before);
+  EXPECT_TRUE(working_weights(device, store, table) == before);
 }
 
-inline void check_store(Communicator& communicator) {
+inline void check_store(Device& device, Communicator& communicator) {
   for (const int stage : {0, 1})
     for (const DataType type : {DataType::float32, DataType::bfloat16}) {
       SCOPED_TRACE("stage " + std::to_string(stage) + ", " + name_of(type));
-      check_training(communicator, {stage, type});
-      check_publishing(communicator, {stage, type});
-      check_not_a_number(communicator, {stage, type});
+      check_training(device, communicator, {stage, type});
+      check_publishing(device, communicator, {stage, type});
+      check_not_a_number(device, communicator, {stage, type});
     }
 }
 

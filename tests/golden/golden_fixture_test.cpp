@@ -11,6 +11,7 @@
 #include "model/parameter_table.h"
 #include "reference/model.h"
 #include "support/relative_error.h"
+#include "support/test_data.h"
 #include "support/test_random.h"
 
 namespace cola {
@@ -22,8 +23,7 @@ class GoldenFixtureTest : public ::testing::TestWithParam<const char*> {
     for (const auto& [name, values] : fixture.weights) weights[name].assign(values.begin(), values.end());
   }
 
-  GoldenFixture fixture =
-      read_golden_fixture(std::string(COLA_SOURCE_DIR "/tests/golden/") + GetParam() + ".h5");
+  GoldenFixture fixture = read_golden_fixture(test_data(std::string("tests/golden/") + GetParam() + ".h5"));
   reference::Weights weights;
 };
 

@@ -8,6 +8,7 @@
 #include "support/golden_fixture.h"
 #include "support/local_parameter_store.h"
 #include "support/relative_error.h"
+#include "support/test_data.h"
 
 namespace cola {
 namespace {
@@ -26,9 +27,10 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& information) {
 class GoldenTest : public ::testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
-    if (GetParam().device == DeviceKind::cuda && cuda_device_count() == 0) GTEST_SKIP() << "no GPU on this machine";
+    if (GetParam().device == DeviceKind::cuda && cuda_device_count() == 0)
+      GTEST_SKIP() << "no GPU on this machine";
     device_ = GetParam().device == DeviceKind::cpu ? make_cpu_device(2) : make_cuda_device(0);
-    fixture_ = read_golden_fixture(std::string(COLA_SOURCE_DIR) + "/tests/golden/" + GetParam().fixture + ".h5");
+    fixture_ = read_golden_fixture(test_data("tests/golden/" + GetParam().fixture + ".h5"));
     table_ = std::make_unique<ParameterTable>(fixture_.configuration);
     store_ = std::make_unique<LocalParameterStore>(*device_, *table_, GetParam().type);
     for (const Parameter& parameter : table_->parameters())
@@ -38,7 +40,9 @@ class GoldenTest : public ::testing::TestWithParam<Case> {
   Transformer make_model(Recompute recompute = Recompute::none) {
     return Transformer(*device_, *table_, {fixture_.batch, fixture_.sequence, GetParam().type, recompute});
   }
-  TokenBatch batch() const { return {fixture_.input_ids, fixture_.targets, fixture_.batch, fixture_.sequence}; }
+  TokenBatch batch() const {
+    return {fixture_.input_ids, fixture_.targets, fixture_.batch, fixture_.sequence};
+  }
   // PyTorch computed in double: only this type's rounding stands between the two.
   double tolerance() const { return GetParam().type == DataType::float32 ? 1e-5 : 2e-2; }
 
@@ -76,7 +80,8 @@ TEST_P(GoldenTest, PaddingReceivesNoGradient) {
   for (const Parameter& parameter : table_->parameters()) {
     const std::vector<float> stored = store_->stored_gradient(parameter);
     for (std::int64_t i = 0; i < parameter.stored_elements(); ++i) {
-      const bool padding = i / parameter.stored_columns >= parameter.rows || i % parameter.stored_columns >= parameter.columns;
+      const bool padding =
+          i / parameter.stored_columns >= parameter.rows || i % parameter.stored_columns >= parameter.columns;
       if (padding) {
         ASSERT_EQ(stored[static_cast<std::size_t>(i)], 0.0f) << parameter.name << " element " << i;
       }
@@ -88,7 +93,8 @@ TEST_P(GoldenTest, RecomputationLeavesEveryBit) {
   Transformer keeps_all = make_model();
   const double loss = keeps_all.forward_backward(*store_, batch());
   std::map<std::string, std::vector<float>> expected;
-  for (const Parameter& parameter : table_->parameters()) expected[parameter.name] = store_->stored_gradient(parameter);
+  for (const Parameter& parameter : table_->parameters())
+    expected[parameter.name] = store_->stored_gradient(parameter);
   for (const Recompute policy : {Recompute::cola_m, Recompute::block}) {
     if (policy == Recompute::cola_m && fixture_.configuration.projection == ProjectionKind::full) continue;
     store_->zero_gradients();
@@ -106,7 +112,8 @@ TEST_P(GoldenTest, GradientsAccumulateOverMicroBatches) {
   const std::span<const std::int32_t> inputs(fixture_.input_ids), targets(fixture_.targets);
   double loss = 0;
   for (std::size_t first = 0; first < inputs.size(); first += half)
-    loss += model.forward_backward(*store_, {inputs.subspan(first, half), targets.subspan(first, half), 1, fixture_.sequence});
+    loss += model.forward_backward(
+        *store_, {inputs.subspan(first, half), targets.subspan(first, half), 1, fixture_.sequence});
   EXPECT_NEAR(loss / fixture_.loss_sum, 1.0, tolerance());
   for (const Parameter& parameter : table_->parameters())
     EXPECT_LE(relative_error(store_->gradient(parameter), fixture_.gradients.at(parameter.name)), tolerance())

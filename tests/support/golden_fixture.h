@@ -127,7 +127,7 @@ inline ModelConfiguration read_configuration(hid_t file) {
 
 }  // namespace golden
 
-/// The fixture in the file at `path`, for example COLA_SOURCE_DIR "/tests/golden/cola.h5". Throws FileError.
+/// The fixture in the file at `path`. Throws FileError.
 inline GoldenFixture read_golden_fixture(const std::string& path) {
   using namespace golden;
   const Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose, path);

@@ -32,6 +32,7 @@ class LocalParameterStore final : public ParameterStore {
     return unit_of(gradients_.tensor(DataType::float32, table_.stored_elements()), unit);
   }
   void gradients_ready(int unit) override { ++ready[unit]; }
+  bool next_pass_is_local() const override { return true; }
 
   void zero_gradients() { device_.fill_bytes(gradients_.data(), 0, gradients_.bytes()); }
 

@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "model/parameter_table.h"
+#include "support/test_data.h"
 
 namespace cola {
 namespace {
@@ -27,7 +28,7 @@ const std::string smallest =
     "  validation: [validation.h5]\n";
 
 std::string shipped(const std::string& size) {
-  return std::string(COLA_SOURCE_DIR) + "/configs/" + size + ".yaml";
+  return test_data("configs/" + size + ".yaml");
 }
 
 std::string replaced(std::string text, const std::string& from, const std::string& to) {
@@ -96,8 +97,9 @@ model:      {vocab_size: 300, hidden_size: 128, intermediate_size: 341, num_hidd
 data:       {train: [a.h5, "b c.h5"], validation: ['*.h5'], sequence_length: 128}
 optimizer:  {lr: 2.0e-3, betas: [0.8, 0.95], eps: 1.0e-7, weight_decay: 0.1, grad_clip: 0}
 schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
-train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, threads: 3}
-parallel:   {zero_stage: 0, collectives: nccl}
+train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
+             cuda_graphs: off, threads: 3}
+parallel:   {zero_stage: 0, collectives: nccl, timeout_seconds: 30}
 checkpoint: {every: 0, keep: 1, async: false}
 evaluation: {every: 0, tokens: 1000}
 )");
@@ -107,8 +109,15 @@ evaluation: {every: 0, tokens: 1000}
   expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
   expected.schedule = {7, 7, 0};
-  expected.train = {12, 4, Precision::bf16, Recompute::block, DeviceChoice::cuda, 3};
-  expected.parallel = {0, Collectives::nccl};
+  expected.train = {12,
+                    4,
+                    Precision::bf16,
+                    Recompute::block,
+                    DeviceChoice::cuda,
+                    AttentionChoice::flash,
+                    RecordedPasses::off,
+                    3};
+  expected.parallel = {0, Collectives::nccl, 30};
   expected.checkpoint = {0, 1, false};
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);

@@ -54,6 +54,22 @@ class CopyThread final : public PendingCopy {
   std::future<void> copy_;
 };
 
+// Kernels are done when they return.
+class ClockMark final : public TimeMark {
+ public:
+  double seconds_since(const TimeMark& earlier) const override {
+    return std::chrono::duration<double>(time_ - static_cast<const ClockMark&>(earlier).time_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point time_ = std::chrono::steady_clock::now();
+};
+
+class PlainWork final : public RepeatedWork {
+ public:
+  void run(const std::function<void()>& body) override { body(); }
+};
+
 class CpuDevice final : public Device {
  public:
   explicit CpuDevice(int threads) : threads_(threads > 0 ? threads : usable_cores()) {
@@ -65,9 +81,10 @@ class CpuDevice final : public Device {
   std::string name() const override {
     return processor_name() + ", " + std::to_string(threads_) + (threads_ == 1 ? " thread" : " threads");
   }
+  // Asked of this processor, not of the one the program was compiled for: products are compiled as they run.
   bool prefers_bfloat16() const override {
-#if defined(__AVX512BF16__) || defined(__AMX_BF16__)
-    return true;
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
 #else
     return false;
 #endif
@@ -118,8 +135,11 @@ class CpuDevice final : public Device {
     return std::make_unique<CopyThread>(to, from, bytes);
   }
 
-  void repeat(std::uint64_t, const std::function<void()>& body) override {
-    body();
+  std::unique_ptr<RepeatedWork> make_repeated_work() override {
+    return std::make_unique<PlainWork>();
+  }
+  std::unique_ptr<TimeMark> mark_time() override {
+    return std::make_unique<ClockMark>();
   }
   void begin_range(const char*) override {}
   void end_range() noexcept override {}

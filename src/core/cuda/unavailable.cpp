@@ -4,13 +4,14 @@
 
 namespace cola {
 
-std::unique_ptr<Device> make_cuda_device(int) {
-  throw DeviceError(
-      "this program was built without a CUDA backend: set train.device: cpu");
+std::unique_ptr<Device> make_cuda_device(int, const CudaOptions&) {
+  throw DeviceError("this program was built without a CUDA backend: set train.device: cpu");
 }
 
 int cuda_device_count() {
   return 0;
 }
+
+void select_cuda_device(int) {}
 
 }  // namespace cola

@@ -20,4 +20,5 @@ expect() {
 
 expect report 43 "rank 1 on .*: error: the gradient of step 7 is not a number" "$@"
 expect unwind 1 "" "$@"
-echo "both jobs ended with the failing rank's code"
+expect staged 43 "rank 1 on .*: error: the gradient of step 7 is not a number" "$@"
+echo "all jobs ended with the failing rank's code"

@@ -7,13 +7,15 @@ namespace cola {
 namespace {
 
 TEST(ShardedParameterStoreOverMpi, TrainsAsPlainLoopsDo) {
-  testing::check_store(testing::session().world());
+  const auto device = make_cpu_device(1);
+  testing::check_store(*device, testing::session().world());
 }
 
 TEST(ShardedParameterStoreOverMpi, GivesTheSameTrainingInBothStages) {
   Communicator& world = testing::session().world();
-  testing::expect_same_training(testing::train(world, {0, DataType::float32}),
-                                testing::train(world, {1, DataType::float32}));
+  const auto device = make_cpu_device(1);
+  testing::expect_same_training(testing::train(*device, world, {0, DataType::float32}),
+                                testing::train(*device, world, {1, DataType::float32}));
 }
 
 }  // namespace

@@ -1,0 +1,22 @@
+# `cmake --install` makes a tree that runs wherever it is copied to: programs find their libraries through $ORIGIN, and
+# with COLA_BUNDLE_LIBRARIES the libraries that are not part of every Linux system lie beside them, Open MPI's own parts
+# included. CUDA's libraries stay out: they come with the machine (scripts/environment.sh of the tree finds them).
+option(COLA_BUNDLE_LIBRARIES "Install the libraries that the programs need beside them; off where a package manager or a site's own MPI provides them" ON)
+
+set(COLA_DATA_DIR share/cola_dist)
+# The old kind of run path also holds for what the bundled libraries load.
+add_link_options(-Wl,--disable-new-dtags)
+
+function(install_tree)
+  install(DIRECTORY configs DESTINATION ${COLA_DATA_DIR})
+  install(PROGRAMS scripts/gpu-check.sh scripts/plot_metrics.py DESTINATION ${COLA_DATA_DIR}/scripts)
+  install(FILES scripts/environment.sh scripts/common.sh DESTINATION ${COLA_DATA_DIR}/scripts)
+  if(COLA_BUILD_TESTS AND COLA_WITH_CUDA)  # what gpu-check.sh runs
+    install(DIRECTORY tests/golden DESTINATION ${COLA_DATA_DIR}/tests FILES_MATCHING PATTERN "*.h5")
+    install(FILES tests/apps/harness.py tests/apps/training_gpu_test.py DESTINATION libexec/cola_dist/tests)
+  endif()
+  if(COLA_BUNDLE_LIBRARIES)
+    install(CODE "set(mpiexec \"${MPIEXEC_EXECUTABLE}\")\nset(mpi_libraries \"${MPI_CXX_LIBRARIES}\")")
+    install(SCRIPT cmake/BundleLibraries.cmake)
+  endif()
+endfunction()

@@ -1,0 +1,31 @@
+#include "apps/bench_kernels.h"
+
+#include "core/log.h"
+#include "train/progress.h"
+#include "train/step_breakdown.h"
+
+namespace cola {
+
+void print_step_breakdown(const RunConfiguration& configuration, Device& device) {
+  const StepBreakdown step = measure_step_breakdown(configuration, device);
+  information("{}, one step of {} x {} tokens on {}: {:.2f} ms, {:.2f} ms of it in kernels",
+              configuration.run.name, configuration.train.micro_batch, configuration.data.sequence_length,
+              device.name(), 1e3 * step.step_seconds, 1e3 * step.kernel_seconds);
+  information("limits in the same run: a plain product {}FLOP/s, a copy {}B/s (read and written)",
+              format_count(step.product_rate), format_count(step.copy_rate));
+  information("| kernel | calls | ms | share | FLOP/s | of a product's | B/s | of a copy's |");
+  information("|---|---:|---:|---:|---:|---:|---:|---:|");
+  for (const KernelShare& kernel : step.kernels) {
+    const double operations = kernel.operations / kernel.seconds, bytes = kernel.bytes / kernel.seconds;
+    const bool computes = kernel.operations > 0;
+    information("| {} | {} | {:.3f} | {:.1f} % | {} | {} | {} | {:.0f} % |", kernel.name, kernel.calls,
+                1e3 * kernel.seconds, 100 * kernel.seconds / step.kernel_seconds,
+                computes ? format_count(operations) : "",
+                computes ? fmt::format("{:.0f} %", 100 * operations / step.product_rate) : "",
+                format_count(bytes), 100 * bytes / step.copy_rate);
+  }
+  information("{:.1f} % of the kernels' time lies outside matrix products",
+              100 * step.share_outside_products());
+}
+
+}  // namespace cola

@@ -1,0 +1,13 @@
+// cola_bench kernels: where the time of a step goes.
+#pragma once
+
+#include "core/device.h"
+#include "train/run_configuration.h"
+
+namespace cola {
+
+/// Prints a table of the kernels of one step on this device, each with its share and how near it comes to the
+/// device's limits.
+void print_step_breakdown(const RunConfiguration& configuration, Device& device);
+
+}  // namespace cola

@@ -1,0 +1,21 @@
+#include "core/cuda/check.h"
+
+#include "core/error.h"
+
+namespace cola::cuda {
+
+void check(cudaError_t result, const char* operation) {
+  if (result != cudaSuccess)
+    throw DeviceError("{} failed on the GPU: {}", operation, cudaGetErrorString(result));
+}
+
+void check(cublasStatus_t result, const char* operation) {
+  if (result != CUBLAS_STATUS_SUCCESS)
+    throw DeviceError("{} failed in cuBLAS: {}", operation, cublasLtGetStatusString(result));
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) throw Error("{}", message);
+}
+
+}  // namespace cola::cuda

@@ -1,0 +1,24 @@
+// Context: what all kernel families of one GPU share.
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+namespace cola::cuda {
+
+struct Context {
+  int multiprocessors = 0;
+  int compute_capability = 0;     // 10 * major + minor
+  cudaStream_t stream = nullptr;  // all kernels run on it, one after the other
+  cublasLtHandle_t blas = nullptr;
+  /// Memory that a kernel may use until the next one on the stream: for cuBLAS, and for partial sums.
+  void* blas_workspace = nullptr;
+  void* scratch = nullptr;
+
+  static constexpr std::size_t blas_workspace_bytes = std::size_t{64} << 20;
+  static constexpr std::size_t scratch_bytes = std::size_t{32} << 20;
+};
+
+}  // namespace cola::cuda

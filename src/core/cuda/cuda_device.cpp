@@ -1,0 +1,246 @@
+#include "core/cuda/cuda_device.h"
+
+#include <nvtx3/nvToolsExt.h>
+
+#include <algorithm>
+
+#include "core/cuda/check.h"
+#include "core/cuda/recorded_graph.h"
+#include "core/error.h"
+
+namespace cola::cuda {
+
+namespace {
+
+constexpr int oldest_compute_capability = 80;
+
+cudaDeviceProp properties_of(int ordinal) {
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, ordinal), "reading the GPU's properties");
+  return properties;
+}
+
+// A copy on the second stream, between two events.
+class StreamCopy final : public PendingCopy {
+ public:
+  StreamCopy(cudaStream_t kernels, cudaStream_t copies, void* to, const void* from, std::size_t bytes)
+      : kernels_(kernels), finished_(make_event()) {
+    const Event written = make_event();
+    check(cudaEventRecord(written.get(), kernels), "marking the start of a copy");
+    check(cudaStreamWaitEvent(copies, written.get(), 0), "ordering a copy after kernels");
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, copies), "copying to host memory");
+    check(cudaEventRecord(finished_.get(), copies), "marking the end of a copy");
+  }
+  ~StreamCopy() override { cudaEventSynchronize(finished_.get()); }
+
+  bool done() override {
+    const cudaError_t state = cudaEventQuery(finished_.get());
+    if (state == cudaErrorNotReady) return false;
+    check(state, "copying to host memory");
+    return true;
+  }
+  void wait() override { check(cudaEventSynchronize(finished_.get()), "copying to host memory"); }
+  void hold_back_kernels() override {
+    check(cudaStreamWaitEvent(kernels_, finished_.get(), 0), "ordering kernels after a copy");
+  }
+
+ private:
+  cudaStream_t kernels_;
+  Event finished_;
+};
+
+class EventMark final : public TimeMark {
+ public:
+  explicit EventMark(cudaStream_t stream) {
+    cudaEvent_t event = nullptr;
+    check(cudaEventCreate(&event), "making a timing event");
+    event_.reset(event);
+    check(cudaEventRecord(event, stream), "marking a time");
+  }
+  double seconds_since(const TimeMark& earlier) const override {
+    float milliseconds = 0;
+    check(cudaEventSynchronize(event_.get()), "waiting for a time mark");
+    check(cudaEventElapsedTime(&milliseconds, static_cast<const EventMark&>(earlier).event_.get(),
+                               event_.get()),
+          "measuring time");
+    return 1e-3 * milliseconds;
+  }
+
+ private:
+  Event event_;
+};
+
+}  // namespace
+
+Stream make_stream() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
+  return Stream(stream);
+}
+
+Event make_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  return Event(event);
+}
+
+CudaDevice::CudaDevice(int ordinal, const CudaOptions& options)
+    : ordinal_(ordinal),
+      context_(make_context()),
+      matmul_(context_),
+      norm_(context_),
+      rope_(context_),
+      attention_(context_, options.attention),
+      activation_(context_),
+      embedding_(context_),
+      cross_entropy_(context_),
+      adamw_(context_),
+      reduce_(context_) {}
+
+Context CudaDevice::make_context() {
+  check(cudaSetDevice(ordinal_), "choosing a GPU");
+  const cudaDeviceProp properties = properties_of(ordinal_);
+  model_ = properties.name;
+  Context context;
+  context.multiprocessors = properties.multiProcessorCount;
+  context.compute_capability = 10 * properties.major + properties.minor;
+  if (context.compute_capability < oldest_compute_capability)
+    throw DeviceError("GPU {} ({}) has compute capability {}.{}: 8.0 (A100) or newer is needed", ordinal_,
+                      model_, properties.major, properties.minor);
+  stream_ = make_stream();
+  copy_stream_ = make_stream();
+  context.stream = stream();
+  check(cublasLtCreate(&context.blas), "starting cuBLAS");
+  context.blas_workspace = allocate(Context::blas_workspace_bytes);
+  context.scratch = allocate(Context::scratch_bytes);
+  static_assert(Context::blas_workspace_bytes + Context::scratch_bytes ==
+                workspace_bytes_of(DeviceKind::cuda));
+  return context;
+}
+
+CudaDevice::~CudaDevice() {
+  cudaStreamSynchronize(stream());
+  cublasLtDestroy(context_.blas);
+  free(context_.scratch);
+  free(context_.blas_workspace);
+}
+
+std::string CudaDevice::name() const {
+  return fmt::format("{} (GPU {}), {} multiprocessors", model_, ordinal_, context_.multiprocessors);
+}
+
+void* CudaDevice::allocate(std::size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t result = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+  if (result == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // it would surface again at the next check
+    std::size_t available = 0, total = 0;
+    check(cudaMemGetInfo(&available, &total), "reading the GPU's free memory");
+    constexpr double gib = 1024.0 * 1024 * 1024;
+    throw DeviceError(
+        "GPU {} is out of memory: {:.2f} GiB more were asked for, this process holds {:.2f}, {:.2f} of "
+        "{:.2f} GiB "
+        "are free; lower train.micro_batch or set train.recompute: cola_m (cola_dist --plan shows what a run "
+        "needs)",
+        ordinal_, static_cast<double>(bytes) / gib, static_cast<double>(allocated_) / gib,
+        static_cast<double>(available) / gib, static_cast<double>(total) / gib);
+  }
+  check(result, "allocating memory");
+  sizes_[memory] = bytes;
+  allocated_ += bytes;
+  peak_allocated_ = std::max(peak_allocated_, allocated_);
+  return memory;
+}
+
+void CudaDevice::free(void* memory) noexcept {
+  const auto entry = sizes_.find(memory);
+  if (entry == sizes_.end()) return;
+  allocated_ -= entry->second;
+  sizes_.erase(entry);
+  cudaFree(memory);
+}
+
+void CudaDevice::fill_bytes(void* memory, int value, std::size_t bytes) {
+  check(cudaMemsetAsync(memory, value, bytes, stream()), "filling memory");
+}
+
+void CudaDevice::copy_from_host(void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
+  cudaPointerAttributes
+      attributes{};  // the driver has copied pageable memory aside already, not pinned memory
+  check(cudaPointerGetAttributes(&attributes, from), "asking for a pointer's kind");
+  if (attributes.type == cudaMemoryTypeHost) synchronize();
+}
+
+void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream()), "copying to host memory");
+  synchronize();
+}
+
+void CudaDevice::copy_on_device(void* to, const void* from, std::size_t bytes) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream()), "copying on the GPU");
+}
+
+void CudaDevice::synchronize() {
+  check(cudaStreamSynchronize(stream()), "the work given so far");
+}
+
+void* CudaDevice::allocate_host(std::size_t bytes) {
+  void* memory = nullptr;
+  if (cudaHostAlloc(&memory, std::max<std::size_t>(bytes, 1), cudaHostAllocDefault) != cudaSuccess) {
+    cudaGetLastError();
+    throw DeviceError("{} bytes of pinned host memory could not be had", bytes);
+  }
+  return memory;
+}
+
+void CudaDevice::free_host(void* memory) noexcept {
+  cudaFreeHost(memory);
+}
+
+std::unique_ptr<PendingCopy> CudaDevice::start_copy_to_host(void* to, const void* from, std::size_t bytes) {
+  return std::make_unique<StreamCopy>(stream(), copy_stream_.get(), to, from, bytes);
+}
+
+std::unique_ptr<RepeatedWork> CudaDevice::make_repeated_work() {
+  return std::make_unique<RecordedGraph>(stream());
+}
+
+std::unique_ptr<TimeMark> CudaDevice::mark_time() {
+  return std::make_unique<EventMark>(stream());
+}
+
+void CudaDevice::begin_range(const char* name) {
+  nvtxRangePushA(name);
+}
+
+void CudaDevice::end_range() noexcept {
+  nvtxRangePop();
+}
+
+}  // namespace cola::cuda
+
+namespace cola {
+
+std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options) {
+  const int count = cuda_device_count();
+  if (count == 0) throw DeviceError("no GPU can be used here: set train.device: cpu, or look at nvidia-smi");
+  if (ordinal >= count) throw DeviceError("GPU {} was asked for, this node has {}", ordinal, count);
+  return std::make_unique<cuda::CudaDevice>(ordinal, options);
+}
+
+int cuda_device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+void select_cuda_device(int ordinal) {
+  if (ordinal < cuda_device_count() && cudaSetDevice(ordinal) != cudaSuccess)
+    cudaGetLastError();  // whoever computes on it will meet the error again
+}
+
+}  // namespace cola

@@ -1,0 +1,105 @@
+// The GPU implementations of every kernel family. Each gives its work to the context's stream and returns.
+#pragma once
+
+#include <memory>
+
+#include "core/cuda/context.h"
+#include "core/cuda/matmul_plans.h"
+#include "core/kernels/activation.h"
+#include "core/kernels/adamw.h"
+#include "core/kernels/attention.h"
+#include "core/kernels/cross_entropy.h"
+#include "core/kernels/embedding.h"
+#include "core/kernels/matmul.h"
+#include "core/kernels/norm.h"
+#include "core/kernels/reduce.h"
+#include "core/kernels/rope.h"
+
+namespace cola::cuda {
+
+/// What all families hold: the context, which outlives them.
+class OnContext {
+ public:
+  explicit OnContext(const Context& context) : context_(context) {}
+
+ protected:
+  const Context& context_;
+};
+
+/// Products by cuBLASLt.
+class CudaMatmul final : public MatmulKernels, OnContext {
+ public:
+  explicit CudaMatmul(const Context& context);
+  ~CudaMatmul() override;
+  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                const Tensor& c, Accumulate accumulate) const override;
+  std::int64_t preferred_tile_width() const override { return 0; }
+
+ private:
+  mutable MatmulPlans plans_;
+};
+
+class CudaNorm final : public NormKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
+               const Tensor& inverse_rms) const override;
+  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
+                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override;
+  void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                 const Tensor& y) const override;
+  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                const Tensor& dx, const Tensor& dweight) const override;
+};
+
+class CudaRope final : public RopeKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override;
+};
+
+class CudaActivation final : public ActivationKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void silu_split(const Tensor& joined, const Tensor& split) const override;
+  void silu_split_backward(const Tensor& joined, const Tensor& d_split,
+                           const Tensor& d_joined) const override;
+  void gate_product(GateActivation activation, const Tensor& gate, const Tensor& up,
+                    const Tensor& product) const override;
+  void gate_product_backward(GateActivation activation, const Tensor& gate, const Tensor& up,
+                             const Tensor& d_product, const Tensor& d_gate,
+                             const Tensor& d_up) const override;
+};
+
+class CudaEmbedding final : public EmbeddingKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void forward(const Tensor& ids, const Tensor& table, const Tensor& out) const override;
+  void backward(const Tensor& ids, const Tensor& d_out, const Tensor& d_table) const override;
+};
+
+class CudaCrossEntropy final : public CrossEntropyKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void forward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
+               const Tensor& losses) const override;
+  void forward_backward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
+                        const Tensor& losses) const override;
+};
+
+class CudaAdamW final : public AdamWKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  void update(const AdamWParameters& parameters, const Tensor& weights, const Tensor& exp_avg,
+              const Tensor& exp_avg_sq, const Tensor& gradient, const Tensor& working) const override;
+};
+
+class CudaReduce final : public ReduceKernels, OnContext {
+ public:
+  using OnContext::OnContext;
+  double sum_of_squares(const Tensor& values) const override;
+  double sum(const Tensor& values) const override;
+  void convert(const Tensor& source, const Tensor& destination) const override;
+};
+
+}  // namespace cola::cuda

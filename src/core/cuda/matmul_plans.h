@@ -1,0 +1,43 @@
+// MatmulPlans: what cuBLASLt needs to multiply, made once a kind of product and kept.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <memory>
+
+#include "core/cuda/context.h"
+#include "core/data_type.h"
+
+namespace cola::cuda {
+
+/// Everything that decides how a product is computed. Row-major, as the project's tensors: c [m, n] = op(a)
+/// op(b), `batch` times, the matrices of a batch one after the other.
+struct MatmulKind {
+  std::int64_t batch = 1, m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+  DataType input = DataType::float32, output = DataType::float32;
+  bool accumulate = false;
+  int alignment = 256;  // bytes: the largest power of two, 256 at most, that divides all three addresses
+  auto operator<=>(const MatmulKind&) const = default;
+};
+
+class MatmulPlans {
+ public:
+  explicit MatmulPlans(const Context& context);
+  ~MatmulPlans();
+
+  /// c = op(a) op(b), or c += op(a) op(b), on the context's stream; m, n and k are positive. Sums are kept in
+  /// fp32 and repeat bit by bit. A kind's plan is chosen by cuBLASLt's heuristics at its first use. Throws
+  /// DeviceError naming the product if cuBLASLt has no way to compute it.
+  void multiply(const MatmulKind& kind, const void* a, const void* b, void* c);
+
+ private:
+  struct Plan;
+  const Plan& find(const MatmulKind& kind);
+
+  const Context& context_;
+  std::map<MatmulKind, std::unique_ptr<Plan>> plans_;
+};
+
+}  // namespace cola::cuda

@@ -1,0 +1,228 @@
+// A block a row, a pack of its columns a thread: the row stays in registers between its sum of squares and
+// its scaling, unless it is wider than a block. Then it is read a second time.
+#include <algorithm>
+
+#include "core/cuda/block_sum.h"
+#include "core/cuda/kernels.h"
+#include "core/cuda/launch_shapes.h"
+#include "core/cuda/pack.h"
+#include "core/cuda/type_dispatch.h"
+
+namespace cola::cuda {
+
+namespace {
+
+constexpr int most_threads = 512;
+constexpr int resident_threads =
+    1024;  // of the backward pass on a multiprocessor: its registers allow no more
+
+// What forward writes and recompute writes again: the same bits.
+template <typename T, int width>
+__device__ void store_scaled(const Pack<T, width>& x, const RawPack<T, width>& weight, float inverse_rms,
+                             T* y) {
+  auto scaled = Pack<T, width>::from(weight);
+#pragma unroll
+  for (int e = 0; e < width; ++e) scaled.values[e] *= x.values[e] * inverse_rms;
+  scaled.store(y);
+}
+
+// With `residual`, of x + delta, which goes to `sum`; sum may be x. Without, delta is not read and sum is x.
+template <typename T, int width, bool residual>
+__global__ void __launch_bounds__(most_threads, 2048 / most_threads)
+    norm_forward_kernel(const T* x, const T* delta, const T* weight, float epsilon, int columns, T* sum, T* y,
+                        float* inverse_rms) {
+  const std::int64_t row = blockIdx.x * std::int64_t{columns};
+  const int first = static_cast<int>(threadIdx.x) * width, step = static_cast<int>(blockDim.x) * width;
+  Pack<T, width> kept;
+  RawPack<T, width> scale;
+  float squares = 0;
+  for (int c = first; c < columns; c += step) {
+    scale = RawPack<T, width>::load(weight + c);
+    kept = Pack<T, width>::load(x + row + c);
+    if constexpr (residual) {
+      const auto added = Pack<T, width>::load(delta + row + c);
+#pragma unroll
+      for (int e = 0; e < width; ++e) kept.values[e] += added.values[e];
+      const RawPack<T, width> rounded = kept.rounded();
+      rounded.store(sum + row + c);
+      kept = Pack<T, width>::from(rounded);  // the norm is that of what was written
+    }
+#pragma unroll
+    for (const float value : kept.values) squares += value * value;
+  }
+  const float inverse = rsqrtf(__fdividef(block_sum(squares), static_cast<float>(columns)) + epsilon);
+  if (threadIdx.x == 0) inverse_rms[blockIdx.x] = inverse;
+  for (int c = first; c < columns; c += step) {
+    if (columns > step) {
+      scale = RawPack<T, width>::load(weight + c);
+      kept = Pack<T, width>::load(sum + row + c);
+    }
+    store_scaled(kept, scale, inverse, y + row + c);
+  }
+}
+
+template <typename T, int width>
+__global__ void __launch_bounds__(most_threads)
+    norm_recompute_kernel(const T* x, const T* weight, const float* inverse_rms, int columns, T* y) {
+  const std::int64_t row = blockIdx.x * std::int64_t{columns};
+  const float inverse = inverse_rms[blockIdx.x];
+  for (int c = static_cast<int>(threadIdx.x) * width; c < columns; c += static_cast<int>(blockDim.x) * width)
+    store_scaled(Pack<T, width>::load(x + row + c), RawPack<T, width>::load(weight + c), inverse,
+                 y + row + c);
+}
+
+// A pack of one row in the backward pass: dy, u = weight * dy, and x_hat = x * inverse_rms.
+template <typename T, int width>
+struct RowPart {
+  Pack<T, width> dy, u, x_hat;
+
+  __device__ static RowPart load(const T* dy, const T* x, const T* weight, float inverse_rms) {
+    RowPart part{Pack<T, width>::load(dy), Pack<T, width>::load(weight), Pack<T, width>::load(x)};
+#pragma unroll
+    for (int e = 0; e < width; ++e) {
+      part.u.values[e] *= part.dy.values[e];
+      part.x_hat.values[e] *= inverse_rms;
+    }
+    return part;
+  }
+  __device__ float dot() const {
+    float sum = 0;
+#pragma unroll
+    for (int e = 0; e < width; ++e) sum += u.values[e] * x_hat.values[e];
+    return sum;
+  }
+};
+
+// This thread's share of the sum of u * x_hat over the columns that its block does not own.
+template <typename T, int width>
+__device__ float dot_of_others(const T* dy, const T* x, const T* weight, float inverse_rms, int columns,
+                               int own) {
+  const int first = static_cast<int>(threadIdx.x) * width, step = static_cast<int>(blockDim.x) * width;
+  float sum = 0;
+#pragma unroll 1
+  for (int c = first; c < columns; c += step)
+    if (c != own) sum += RowPart<T, width>::load(dy + c, x + c, weight + c, inverse_rms).dot();
+  return sum;
+}
+
+// dx += inverse_rms * (u - x_hat * mean(u * x_hat)) in every gridDim.x-th row, and the sum of dy * x_hat over
+// these rows to row blockIdx.x of partial_dweight [gridDim.x, columns]. A block owns as many columns as its
+// threads hold at a time, so wide rows have several blocks, gridDim.y, each of which reads all of dy and x.
+template <typename T, int width>
+__global__ void __launch_bounds__(most_threads, resident_threads / most_threads)
+    norm_backward_kernel(const T* dy, const T* x, const T* weight, const float* inverse_rms,
+                         std::int64_t rows, int columns, T* dx, float* partial_dweight) {
+  const int own = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * width;
+  Pack<float, width> dweight = {};
+  for (std::int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
+    const std::int64_t row = r * columns;
+    const float inverse = inverse_rms[r];
+    RowPart<T, width> part;
+    RawPack<T, width> before;
+    float dot = 0;
+    if (own < columns) {
+      part = RowPart<T, width>::load(dy + row + own, x + row + own, weight + own, inverse);
+      before = RawPack<T, width>::load(dx + row + own);
+      dot = part.dot();
+#pragma unroll
+      for (int e = 0; e < width; ++e) dweight.values[e] += part.dy.values[e] * part.x_hat.values[e];
+    }
+    if (gridDim.y > 1) dot += dot_of_others<T, width>(dy + row, x + row, weight, inverse, columns, own);
+    const float mean = __fdividef(block_sum(dot), static_cast<float>(columns));
+    if (own < columns) {
+      auto after = Pack<T, width>::from(before);
+#pragma unroll
+      for (int e = 0; e < width; ++e)
+        after.values[e] += inverse * (part.u.values[e] - part.x_hat.values[e] * mean);
+      after.store(dx + row + own);
+    }
+  }
+  if (own < columns) dweight.store(partial_dweight + blockIdx.x * std::int64_t{columns} + own);
+}
+
+// total [columns] += the sum over the rows of partial [rows, columns]: a block 32 columns, a warp every 32nd
+// row.
+__global__ void __launch_bounds__(warp_size* warp_size)
+    add_column_sums_kernel(const float* partial, int rows, int columns, float* total) {
+  __shared__ float shares[warp_size][warp_size + 1];  // one more, so that its columns lie in different banks
+  const int first = static_cast<int>(blockIdx.x) * warp_size, column = first + lane_index();
+  float share = 0;
+  if (column < columns)
+#pragma unroll 8
+    for (int row = warp_index(); row < rows; row += warp_size)
+      share += partial[row * std::int64_t{columns} + column];
+  shares[warp_index()][lane_index()] = share;
+  __syncthreads();
+  const float sum = warp_sum(shares[lane_index()][warp_index()]);
+  if (lane_index() == 0 && first + warp_index() < columns) total[first + warp_index()] += sum;
+}
+
+// Blocks of the backward pass: enough to fill the GPU, as their partial sums fit the scratch memory.
+LaunchShape backward_shape(const Context& context, std::int64_t rows, std::int64_t columns, int width) {
+  LaunchShape shape = row_shape(rows, columns, width, most_threads);
+  const std::int64_t resident = context.multiprocessors * (resident_threads / std::int64_t{shape.threads.x});
+  const std::int64_t fitting = Context::scratch_bytes / (static_cast<std::size_t>(columns) * sizeof(float));
+  shape.blocks.x = static_cast<unsigned>(std::min({rows, resident, fitting}));
+  shape.blocks.y = static_cast<unsigned>(blocks_for(columns, std::int64_t{shape.threads.x} * width));
+  return shape;
+}
+
+}  // namespace
+
+void CudaNorm::forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
+                       const Tensor& inverse_rms) const {
+  if (x.elements() == 0) return;
+  const std::int64_t rows = x.dim(0), columns = x.dim(1);
+  const bool aligned = rows_are_aligned(columns, x.type(), x.data(), weight.data(), y.data());
+  dispatch(x.type(), aligned, [&]<typename T, int width>() {
+    launch("norm", norm_forward_kernel<T, width, false>, row_shape(rows, columns, width, most_threads),
+           context_.stream, data<T>(x), nullptr, data<T>(weight), epsilon, static_cast<int>(columns),
+           data<T>(x), data<T>(y), inverse_rms.as<float>());
+  });
+}
+
+void CudaNorm::residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
+                                const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const {
+  if (x.elements() == 0) return;
+  const std::int64_t rows = x.dim(0), columns = x.dim(1);
+  const bool aligned =
+      rows_are_aligned(columns, x.type(), x.data(), delta.data(), weight.data(), sum.data(), y.data());
+  dispatch(x.type(), aligned, [&]<typename T, int width>() {
+    launch("residual_norm", norm_forward_kernel<T, width, true>,
+           row_shape(rows, columns, width, most_threads), context_.stream, data<T>(x), data<T>(delta),
+           data<T>(weight), epsilon, static_cast<int>(columns), data<T>(sum), data<T>(y),
+           inverse_rms.as<float>());
+  });
+}
+
+void CudaNorm::recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                         const Tensor& y) const {
+  if (x.elements() == 0) return;
+  const std::int64_t rows = x.dim(0), columns = x.dim(1);
+  const bool aligned = rows_are_aligned(columns, x.type(), x.data(), weight.data(), y.data());
+  dispatch(x.type(), aligned, [&]<typename T, int width>() {
+    launch("norm_recompute", norm_recompute_kernel<T, width>, row_shape(rows, columns, width, most_threads),
+           context_.stream, data<T>(x), data<T>(weight), inverse_rms.as<float>(), static_cast<int>(columns),
+           data<T>(y));
+  });
+}
+
+void CudaNorm::backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                        const Tensor& dx, const Tensor& dweight) const {
+  if (x.elements() == 0) return;
+  const std::int64_t rows = x.dim(0);
+  const int columns = static_cast<int>(x.dim(1));
+  auto* const partial = static_cast<float*>(context_.scratch);
+  const bool aligned = rows_are_aligned(columns, x.type(), dy.data(), x.data(), weight.data(), dx.data());
+  dispatch(x.type(), aligned, [&]<typename T, int width>() {
+    const LaunchShape shape = backward_shape(context_, rows, columns, width);
+    launch("norm_backward", norm_backward_kernel<T, width>, shape, context_.stream, data<T>(dy), data<T>(x),
+           data<T>(weight), inverse_rms.as<float>(), rows, columns, data<T>(dx), partial);
+    launch(
+        "norm_backward_weight", add_column_sums_kernel,
+        LaunchShape{dim3(static_cast<unsigned>(blocks_for(columns, warp_size))), dim3(warp_size * warp_size)},
+        context_.stream, partial, static_cast<int>(shape.blocks.x), columns, dweight.as<float>());
+  });
+}
+
+}  // namespace cola::cuda

@@ -1,0 +1,300 @@
+#include "core/observed_device.h"
+
+#include <span>
+#include <utility>
+
+#include "core/kernels/activation.h"
+#include "core/kernels/adamw.h"
+#include "core/kernels/attention.h"
+#include "core/kernels/cross_entropy.h"
+#include "core/kernels/embedding.h"
+#include "core/kernels/matmul.h"
+#include "core/kernels/norm.h"
+#include "core/kernels/reduce.h"
+#include "core/kernels/rope.h"
+
+namespace cola {
+
+// Notes calls for an ObservedDevice.
+class Observer {
+ public:
+  explicit Observer(ObservedDevice& owner) : owner_(owner) {}
+
+  template <typename Call>
+  auto operator()(const char* name, double operations, double bytes, Call&& call) const {
+    if (!owner_.observing_) return call();
+    struct Note {  // the end is marked when the call has returned, whatever it returns
+      ObservedDevice& owner;
+      KernelCall noted;
+      ~Note() {
+        noted.end = owner.mark_time();
+        owner.calls_.push_back(std::move(noted));
+      }
+    } note{owner_, {name, operations, bytes, owner_.mark_time(), nullptr}};
+    return call();
+  }
+
+ protected:
+  template <typename... Tensors>
+  static double bytes_of(const Tensors&... tensors) {
+    return (static_cast<double>(tensors.empty() ? 0 : tensors.bytes()) + ...);
+  }
+
+ private:
+  ObservedDevice& owner_;
+};
+
+namespace {
+
+// One wrapper a family: Family is the interface, `real` the device's implementation.
+template <typename Family>
+class Observed : public Family, protected Observer {
+ public:
+  Observed(ObservedDevice& owner, const Family& real) : Observer(owner), real_(real) {}
+
+ protected:
+  const Observer& observe() const { return *this; }
+  const Family& real_;
+};
+
+class ObservedMatmul final : public Observed<MatmulKernels> {
+ public:
+  using Observed::Observed;
+  void multiply(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
+                Accumulate accumulate) const override {
+    const auto depth = static_cast<double>(a.dim(ta == Transpose::no ? -1 : -2));
+    const double read_again = accumulate == Accumulate::yes ? bytes_of(c) : 0;
+    observe()("matrix product", 2 * depth * static_cast<double>(c.elements()), bytes_of(a, b, c) + read_again,
+              [&] { real_.multiply(a, ta, b, tb, c, accumulate); });
+  }
+  std::int64_t preferred_tile_width() const override { return real_.preferred_tile_width(); }
+};
+
+class ObservedNorm final : public Observed<NormKernels> {
+ public:
+  using Observed::Observed;
+  void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
+               const Tensor& inverse_rms) const override {
+    observe()("norm forward", 0, bytes_of(x, y), [&] { real_.forward(x, weight, epsilon, y, inverse_rms); });
+  }
+  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
+                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override {
+    observe()("residual + norm forward", 0, bytes_of(x, delta, sum, y),
+              [&] { real_.residual_forward(x, delta, weight, epsilon, sum, y, inverse_rms); });
+  }
+  void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                 const Tensor& y) const override {
+    observe()("norm recomputed", 0, bytes_of(x, y), [&] { real_.recompute(x, weight, inverse_rms, y); });
+  }
+  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
+                const Tensor& dx, const Tensor& dweight) const override {
+    observe()("norm backward", 0, bytes_of(dy, x, dx, dx),
+              [&] { real_.backward(dy, x, weight, inverse_rms, dx, dweight); });
+  }
+};
+
+class ObservedRope final : public Observed<RopeKernels> {
+ public:
+  using Observed::Observed;
+  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override {
+    observe()("rotary embedding", 0, bytes_of(x, x), [&] { real_.rotate(x, cosines, sines, rotation); });
+  }
+};
+
+// Of a causal row of position t, t + 1 scores: 2 products forward, 5 backward (Dao, "FlashAttention-2",
+// 2023).
+double attention_operations(const AttentionShape& shape, int products) {
+  const auto length = static_cast<double>(shape.sequence);
+  return products * static_cast<double>(shape.batch * shape.heads * shape.head_dim) * length * (length + 1);
+}
+
+class ObservedAttention final : public Observed<AttentionKernels> {
+ public:
+  using Observed::Observed;
+  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+               const Tensor& out, const Tensor& log_sum_exp) const override {
+    observe()("attention forward", attention_operations(shape, 2), bytes_of(q, k, v, out),
+              [&] { real_.forward(shape, q, k, v, out, log_sum_exp); });
+  }
+  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
+                const Tensor& dk, const Tensor& dv) const override {
+    observe()("attention backward", attention_operations(shape, 5), bytes_of(q, k, v, out, dout, dq, dk, dv),
+              [&] { real_.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv); });
+  }
+};
+
+class ObservedActivation final : public Observed<ActivationKernels> {
+ public:
+  using Observed::Observed;
+  void silu_split(const Tensor& joined, const Tensor& split) const override {
+    observe()("SiLU forward", 0, bytes_of(joined, split), [&] { real_.silu_split(joined, split); });
+  }
+  void silu_split_backward(const Tensor& joined, const Tensor& d_split,
+                           const Tensor& d_joined) const override {
+    observe()("SiLU backward", 0, bytes_of(joined, d_split, d_joined),
+              [&] { real_.silu_split_backward(joined, d_split, d_joined); });
+  }
+  void gate_product(GateActivation activation, const Tensor& gate, const Tensor& up,
+                    const Tensor& product) const override {
+    observe()("gate product forward", 0, bytes_of(gate, up, product),
+              [&] { real_.gate_product(activation, gate, up, product); });
+  }
+  void gate_product_backward(GateActivation activation, const Tensor& gate, const Tensor& up,
+                             const Tensor& d_product, const Tensor& d_gate,
+                             const Tensor& d_up) const override {
+    observe()("gate product backward", 0, bytes_of(gate, up, d_product, d_gate, d_up),
+              [&] { real_.gate_product_backward(activation, gate, up, d_product, d_gate, d_up); });
+  }
+};
+
+class ObservedEmbedding final : public Observed<EmbeddingKernels> {
+ public:
+  using Observed::Observed;
+  void forward(const Tensor& ids, const Tensor& table, const Tensor& out) const override {
+    observe()("embedding forward", 0, bytes_of(out, out), [&] { real_.forward(ids, table, out); });
+  }
+  void backward(const Tensor& ids, const Tensor& d_out, const Tensor& d_table) const override {
+    observe()("embedding backward", 0, bytes_of(d_out), [&] { real_.backward(ids, d_out, d_table); });
+  }
+};
+
+class ObservedCrossEntropy final : public Observed<CrossEntropyKernels> {
+ public:
+  using Observed::Observed;
+  void forward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
+               const Tensor& losses) const override {
+    observe()("cross-entropy forward", 0, bytes_of_all(logits),
+              [&] { real_.forward(logits, targets, vocabulary, losses); });
+  }
+  void forward_backward(std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,
+                        const Tensor& losses) const override {
+    observe()("cross-entropy", 0, 2 * bytes_of_all(logits),
+              [&] { real_.forward_backward(logits, targets, vocabulary, losses); });
+  }
+
+ private:
+  static double bytes_of_all(std::span<const Tensor> tensors) {
+    double bytes = 0;
+    for (const Tensor& tensor : tensors) bytes += bytes_of(tensor);
+    return bytes;
+  }
+};
+
+class ObservedAdamW final : public Observed<AdamWKernels> {
+ public:
+  using Observed::Observed;
+  void update(const AdamWParameters& parameters, const Tensor& weights, const Tensor& exp_avg,
+              const Tensor& exp_avg_sq, const Tensor& gradient, const Tensor& working) const override {
+    const double bytes =
+        2 * bytes_of(weights, exp_avg, exp_avg_sq) + bytes_of(gradient, working);  // read and written; once
+    observe()("AdamW", 0, bytes,
+              [&] { real_.update(parameters, weights, exp_avg, exp_avg_sq, gradient, working); });
+  }
+};
+
+class ObservedReduce final : public Observed<ReduceKernels> {
+ public:
+  using Observed::Observed;
+  double sum_of_squares(const Tensor& values) const override {
+    return observe()("sum of squares", 0, bytes_of(values), [&] { return real_.sum_of_squares(values); });
+  }
+  double sum(const Tensor& values) const override {
+    return observe()("sum", 0, bytes_of(values), [&] { return real_.sum(values); });
+  }
+  void convert(const Tensor& source, const Tensor& destination) const override {
+    observe()("conversion", 0, bytes_of(source, destination), [&] { real_.convert(source, destination); });
+  }
+};
+
+class UnrecordedWork final : public RepeatedWork {
+ public:
+  void run(const std::function<void()>& body) override { body(); }
+};
+
+}  // namespace
+
+struct ObservedDevice::Families {
+  Families(ObservedDevice& owner, const Device& device)
+      : observer(owner),
+        matmul(owner, device.matmul()),
+        norm(owner, device.norm()),
+        rope(owner, device.rope()),
+        attention(owner, device.attention()),
+        activation(owner, device.activation()),
+        embedding(owner, device.embedding()),
+        cross_entropy(owner, device.cross_entropy()),
+        adamw(owner, device.adamw()),
+        reduce(owner, device.reduce()) {}
+
+  Observer observer;
+  ObservedMatmul matmul;
+  ObservedNorm norm;
+  ObservedRope rope;
+  ObservedAttention attention;
+  ObservedActivation activation;
+  ObservedEmbedding embedding;
+  ObservedCrossEntropy cross_entropy;
+  ObservedAdamW adamw;
+  ObservedReduce reduce;
+};
+
+ObservedDevice::ObservedDevice(Device& device)
+    : device_(device), families_(std::make_unique<Families>(*this, device)) {}
+ObservedDevice::~ObservedDevice() = default;
+
+std::vector<KernelCall> ObservedDevice::stop() {
+  device_.synchronize();
+  observing_ = false;
+  return std::exchange(calls_, {});
+}
+
+void ObservedDevice::fill_bytes(void* memory, int value, std::size_t bytes) {
+  families_->observer("fill", 0, static_cast<double>(bytes),
+                      [&] { device_.fill_bytes(memory, value, bytes); });
+}
+void ObservedDevice::copy_from_host(void* to, const void* from, std::size_t bytes) {
+  families_->observer("copy from host", 0, static_cast<double>(bytes),
+                      [&] { device_.copy_from_host(to, from, bytes); });
+}
+void ObservedDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
+  families_->observer("copy to host", 0, static_cast<double>(bytes),
+                      [&] { device_.copy_to_host(to, from, bytes); });
+}
+void ObservedDevice::copy_on_device(void* to, const void* from, std::size_t bytes) {
+  families_->observer("copy on device", 0, 2 * static_cast<double>(bytes),
+                      [&] { device_.copy_on_device(to, from, bytes); });
+}
+std::unique_ptr<RepeatedWork> ObservedDevice::make_repeated_work() {
+  return std::make_unique<UnrecordedWork>();
+}
+
+const MatmulKernels& ObservedDevice::matmul() const {
+  return families_->matmul;
+}
+const NormKernels& ObservedDevice::norm() const {
+  return families_->norm;
+}
+const RopeKernels& ObservedDevice::rope() const {
+  return families_->rope;
+}
+const AttentionKernels& ObservedDevice::attention() const {
+  return families_->attention;
+}
+const ActivationKernels& ObservedDevice::activation() const {
+  return families_->activation;
+}
+const EmbeddingKernels& ObservedDevice::embedding() const {
+  return families_->embedding;
+}
+const CrossEntropyKernels& ObservedDevice::cross_entropy() const {
+  return families_->cross_entropy;
+}
+const AdamWKernels& ObservedDevice::adamw() const {
+  return families_->adamw;
+}
+const ReduceKernels& ObservedDevice::reduce() const {
+  return families_->reduce;
+}
+
+}  // namespace cola

@@ -1,0 +1,262 @@
+#include "dist/nccl_communicator.h"
+
+#include <nccl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <utility>
+
+#include "core/cuda/check.h"
+#include "core/cuda/cuda_device.h"
+#include "core/error.h"
+#include "dist/forwarding_communicator.h"
+#include "dist/gpu_place.h"
+
+namespace cola {
+
+namespace {
+
+/// Throws Error naming the operation, with NCCL's own explanation, unless `result` is success.
+void check_nccl(ncclResult_t result, const char* operation, ncclComm_t handle) {
+  if (result == ncclSuccess) return;
+  throw Error("{} failed in NCCL: {}: {} (NCCL_DEBUG=INFO says more)", operation, ncclGetErrorString(result),
+              ncclGetLastError(handle));
+}
+
+const cuda::CudaDevice& gpu_of(const Device& device) {
+  const auto* gpu = dynamic_cast<const cuda::CudaDevice*>(&device);
+  if (!gpu) throw Error("NCCL was asked to work on {}, which is no GPU", device.name());
+  return *gpu;
+}
+
+std::string place_of(const cuda::CudaDevice& gpu) {
+  std::array<char, 32> bus_id{};
+  cuda::check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), gpu.ordinal()),
+              "reading the GPU's place");
+  std::array<char, 256> host{};
+  if (gethostname(host.data(), host.size() - 1) != 0) throw Error("this node's name cannot be read");
+  return gpu_place(bus_id.data(), host.data());
+}
+
+/// Ahead of kernels wherever multiprocessors become free: a rank that is late with a collective holds up all.
+cuda::Stream make_urgent_stream() {
+  int least = 0, greatest = 0;
+  cuda::check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for priorities of streams");
+  cudaStream_t stream = nullptr;
+  cuda::check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest),
+              "making a stream for collectives");
+  return cuda::Stream(stream);
+}
+
+/// A collective on its way: ready once the kernels before it are done.
+struct Flight {
+  const char* operation;
+  std::uint64_t number;
+  cuda::Event ready = cuda::make_event(), finished = cuda::make_event();
+};
+
+bool has_passed(const cuda::Event& event, const char* operation) {
+  const cudaError_t state = cudaEventQuery(event.get());
+  if (state == cudaErrorNotReady) return false;
+  cuda::check(state, operation);
+  return true;
+}
+
+class NcclCommunicator;
+
+class PendingNccl final : public PendingCollective {
+ public:
+  PendingNccl(NcclCommunicator& communicator, cudaStream_t kernels, std::shared_ptr<const Flight> flight)
+      : communicator_(communicator), kernels_(kernels), flight_(std::move(flight)) {}
+  PendingNccl(const PendingNccl&) = delete;
+  PendingNccl& operator=(const PendingNccl&) = delete;
+  ~PendingNccl() override { cudaStreamWaitEvent(kernels_, flight_->finished.get(), 0); }
+
+  void wait() override {
+    cuda::check(cudaStreamWaitEvent(kernels_, flight_->finished.get(), 0), flight_->operation);
+  }
+  bool progress() override;
+
+ private:
+  NcclCommunicator& communicator_;
+  cudaStream_t kernels_;
+  std::shared_ptr<const Flight> flight_;
+};
+
+class NcclCommunicator final : public ForwardingCommunicator, private BackgroundCollectives {
+ public:
+  /// `host`: a reference, or a pointer that is taken over.
+  template <typename Host>
+  NcclCommunicator(const cuda::CudaDevice& device, Host&& host, Watchdog& watchdog)
+      : ForwardingCommunicator(std::forward<Host>(host)),
+        device_(device),
+        watchdog_(watchdog),
+        stream_(make_urgent_stream()) {
+    join_ranks();
+    watchdog_.add(*this);
+  }
+  ~NcclCommunicator() override;
+
+  std::string transport() const override;
+
+  std::unique_ptr<PendingCollective> start_reduce_scatter(std::span<float> values,
+                                                          std::span<float> sum) override;
+  std::unique_ptr<PendingCollective> start_all_reduce(std::span<float> values) override;
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<std::byte> bytes) override;
+
+  std::unique_ptr<Communicator> split(int color) override {
+    return std::make_unique<NcclCommunicator>(device_, host().split(color), watchdog_);
+  }
+
+  /// Throws Error if a collective has failed since it was started.
+  void require_no_failure() const;
+
+ private:
+  void join_ranks();
+
+  /// Gives the collective to the stream, behind the kernels given so far.
+  template <typename Enqueue>
+  std::unique_ptr<PendingCollective> start(const char* operation, Enqueue&& enqueue);
+
+  std::optional<Operation> under_way() override;
+  void abandon() noexcept override;
+  void drop_finished();
+  std::size_t chunk_of(std::size_t elements, const char* operation) const;
+
+  const cuda::CudaDevice& device_;
+  Watchdog& watchdog_;
+  cuda::Stream stream_;
+  ncclComm_t handle_ = nullptr;
+  std::uint64_t started_ = 0;
+  std::mutex mutex_;
+  std::deque<std::shared_ptr<const Flight>> flights_;  // unfinished when last looked at, oldest first
+};
+
+bool PendingNccl::progress() {
+  communicator_.require_no_failure();
+  return has_passed(flight_->finished, flight_->operation);
+}
+
+// Rank 0 makes the name under which all meet. If it cannot, all ranks learn so.
+void NcclCommunicator::join_ranks() {
+  const Watchdog::Inside inside(watchdog_, "the start of NCCL");
+  ncclUniqueId id{};
+  std::string error;
+  if (rank() == 0) {
+    const ncclResult_t result = ncclGetUniqueId(&id);
+    if (result != ncclSuccess)
+      error = fmt::format("NCCL cannot start: {}: {}", ncclGetErrorString(result), ncclGetLastError(nullptr));
+  }
+  error = host().all_gather(error).front();
+  if (!error.empty()) throw Error("{}", error);
+  host().broadcast(std::as_writable_bytes(std::span(id.internal)), 0);
+  cuda::check(cudaSetDevice(device_.ordinal()), "choosing a GPU");
+  check_nccl(ncclCommInitRank(&handle_, size(), id, rank()), "joining the ranks", nullptr);
+}
+
+// A rank that unwinds from an error must not wait for the others.
+NcclCommunicator::~NcclCommunicator() {
+  watchdog_.remove(*this);
+  if (std::uncaught_exceptions() > 0)
+    ncclCommAbort(handle_);
+  else
+    ncclCommDestroy(handle_);
+}
+
+std::string NcclCommunicator::transport() const {
+  int version = 0;  // 10000 * major + 100 * minor + patch
+  check_nccl(ncclGetVersion(&version), "asking for NCCL's version", nullptr);
+  return fmt::format("NCCL {}.{}.{} and {}", version / 10000, version / 100 % 100, version % 100,
+                     host().transport());
+}
+
+void NcclCommunicator::require_no_failure() const {
+  ncclResult_t state = ncclSuccess;
+  check_nccl(ncclCommGetAsyncError(handle_, &state), "asking NCCL for errors", handle_);
+  check_nccl(state, "a collective", handle_);
+}
+
+template <typename Enqueue>
+std::unique_ptr<PendingCollective> NcclCommunicator::start(const char* operation, Enqueue&& enqueue) {
+  const Watchdog::Inside inside(watchdog_, operation);  // the first of a kind may wait for other ranks
+  const auto flight = std::make_shared<const Flight>(operation, ++started_);
+  cuda::check(cudaEventRecord(flight->ready.get(), device_.stream()), operation);
+  cuda::check(cudaStreamWaitEvent(stream_.get(), flight->ready.get(), 0), operation);
+  check_nccl(enqueue(), operation, handle_);
+  cuda::check(cudaEventRecord(flight->finished.get(), stream_.get()), operation);
+  const std::lock_guard lock(mutex_);
+  flights_.push_back(flight);
+  drop_finished();
+  return std::make_unique<PendingNccl>(*this, device_.stream(), flight);
+}
+
+std::size_t NcclCommunicator::chunk_of(std::size_t elements, const char* operation) const {
+  const auto ranks = static_cast<std::size_t>(size());
+  if (elements % ranks != 0)
+    throw Error("{} of {} elements over {} ranks is uneven", operation, elements, ranks);
+  return elements / ranks;
+}
+
+std::unique_ptr<PendingCollective> NcclCommunicator::start_reduce_scatter(std::span<float> values,
+                                                                          std::span<float> sum) {
+  const std::size_t chunk = chunk_of(values.size(), "a reduce-scatter");
+  if (sum.size() != chunk)
+    throw Error("a reduce-scatter of chunks of {} into {} elements", chunk, sum.size());
+  return start("the reduce-scatter of gradients", [&] {
+    return ncclReduceScatter(values.data(), sum.data(), chunk, ncclFloat, ncclSum, handle_, stream_.get());
+  });
+}
+
+std::unique_ptr<PendingCollective> NcclCommunicator::start_all_reduce(std::span<float> values) {
+  return start("the all-reduce of gradients", [&] {
+    return ncclAllReduce(values.data(), values.data(), values.size(), ncclFloat, ncclSum, handle_,
+                         stream_.get());
+  });
+}
+
+std::unique_ptr<PendingCollective> NcclCommunicator::start_all_gather(std::span<std::byte> bytes) {
+  const std::size_t chunk = chunk_of(bytes.size(), "an all-gather");
+  const std::byte* own = bytes.data() + static_cast<std::size_t>(rank()) * chunk;
+  return start("the all-gather of weights",
+               [&] { return ncclAllGather(own, bytes.data(), chunk, ncclChar, handle_, stream_.get()); });
+}
+
+void NcclCommunicator::drop_finished() {
+  while (!flights_.empty() && has_passed(flights_.front()->finished, flights_.front()->operation))
+    flights_.pop_front();
+}
+
+// Collectives run one after the other: only the oldest can wait for other ranks, once its own kernels are
+// done.
+std::optional<BackgroundCollectives::Operation> NcclCommunicator::under_way() {
+  cuda::check(cudaSetDevice(device_.ordinal()), "choosing a GPU");
+  require_no_failure();
+  const std::lock_guard lock(mutex_);
+  drop_finished();
+  if (flights_.empty() || !has_passed(flights_.front()->ready, flights_.front()->operation)) return {};
+  return Operation{flights_.front()->operation, flights_.front()->number};
+}
+
+void NcclCommunicator::abandon() noexcept {
+  ncclCommAbort(handle_);
+}
+
+}  // namespace
+
+std::string find_nccl_obstacle(const Device& device, Communicator& host) {
+  const std::string shared = find_shared_gpu(host.all_gather(place_of(gpu_of(device))));
+  return shared.empty() ? shared : shared + ", which NCCL does not allow";
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(Device& device, Communicator& host, Watchdog& watchdog) {
+  if (const std::string obstacle = find_nccl_obstacle(device, host); !obstacle.empty())
+    throw UsageError("{}: start as many ranks a node as it has GPUs, or set parallel.collectives: mpi",
+                     obstacle);
+  return std::make_unique<NcclCommunicator>(gpu_of(device), host, watchdog);
+}
+
+}  // namespace cola

@@ -1,0 +1,15 @@
+// NCCL in a build without it: there is none, and asking for it says so.
+#include "core/error.h"
+#include "dist/nccl_communicator.h"
+
+namespace cola {
+
+std::string find_nccl_obstacle(const Device&, Communicator&) {
+  return "this program was built without NCCL";
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(Device& device, Communicator& host, Watchdog&) {
+  throw UsageError("{}: set parallel.collectives: mpi", find_nccl_obstacle(device, host));
+}
+
+}  // namespace cola

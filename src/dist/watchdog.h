@@ -1,0 +1,93 @@
+// Watchdog: ends a job in which ranks wait for one that is dead or stopped, instead of letting it hang until
+// its time limit. Only time inside collectives counts: a rank may compute, evaluate or write files alone for
+// as long as it likes.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace cola {
+
+/// Collectives that go on beside the host's threads, as NCCL's do on a GPU. Asked by the watchdog's thread.
+class BackgroundCollectives {
+ public:
+  struct Operation {
+    const char* name;
+    std::uint64_t number;  // no two operations have the same
+  };
+
+  virtual ~BackgroundCollectives() = default;
+  /// The collective that waits for other ranks at this moment, if any. Throws Error if one has failed.
+  virtual std::optional<Operation> under_way() = 0;
+  /// Breaks off whatever is under way: the job is about to end.
+  virtual void abandon() noexcept = 0;
+};
+
+class Watchdog {
+ public:
+  class Inside;
+
+  /// `end_job` ends all ranks, this one included, from the watchdog's thread. A process that it does not end
+  /// within `grace` ends itself, with exit_failed.
+  explicit Watchdog(std::function<void()> end_job, std::chrono::seconds grace = std::chrono::seconds(10));
+  ~Watchdog();
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  /// From here on a collective that takes longer than `limit` ends the job, and so does one that fails in the
+  /// background. 0: any time will do.
+  void start(std::chrono::milliseconds limit);
+
+  /// Collectives to look at until they are removed.
+  void add(BackgroundCollectives& collectives);
+  void remove(BackgroundCollectives& collectives);
+
+ private:
+  using Seconds = std::chrono::duration<double>;
+  struct Entered {
+    const char* operation;
+    Seconds inside{0};
+  };
+  struct Background {
+    BackgroundCollectives* collectives;
+    std::uint64_t number = 0;  // of the operation that was under way last
+    Seconds inside{0};
+  };
+
+  void watch(const std::stop_token& stop);
+  std::string find_problem(Seconds tick);
+  std::string problem_of(const char* operation, Seconds inside) const;
+  void end(const std::string& problem);
+
+  std::function<void()> end_job_;
+  std::chrono::seconds grace_;
+  Seconds limit_{0};
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable_any wake_;
+  std::list<Entered> entered_;
+  std::vector<Background> background_;
+  std::jthread thread_;
+};
+
+/// Marks the time from its making to its end as spent inside a collective, by any thread.
+class Watchdog::Inside {
+ public:
+  Inside(Watchdog& watchdog, const char* operation);
+  ~Inside();
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  Watchdog& watchdog_;
+  std::list<Entered>::iterator entry_;
+};
+
+}  // namespace cola

@@ -1,0 +1,98 @@
+"""A rank that dies or stops ends the whole job within parallel.timeout_seconds; a job that is suspended goes on."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import harness
+
+TIMEOUT = 2
+
+
+def ranks_of(launcher):
+    """The process ids of the launcher's ranks, in rank order."""
+    ranks = {}
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent != launcher.pid:
+                continue
+            variables = dict(entry.partition("=")[::2] for entry in (folder / "environ").read_text().split("\0"))
+            ranks[int(variables["OMPI_COMM_WORLD_RANK"])] = int(folder.name)
+        except (OSError, KeyError):
+            continue  # it is gone, or no rank
+    return [ranks[rank] for rank in sorted(ranks)]
+
+
+def is_running(process):
+    """Whether it still is something to be killed: not gone, and no zombie."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+class Stuck(harness.TrainingTest):
+    def start(self, run, *settings):
+        """A job of three ranks that is in the middle of training, and its ranks."""
+        job = subprocess.Popen(self.command(run, 3, f"parallel.timeout_seconds={TIMEOUT}", "checkpoint.every=0",
+                                            "evaluation.every=0", *settings), stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, text=True)
+        self.addCleanup(lambda: job.poll() is None and job.kill())
+        self.wait_for_step(run, job, 5)
+        ranks = ranks_of(job)
+        if len(ranks) != 3:
+            self.skipTest("the launcher's ranks cannot be found")
+        return job, ranks
+
+    def wait_for_step(self, run, job, step):
+        metrics = self.directory / run / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while not (metrics.exists() and f'"step":{step},' in metrics.read_text()):
+            self.assertIsNone(job.poll(), "the job ended")
+            self.assertLess(time.monotonic(), deadline, "the job made no progress")
+            time.sleep(0.01)
+
+    def assert_ends(self, job):
+        begin = time.monotonic()
+        errors = job.communicate(timeout=60)[1]
+        self.assertNotIn(job.returncode, (0, 2, 75), errors)
+        self.assertLess(time.monotonic() - begin, TIMEOUT + 15)
+        return errors
+
+    def assert_gone(self, ranks):
+        deadline = time.monotonic() + 10  # the launcher does not wait for those it killed
+        while any(map(is_running, ranks)):
+            self.assertLess(time.monotonic(), deadline, "a rank is left behind")
+            time.sleep(0.05)
+
+    def test_a_stopped_rank_ends_the_job_with_a_line_that_names_the_operation(self):
+        for stage in (0, 1):
+            job, ranks = self.start(f"stopped{stage}", "schedule.total_steps=100000", f"parallel.zero_stage={stage}")
+            os.kill(ranks[1], signal.SIGSTOP)
+            errors = self.assert_ends(job)
+            self.assertRegex(errors, r"cola: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
+            self.assert_gone(ranks)
+
+    def test_a_killed_rank_ends_the_job(self):
+        job, ranks = self.start("killed", "schedule.total_steps=100000")
+        os.kill(ranks[2], signal.SIGKILL)
+        self.assert_ends(job)
+
+    def test_a_suspended_job_goes_on(self):
+        job, ranks = self.start("suspended", "schedule.total_steps=100000")
+        for rank in ranks:
+            os.kill(rank, signal.SIGSTOP)
+        time.sleep(2 * TIMEOUT)
+        suspended_after = self.events("suspended")[-1]["step"]
+        for rank in ranks:
+            os.kill(rank, signal.SIGCONT)
+        self.wait_for_step("suspended", job, suspended_after + 50)
+        job.send_signal(signal.SIGUSR1)
+        errors = job.communicate(timeout=60)[1]
+        self.assertEqual(job.returncode, 75, errors)
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

@@ -1,0 +1,239 @@
+// cuBLASLt, emulated: descriptors, heuristics with one choice, products computed in fp32 on the stream.
+#include <cublasLt.h>
+
+#include <cstring>
+
+#include "core/error.h"
+#include "cublas_lt_descriptors.h"
+#include "emulated_gpu.h"
+
+struct cublasLtContext {};
+
+namespace {
+
+using namespace cola::emulation;
+
+constexpr std::uint64_t algorithm_mark = 0x636f6c61;
+constexpr std::size_t workspace_alignment = 256;
+// What the choice says it needs, and writes to, so that memory used for two things at a time shows.
+constexpr std::uint64_t wanted_workspace_bytes = 64 << 10;
+
+std::string& last_problem() {
+  static std::string problem;
+  return problem;
+}
+cublasStatus_t refuse(cublasStatus_t status, std::string problem) {
+  last_problem() = std::move(problem);
+  return status;
+}
+
+MatrixLayout& layout_of(cublasLtMatrixLayout_t handle) {
+  return *static_cast<MatrixLayout*>(handle);
+}
+
+// Sets a member from an attribute's bytes, whose number must be the member's.
+template <typename T>
+cublasStatus_t set(T& member, const void* value, std::size_t bytes) {
+  if (bytes != sizeof(T))
+    return refuse(CUBLAS_STATUS_INVALID_VALUE,
+                  fmt::format("an attribute of {} bytes was given {}", sizeof(T), bytes));
+  std::memcpy(&member, value, bytes);
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+Product product_of(cublasLtMatmulDesc_t descriptor, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                   cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d) {
+  return {*static_cast<ProductDescriptor*>(descriptor), layout_of(a), layout_of(b), layout_of(c),
+          layout_of(d)};
+}
+
+// Why the product cannot be started with these addresses; empty if it can.
+std::string problem_of_operands(const Product& product, const Algorithm& algorithm,
+                                const void* const (&data)[4], float beta) {
+  const MatrixLayout* layouts[] = {&product.a, &product.b, &product.c, &product.d};
+  const char* names[] = {"A", "B", "C", "D"};
+  for (int i = 0; i < 4; ++i) {
+    if (i == 2 && beta == 0) continue;  // C is not read
+    if (!EmulatedGpu::instance().memory().holds(data[i], layouts[i]->extent() * layouts[i]->element_bytes()))
+      return fmt::format("{}, {} x {}, is not device memory to its end", names[i], layouts[i]->rows,
+                         layouts[i]->columns);
+    if (reinterpret_cast<std::uintptr_t>(data[i]) % algorithm.alignment[i] != 0)
+      return fmt::format("{} is less aligned than the {} bytes that the algorithm was chosen for", names[i],
+                         algorithm.alignment[i]);
+  }
+  if (algorithm.kind != product.kind()) return "the algorithm was chosen for another product";
+  return {};
+}
+
+}  // namespace
+
+extern "C" {
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
+  *handle = new cublasLtContext;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
+  delete handle;
+  return CUBLAS_STATUS_SUCCESS;
+}
+const char* cublasLtGetStatusString(cublasStatus_t status) {
+  if (status == CUBLAS_STATUS_SUCCESS) return "success";
+  return last_problem().empty() ? "an error of the emulated cuBLASLt" : last_problem().c_str();
+}
+
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* descriptor, cublasComputeType_t compute_type,
+                                        cudaDataType_t scale_type) {
+  auto* made = new ProductDescriptor;
+  made->compute_type = compute_type;
+  made->scale_type = scale_type;
+  *descriptor = made;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t descriptor) {
+  delete static_cast<ProductDescriptor*>(descriptor);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
+                                              cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              std::size_t bytes) {
+  auto& descriptor = *static_cast<ProductDescriptor*>(handle);
+  switch (attribute) {
+    case CUBLASLT_MATMUL_DESC_POINTER_MODE:
+      return set(descriptor.pointer_mode, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return set(descriptor.transpose_a, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return set(descriptor.transpose_b, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return set(descriptor.epilogue, value, bytes);
+    default:
+      return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a product's attribute that is not emulated");
+  }
+}
+
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* handle, cudaDataType type,
+                                          std::uint64_t rows, std::uint64_t columns,
+                                          std::int64_t leading_dimension) {
+  auto* made = new MatrixLayout;
+  made->type = type;
+  made->rows = rows;
+  made->columns = columns;
+  made->leading_dimension = leading_dimension;
+  *handle = made;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t handle) {
+  delete static_cast<MatrixLayout*>(handle);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t handle,
+                                                cublasLtMatrixLayoutAttribute_t attribute, const void* value,
+                                                std::size_t bytes) {
+  MatrixLayout& layout = layout_of(handle);
+  switch (attribute) {
+    case CUBLASLT_MATRIX_LAYOUT_TYPE:
+      return set(layout.type, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_ORDER:
+      return set(layout.order, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_ROWS:
+      return set(layout.rows, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_COLS:
+      return set(layout.columns, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_LD:
+      return set(layout.leading_dimension, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+      return set(layout.batch_count, value, bytes);
+    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+      return set(layout.batch_stride, value, bytes);
+    default:
+      return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "a layout's attribute that is not emulated");
+  }
+}
+
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* handle) {
+  *handle = new Preference;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t handle) {
+  delete static_cast<Preference*>(handle);
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t handle,
+                                                    cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, std::size_t bytes) {
+  auto& preference = *static_cast<Preference*>(handle);
+  switch (attribute) {
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return set(preference.workspace_bytes, value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
+      return set(preference.alignment[0], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
+      return set(preference.alignment[1], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
+      return set(preference.alignment[2], value, bytes);
+    case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
+      return set(preference.alignment[3], value, bytes);
+    default:
+      return CUBLAS_STATUS_SUCCESS;  // the others only narrow the choice
+  }
+}
+
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t descriptor,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t handle, int requested,
+                                              cublasLtMatmulHeuristicResult_t results[], int* returned) {
+  *returned = 0;
+  const Product product = product_of(descriptor, a, b, c, d);
+  if (const std::string problem = product.problem(); !problem.empty())
+    return refuse(CUBLAS_STATUS_NOT_SUPPORTED, problem);
+  if (requested < 1) return refuse(CUBLAS_STATUS_INVALID_VALUE, "no algorithm was asked for");
+  const auto& preference = *static_cast<const Preference*>(handle);
+  Algorithm algorithm{
+      algorithm_mark, std::min(wanted_workspace_bytes, preference.workspace_bytes), {}, product.kind()};
+  std::copy(std::begin(preference.alignment), std::end(preference.alignment), algorithm.alignment);
+  static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
+  results[0] = {};
+  std::memcpy(&results[0].algo, &algorithm, sizeof(algorithm));
+  results[0].workspaceSize = algorithm.workspace_bytes;
+  results[0].state = CUBLAS_STATUS_SUCCESS;
+  results[0].wavesCount = 1;
+  *returned = 1;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t descriptor, const void* alpha,
+                              const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
+                              cublasLtMatrixLayout_t b_layout, const void* beta, const void* c,
+                              cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
+                              const cublasLtMatmulAlgo_t* algo, void* workspace, std::size_t workspace_bytes,
+                              cudaStream_t stream) {
+  EmulatedGpu& gpu = EmulatedGpu::instance();
+  const std::lock_guard lock(gpu.mutex());
+  const Product product = product_of(descriptor, a_layout, b_layout, c_layout, d_layout);
+  if (const std::string problem = product.problem(); !problem.empty())
+    return refuse(CUBLAS_STATUS_NOT_SUPPORTED, problem);
+  Algorithm algorithm{algorithm_mark, 0, {1, 1, 1, 1}, product.kind()};
+  if (algo) std::memcpy(static_cast<void*>(&algorithm), algo, sizeof(algorithm));
+  if (algorithm.mark != algorithm_mark)
+    return refuse(CUBLAS_STATUS_INVALID_VALUE, "no algorithm of the heuristics");
+  float factors[2];
+  std::memcpy(&factors[0], alpha, sizeof(float));
+  std::memcpy(&factors[1], beta, sizeof(float));
+  if (const std::string problem = problem_of_operands(product, algorithm, {a, b, c, d}, factors[1]);
+      !problem.empty())
+    return refuse(CUBLAS_STATUS_INVALID_VALUE, problem);
+  if (workspace_bytes < algorithm.workspace_bytes ||
+      (algorithm.workspace_bytes > 0 && !gpu.memory().holds(workspace, workspace_bytes)) ||
+      reinterpret_cast<std::uintptr_t>(workspace) % workspace_alignment != 0)
+    return refuse(CUBLAS_STATUS_INVALID_VALUE,
+                  fmt::format("a workspace of {} bytes at {}", workspace_bytes, workspace));
+  gpu.push(stream, [=, used = algorithm.workspace_bytes] {
+    if (used > 0) std::memset(workspace, 0xff, used);
+    product.compute(factors[0], a, b, factors[1], c, d);
+  });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+}  // extern "C"

@@ -1,0 +1,148 @@
+#include "emulated_gpu.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <utility>
+
+#include "block_runner.h"
+#include "emulation_error.h"
+#include "fault_handler.h"
+
+namespace cola::emulation {
+
+namespace {
+
+std::uint64_t choose_seed() {
+  const char* text = std::getenv("COLA_EMULATION_SEED");
+  return text ? std::strtoull(text, nullptr, 10) : std::random_device{}();
+}
+
+}  // namespace
+
+EmulatedGpu& EmulatedGpu::instance() {
+  static EmulatedGpu gpu;
+  return gpu;
+}
+
+EmulatedGpu::EmulatedGpu() : seed_(choose_seed()), default_stream_(make_stream(false)) {
+  use_fault_handler_on_this_thread();
+  thread_ = std::thread([this] { serve(); });
+}
+
+EmulatedGpu::~EmulatedGpu() {
+  {
+    const std::lock_guard lock(hand_over_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void EmulatedGpu::serve() {
+  use_fault_handler_on_this_thread();
+  runner_ = std::make_unique<BlockRunner>(seed_);
+  std::unique_lock lock(hand_over_);
+  for (;;) {
+    changed_.wait(lock, [this] { return task_ || stopping_; });
+    if (stopping_) break;
+    try {
+      (*task_)();
+    } catch (const EmulationError& error) {
+      problem_ = error.what();
+    }
+    task_ = nullptr;
+    changed_.notify_all();
+  }
+  runner_.reset();
+}
+
+// The host waits while the GPU works.
+cudaError_t EmulatedGpu::run(const std::function<void()>& work) {
+  const DeviceMemory::Access access(memory_);
+  std::unique_lock lock(hand_over_);
+  problem_.clear();
+  task_ = &work;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !task_; });
+  if (problem_.empty()) return cudaSuccess;
+  for (const auto& stream : streams_) stream->discard();
+  const std::string explanation = problem_ + " (COLA_EMULATION_SEED=" + std::to_string(seed_) + ")";
+  std::fprintf(stderr, "emulated GPU: %s\n", explanation.c_str());
+  return fail(cudaErrorLaunchFailure, explanation);
+}
+
+std::shared_ptr<Stream> EmulatedGpu::make_stream(bool blocking) {
+  const auto stream = std::make_shared<Stream>();
+  streams_.insert(stream);
+  if (blocking) blocking_streams_.insert(stream);
+  return stream;
+}
+
+void EmulatedGpu::remove(const std::shared_ptr<Stream>& stream) {
+  finish({stream, stream->pushed()});
+  streams_.erase(stream);
+  blocking_streams_.erase(stream);
+}
+
+std::shared_ptr<Stream> EmulatedGpu::stream(cudaStream_t handle) {
+  return handle ? handle->stream : default_stream_;
+}
+
+void EmulatedGpu::push(cudaStream_t handle, std::function<void()> work) {
+  const auto target = stream(handle);
+  if (!handle)
+    for (const auto& other : blocking_streams_) target->push({nullptr, {other, other->pushed()}});
+  else if (blocking_streams_.contains(target))
+    target->push({nullptr, {default_stream_, default_stream_->pushed()}});
+  target->push({std::move(work), {}});
+}
+
+bool EmulatedGpu::invalidate_captures() {
+  bool any = false;
+  for (const auto& stream : streams_)
+    if (stream->capturing()) {
+      stream->invalidate_capture();
+      any = true;
+    }
+  return any;
+}
+
+cudaError_t EmulatedGpu::finish(const Point& point) {
+  if (point.stream->done() >= point.count) return cudaSuccess;
+  return run([&] { point.stream->run_until(point.count); });
+}
+
+cudaError_t EmulatedGpu::finish_everything() {
+  return run([this] {
+    for (const auto& stream : streams_) stream->run_until(stream->pushed());
+  });
+}
+
+cudaError_t EmulatedGpu::fail(cudaError_t error, std::string explanation) {
+  last_error_ = explained_error_ = error;
+  explanation_ = std::move(explanation);
+  return error;
+}
+
+cudaError_t EmulatedGpu::take_last_error() {
+  return std::exchange(last_error_, cudaSuccess);
+}
+
+const char* EmulatedGpu::describe(cudaError_t error) const {
+  if (error == explained_error_ && !explanation_.empty()) return explanation_.c_str();
+  switch (error) {
+    case cudaSuccess:
+      return "no error";
+    case cudaErrorMemoryAllocation:
+      return "out of memory";
+    case cudaErrorNotReady:
+      return "device not ready";
+    case cudaErrorInvalidDevice:
+      return "invalid device ordinal";
+    default:
+      return "an error of the emulated GPU";
+  }
+}
+
+}  // namespace cola::emulation

@@ -1,0 +1,78 @@
+// EmulatedGpu: the one GPU that the emulated CUDA runtime finds. A thread of its own runs kernels and copies
+// while the host waits for them.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "device_memory.h"
+#include "stream.h"
+
+namespace cola::emulation {
+
+class BlockRunner;
+
+class EmulatedGpu {
+ public:
+  /// Made at its first use; the seed of all orders is COLA_EMULATION_SEED or a fresh one.
+  static EmulatedGpu& instance();
+
+  /// Held by every call of the runtime.
+  std::recursive_mutex& mutex() { return mutex_; }
+  DeviceMemory& memory() { return memory_; }
+  std::uint64_t seed() const { return seed_; }
+  /// On the GPU's thread: what runs there.
+  BlockRunner& runner() { return *runner_; }
+  bool on_gpu_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
+  /// A blocking stream and the default stream wait for what the other was given before.
+  std::shared_ptr<Stream> make_stream(bool blocking);
+  /// Does its work first.
+  void remove(const std::shared_ptr<Stream>& stream);
+  /// The stream behind a handle; null stands for the default stream.
+  std::shared_ptr<Stream> stream(cudaStream_t handle);
+  /// Gives the stream something to do.
+  void push(cudaStream_t handle, std::function<void()> work);
+  /// Whether a stream is being recorded; what is refused meanwhile spoils the recording.
+  bool invalidate_captures();
+
+  /// Does the stream's work up to that count.
+  cudaError_t finish(const Point& point);
+  cudaError_t finish_everything();
+
+  /// Keeps the error for cudaGetLastError and, with `explanation`, for cudaGetErrorString; returns it.
+  cudaError_t fail(cudaError_t error, std::string explanation = {});
+  cudaError_t take_last_error();
+  cudaError_t last_error() const { return last_error_; }
+  const char* describe(cudaError_t error) const;
+
+ private:
+  EmulatedGpu();
+  ~EmulatedGpu();
+  void serve();
+  cudaError_t run(const std::function<void()>& work);
+
+  std::recursive_mutex mutex_;
+  std::uint64_t seed_;
+  DeviceMemory memory_;
+  std::set<std::shared_ptr<Stream>> streams_, blocking_streams_;
+  std::shared_ptr<Stream> default_stream_;
+  cudaError_t last_error_ = cudaSuccess, explained_error_ = cudaSuccess;
+  std::string explanation_;
+
+  std::unique_ptr<BlockRunner> runner_;
+  std::mutex hand_over_;
+  std::condition_variable changed_;
+  const std::function<void()>* task_ = nullptr;
+  std::string problem_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace cola::emulation

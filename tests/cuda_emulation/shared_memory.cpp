@@ -1,0 +1,79 @@
+#include "shared_memory.h"
+
+#include <link.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "emulation_error.h"
+
+namespace cola::emulation {
+
+namespace {
+
+constexpr unsigned char poison = 0xff;  // a NaN in fp32 and bf16
+constexpr std::size_t alignment = 128;
+
+std::size_t page_bytes() {
+  return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+}
+std::size_t rounded_up(std::size_t bytes, std::size_t unit) {
+  return (bytes + unit - 1) / unit * unit;
+}
+
+// The calling thread's copy of the program's thread-local variables. The program is the first to be listed.
+std::span<unsigned char> thread_local_variables() {
+  std::span<unsigned char> found;
+  const auto first = [](dl_phdr_info* program, std::size_t, void* result) {
+    for (int i = 0; i < program->dlpi_phnum; ++i)
+      if (program->dlpi_phdr[i].p_type == PT_TLS && program->dlpi_tls_data)
+        *static_cast<std::span<unsigned char>*>(result) = {
+            static_cast<unsigned char*>(program->dlpi_tls_data), program->dlpi_phdr[i].p_memsz};
+    return 1;
+  };
+  dl_iterate_phdr(first, &found);
+  return found;
+}
+
+bool lies_in(const void* address, std::size_t bytes, const unsigned char* begin, std::size_t size) {
+  const auto offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
+  return offset <= size && bytes <= size - offset;
+}
+
+}  // namespace
+
+SharedMemory::SharedMemory() : static_(thread_local_variables()) {
+  const std::size_t usable = rounded_up(maximum_shared_bytes, page_bytes());
+  void* memory =
+      mmap(nullptr, usable + page_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) throw EmulationError("no memory for the blocks' shared memory");
+  mapping_ = {static_cast<unsigned char*>(memory), usable};
+  mprotect(mapping_.data() + usable, page_bytes(), PROT_NONE);
+}
+
+SharedMemory::~SharedMemory() {
+  munmap(mapping_.data(), mapping_.size() + page_bytes());
+}
+
+void SharedMemory::prepare(std::size_t bytes) {
+  std::fill(static_.begin(), static_.end(), poison);
+  dynamic_bytes_ = bytes;
+  dynamic_ = mapping_.data() + mapping_.size() - rounded_up(bytes, alignment);
+  std::fill(dynamic_, mapping_.data() + mapping_.size(), poison);
+}
+
+void SharedMemory::check_end() const {
+  const unsigned char* end = mapping_.data() + mapping_.size();
+  if (std::any_of(dynamic_ + dynamic_bytes_, const_cast<unsigned char*>(end),
+                  [](unsigned char byte) { return byte != poison; }))
+    throw EmulationError("wrote beyond its {} bytes of dynamic shared memory", dynamic_bytes_);
+}
+
+bool SharedMemory::holds(const void* address, std::size_t bytes) const {
+  return lies_in(address, bytes, dynamic_, dynamic_bytes_) ||
+         lies_in(address, bytes, static_.data(), static_.size());
+}
+
+}  // namespace cola::emulation

@@ -1,0 +1,35 @@
+// SharedMemory: what a block's threads share, filled with NaN before each block starts.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace cola::emulation {
+
+/// What a block of an H100 may use at most.
+constexpr std::size_t maximum_shared_bytes = std::size_t{227} << 10;
+
+class SharedMemory {
+ public:
+  /// Made on the thread that runs the kernels: its thread-local variables are the static shared arrays.
+  SharedMemory();
+  ~SharedMemory();
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+
+  /// For a new block with `bytes` of dynamic shared memory: a guard page follows them.
+  void prepare(std::size_t bytes);
+  /// Throws EmulationError if something was written between the dynamic memory's end and the guard page.
+  void check_end() const;
+
+  unsigned char* dynamic() const { return dynamic_; }
+  /// Whether these bytes lie wholly in dynamic or static shared memory.
+  bool holds(const void* address, std::size_t bytes) const;
+
+ private:
+  std::span<unsigned char> mapping_, static_;
+  unsigned char* dynamic_ = nullptr;
+  std::size_t dynamic_bytes_ = 0;
+};
+
+}  // namespace cola::emulation

@@ -1,0 +1,41 @@
+#include "stream.h"
+
+#include <utility>
+
+namespace cola::emulation {
+
+void Stream::push(Operation operation) {
+  if (capturing_) {
+    captured_.push_back(std::move(operation));
+  } else {
+    pending_.push_back(std::move(operation));
+    ++pushed_;
+  }
+}
+
+void Stream::run_until(std::uint64_t count) {
+  while (done_ < count) {
+    const Operation operation = std::move(pending_.front());
+    pending_.pop_front();
+    ++done_;
+    if (operation.awaited.stream) operation.awaited.stream->run_until(operation.awaited.count);
+    if (operation.work) operation.work();
+  }
+}
+
+void Stream::discard() {
+  pending_.clear();
+  done_ = pushed_;
+}
+
+void Stream::begin_capture() {
+  capturing_ = capture_valid_ = true;
+}
+
+std::vector<Operation> Stream::end_capture(bool& valid) {
+  valid = capture_valid_;
+  capturing_ = false;
+  return std::exchange(captured_, {});
+}
+
+}  // namespace cola::emulation

@@ -1,0 +1,68 @@
+// Streams, events and graphs of the emulated GPU. Work given to a stream waits there until the host asks for
+// it to be done: a result that is read too early is not there yet.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cola::emulation {
+
+class Stream;
+
+/// A stream's work up to here.
+struct Point {
+  std::shared_ptr<Stream> stream;
+  std::uint64_t count = 0;
+};
+
+/// Something to do, or a point to wait for.
+struct Operation {
+  std::function<void()> work;
+  Point awaited;
+};
+
+class Stream {
+ public:
+  void push(Operation operation);
+  std::uint64_t pushed() const { return pushed_; }
+  std::uint64_t done() const { return done_; }
+  /// Does all work up to that count, and before it what this waits for.
+  void run_until(std::uint64_t count);
+  /// Forgets what has not been done.
+  void discard();
+
+  void begin_capture();
+  bool capturing() const { return capturing_; }
+  /// The capture cannot succeed any more.
+  void invalidate_capture() { capture_valid_ = false; }
+  /// Ends it; `valid` says whether all went well.
+  std::vector<Operation> end_capture(bool& valid);
+
+ private:
+  std::deque<Operation> pending_;
+  std::uint64_t pushed_ = 0, done_ = 0;
+  bool capturing_ = false, capture_valid_ = false;
+  std::vector<Operation> captured_;
+};
+
+}  // namespace cola::emulation
+
+// The runtime's opaque types.
+struct CUstream_st {
+  std::shared_ptr<cola::emulation::Stream> stream;
+};
+struct CUevent_st {
+  cola::emulation::Point recorded;
+};
+struct CUgraph_st {
+  std::vector<cola::emulation::Operation> operations;
+};
+struct CUgraphExec_st {
+  std::vector<cola::emulation::Operation> operations;
+};
