@@ -13,6 +13,7 @@
 #include "core/device.h"
 #include "core/kernels/adamw.h"
 #include "dist/communicator.h"
+#include "dist/store_memory.h"
 #include "model/parameter_store.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -50,14 +51,14 @@ class ShardedParameterStore final : public ParameterStore {
   // The shard's state, fp32, on the device, laid out by shard_map(): for checkpoints.
   const ShardMap& shard_map() const { return shard_map_; }
   int shard() const;
-  Tensor master_weights() const;
-  Tensor exp_avg() const;
-  Tensor exp_avg_sq() const;
+  Tensor master_weights() const { return memory_.master_weights; }
+  Tensor exp_avg() const { return memory_.exp_avg; }
+  Tensor exp_avg_sq() const { return memory_.exp_avg_sq; }
   /// After the state was replaced from outside: rounds the weights to the compute type and gathers them.
   void publish_weights();
 
   /// Device bytes held.
-  std::size_t bytes() const;
+  std::size_t bytes() const { return memory_buffer_.bytes(); }
 
  private:
   /// Whether the state is split over ranks, rather than whole on each.
@@ -65,13 +66,10 @@ class ShardedParameterStore final : public ParameterStore {
   std::int64_t unit_elements(int unit) const;
   const std::string& unit_name(int unit) const;
 
-  // Views: of the shard [shard_elements], of a unit's chunk [chunk_elements], of a padded unit
-  // [padded_elements].
-  Tensor state_part(int part) const;
-  Tensor reduced_gradient() const;
+  // Views: of a unit's chunk [chunk_elements], of a padded unit [padded_elements].
   Tensor chunk_of(const Tensor& shard_tensor, int unit) const;
   Tensor working_chunk(int unit) const;
-  Tensor padded_unit(const Buffer& buffer, DataType type, int unit) const;
+  Tensor padded_unit(const Tensor& all_units, int unit) const;
 
   std::vector<float> initial_values(const ShardRange& range, std::uint64_t seed) const;
   void start_gather(int unit);
@@ -81,9 +79,8 @@ class ShardedParameterStore final : public ParameterStore {
   const ParameterTable& table_;
   StoreOptions options_;
   ShardMap shard_map_;
-  Buffer working_;    // all units, padded, compute type
-  Buffer gradients_;  // all units, padded, fp32
-  Buffer state_;  // shard: master weights, exp_avg, exp_avg_sq; and the reduced gradient where it is sharded
+  Buffer memory_buffer_;
+  StoreMemory memory_;
   std::vector<std::unique_ptr<PendingCollective>> reductions_;  // one a unit, null when none is under way
   std::vector<std::unique_ptr<PendingCollective>> gathers_;
   bool last_micro_batch_ = false;

@@ -10,6 +10,7 @@
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/evaluation.h"
+#include "train/memory_plan.h"
 #include "train/peak_rate.h"
 #include "train/precision.h"
 
@@ -28,6 +29,20 @@ TransformerOptions transformer_options(const RunConfiguration& configuration, Da
           configuration.train.recompute};
 }
 
+// Before anything else is allocated, so that its memory never adds to the run's.
+double measure_products_alone(Device& device, DataType type) {
+  const double rate = measure_product_rate(device, type);
+  device.reset_peak_allocated_bytes();
+  return rate;
+}
+
+// The compute type, once a rank is known to find room for the run.
+DataType checked_compute_type(const RunConfiguration& configuration, const Device& device, int ranks) {
+  const DataType type = compute_type_of(configuration.train.precision, device);
+  require_memory(configuration, {ranks, device.kind(), type}, device.memory_bytes());
+  return type;
+}
+
 TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
   return TokenDataset(find_token_files(patterns), configuration.data.sequence_length,
                       configuration.model.vocab_size);
@@ -39,7 +54,8 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
     : configuration_(configuration),
       device_(device),
       communicator_(communicator),
-      compute_type_(compute_type_of(configuration.train.precision, device)),
+      compute_type_(checked_compute_type(configuration, device, communicator.size())),
+      product_rate_(measure_products_alone(device, compute_type_)),
       table_(configuration.model),
       training_data_(open_data(configuration.data.train, configuration)),
       validation_data_(open_data(configuration.data.validation, configuration)),
@@ -62,9 +78,7 @@ void Trainer::start(const ResumeChoice& resume) {
   else
     state_ = checkpointer_.load(folder, store_);
   evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
-  std::array<double, 1> rate{measure_product_rate(device_, compute_type_)};
-  communicator_.all_reduce(rate);
-  product_rate_ = rate[0];
+  communicator_.all_reduce(std::span(&product_rate_, 1));
   if (!speaks()) return;
   write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
   metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);

@@ -26,7 +26,8 @@ namespace cola {
 
 class Trainer {
  public:
-  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError.
+  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError,
+  /// and UsageError before anything is allocated if the device's memory would not do.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
@@ -59,6 +60,7 @@ class Trainer {
   Device& device_;
   Communicator& communicator_;
   DataType compute_type_;
+  double product_rate_;  // operations a second of plain products: of this rank, then of all
   ParameterTable table_;
   TokenDataset training_data_, validation_data_;
   BatchLoader loader_;
@@ -70,7 +72,6 @@ class Trainer {
   Progress progress_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
-  double product_rate_ = 0;  // operations a second of all ranks' plain products
   double operations_per_token_ = 0;
   double checkpoint_blocked_seconds_ = 0;  // since the last logged step
   std::int64_t evaluated_step_ = -1;
