@@ -102,10 +102,11 @@ void require_memory(const RunConfiguration& configuration, const PlanTarget& tar
   const std::size_t limit = memory_limit(configuration, device_bytes);
   const std::size_t needed = plan_memory(configuration, target).peak_bytes();
   if (limit == 0 || needed <= limit) return;
-  throw UsageError("train.micro_batch: {} sequences of {} take {} a rank, more than {} {}: {}",
-                   configuration.train.micro_batch, configuration.data.sequence_length, gibibytes(needed),
-                   configuration.train.device_memory_gib > 0 ? "train.device_memory_gib:" : "the device's",
-                   gibibytes(limit), describe_remedy(configuration, target, limit));
+  throw UsageError(
+      "train.micro_batch: {} sequences of {} take {} a rank, more than {} ({}): {}",
+      configuration.train.micro_batch, configuration.data.sequence_length, gibibytes(needed),
+      configuration.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory",
+      gibibytes(limit), describe_remedy(configuration, target, limit));
 }
 
 }  // namespace cola

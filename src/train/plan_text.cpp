@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <string_view>
 
 #include "core/data_type.h"
 #include "train/plan.h"
@@ -45,10 +46,15 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
   text += row(fmt::format("weights ({})", type), bytes_text(memory.used(MemoryUse::weights)));
   text += row("gradients (fp32)", bytes_text(memory.used(MemoryUse::gradients)));
   text += row("master weights, two moments (fp32)", bytes_text(memory.used(MemoryUse::optimizer)));
-  text += row("reduced gradients of the shard (fp32)", bytes_text(memory.used(MemoryUse::communication)));
+  if (const std::size_t reduced = memory.used(MemoryUse::communication); reduced > 0)
+    text += row("reduced gradients of the shard (fp32)", bytes_text(reduced));
   text += row(fmt::format("activations of {} x {} tokens, {}", configuration.train.micro_batch,
                           configuration.data.sequence_length, type),
               bytes_text(memory.used(MemoryUse::activations)));
+  const std::int64_t share = configuration.train.global_batch / plan.target.ranks;
+  if (share < configuration.train.micro_batch && configuration.train.global_batch % plan.target.ranks == 0)
+    text += fmt::format("    a rank's share of train.global_batch is {}: train.micro_batch={} is enough\n",
+                        share, share);
   text += row("workspace", bytes_text(memory.used(MemoryUse::workspace)));
   text += row("peak", bytes_text(memory.peak_bytes()));
   if (plan.limit_bytes > 0)
@@ -56,18 +62,20 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
                                                         : "DOES NOT FIT train.device_memory_gib",
                 bytes_text(plan.limit_bytes));
   text += "Host memory a rank\n";
-  return text + row("copy of the shard for checkpoints", bytes_text(memory.checkpoint_staging));
+  return text + row("copy of the shard for checkpoints",
+                    memory.checkpoint_staging > 0 ? bytes_text(memory.checkpoint_staging) : "none");
 }
 
 std::string describe_policies(const Plan& plan, const RunConfiguration& configuration) {
-  std::string text = fmt::format("{:<24}{:>16}{:>16}\n", "What train.recompute takes",
-                                 fmt::format("peak at {}", configuration.train.micro_batch),
-                                 plan.limit_bytes > 0 ? "largest that fits" : "");
+  const auto line = [&](std::string_view policy, const std::string& peak, const std::string& largest) {
+    return fmt::format("{:<24}{:>16}{:>16}\n", policy, peak, plan.limit_bytes > 0 ? largest : "");
+  };
+  std::string text = line("Recompute policies", "peak", "micro-batch <=");
   for (const PolicyPlan& policy : plan.policies) {
-    const std::string largest =
-        policy.largest_micro_batch > 0 ? std::to_string(policy.largest_micro_batch) : "none";
-    text += fmt::format("  {:<24}{:>14}{:>18}\n", word_of(policy.recompute), bytes_text(policy.peak_bytes),
-                        plan.limit_bytes > 0 ? largest : "");
+    const bool chosen = policy.recompute == configuration.train.recompute;
+    text += line(fmt::format("  {}{}", word_of(policy.recompute), chosen ? " (this plan)" : ""),
+                 bytes_text(policy.peak_bytes),
+                 policy.largest_micro_batch > 0 ? std::to_string(policy.largest_micro_batch) : "none fits");
   }
   return text;
 }
