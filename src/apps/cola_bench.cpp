@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench_memory.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
 #include "train/progress.h"
@@ -26,6 +27,7 @@ constexpr const char* introduction =
     "\n"
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
+    "  cola_bench memory --help: full-rank models, CoLA and CoLA-M side by side\n"
     "\n"
     "It prints medians of whole optimizer steps, the share of the plain matrix product's rate that they\n"
     "reach, and the memory that was planned and used.\n\nOptions";
@@ -98,6 +100,7 @@ int bench(const CommandLine& line, MpiSession& session) {
 }
 
 int run(int count, char** arguments, MpiSession& session) {
+  if (count > 1 && arguments[1] == std::string("memory")) return bench_memory(count, arguments, session);
   CommandLine line;
   const options::options_description description = describe(line);
   options::positional_options_description positional;

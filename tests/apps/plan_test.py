@@ -46,7 +46,7 @@ class Plans(harness.TrainingTest):
     def test_what_cannot_fit_is_refused_with_what_can(self):
         small = ["train.device_memory_gib=0.00322", "train.micro_batch=6"]
         self.assert_refused("large", small, "train.micro_batch: 6 sequences of 32", "train.device_memory_gib",
-                            "the largest micro-batch that fits is 3", "with train.recompute cola_m it takes")
+                            "the largest micro-batch that fits is 4", "with train.recompute cola_m it takes")
         self.assert_refused("never", ["train.device_memory_gib=0.0001"], "not even one sequence fits")
         self.assert_refused("negative", ["train.device_memory_gib=-1"], "train.device_memory_gib: must be at least 0")
 
