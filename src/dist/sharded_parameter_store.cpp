@@ -12,30 +12,23 @@ namespace cola {
 
 namespace {
 
-int checked_stage(int zero_stage) {
-  if (zero_stage != 0 && zero_stage != 1)
-    throw UsageError("parallel.zero_stage is {}: only 0 and 1 are supported", zero_stage);
-  return zero_stage;
+ShardMap checked_shard_map(const ParameterTable& table, const StoreOptions& options, int ranks) {
+  if (options.zero_stage < 0 || options.zero_stage > 3)
+    throw UsageError("parallel.zero_stage is {}: there are 0, 1, 2 and 3", options.zero_stage);
+  return shard_map_of(table, options.zero_stage, ranks);
 }
 
-Buffer make_zeros(Device& device, const ShardMap& map, DataType compute_type) {
+Buffer make_zeros(Device& device, const ShardMap& map, const StoreOptions& options) {
   Arena counting;
-  allocate_store(counting, map, compute_type);
+  allocate_store(counting, map, options);
   Buffer buffer(device, counting.used());
   device.fill_bytes(buffer.data(), 0, buffer.bytes());
   return buffer;
 }
 
-StoreMemory allocate_in(const Buffer& buffer, const ShardMap& map, DataType compute_type) {
+StoreMemory allocate_in(const Buffer& buffer, const ShardMap& map, const StoreOptions& options) {
   Arena arena(buffer.data(), buffer.bytes());
-  return allocate_store(arena, map, compute_type);
-}
-
-void wait_all(std::vector<std::unique_ptr<PendingCollective>>& collectives) {
-  for (auto& collective : collectives) {
-    if (collective) collective->wait();
-    collective.reset();
-  }
+  return allocate_store(arena, map, options);
 }
 
 }  // namespace
@@ -45,99 +38,64 @@ ShardedParameterStore::ShardedParameterStore(Device& device, Communicator& commu
     : device_(device),
       communicator_(communicator),
       table_(table),
-      options_(options),
-      shard_map_(table, checked_stage(options.zero_stage) == 0 ? 1 : communicator.size()),
-      memory_buffer_(make_zeros(device, shard_map_, options.compute_type)),
-      memory_(allocate_in(memory_buffer_, shard_map_, options.compute_type)),
-      reductions_(static_cast<std::size_t>(shard_map_.units())),
-      gathers_(static_cast<std::size_t>(shard_map_.units())) {}
+      shard_map_(checked_shard_map(table, options, communicator.size())),
+      memory_buffer_(make_zeros(device, shard_map_, options)),
+      memory_(allocate_in(memory_buffer_, shard_map_, options)),
+      gradients_(make_gradient_exchange(device, communicator, shard_map_, memory_)),
+      weights_(make_weight_exchange(device, communicator, shard_map_, memory_)) {}
 
 int ShardedParameterStore::shard() const {
-  return is_sharded() ? communicator_.rank() : 0;
+  return shard_map_.shards() > 1 ? communicator_.rank() : 0;
 }
 
 Tensor ShardedParameterStore::chunk_of(const Tensor& shard_tensor, int unit) const {
   return shard_tensor.view(shard_map_.local_offset(unit), {shard_map_.chunk_elements(unit)});
 }
 
-Tensor ShardedParameterStore::padded_unit(const Tensor& all_units, int unit) const {
-  return all_units.view(shard_map_.padded_offset(unit), {shard_map_.padded_elements(unit)});
-}
-
-Tensor ShardedParameterStore::working_chunk(int unit) const {
-  const std::int64_t elements = shard_map_.chunk_elements(unit);
-  return padded_unit(memory_.working, unit).view(shard() * elements, {elements});
-}
-
 Tensor ShardedParameterStore::acquire_weights(int unit) {
-  auto& gather = gathers_.at(static_cast<std::size_t>(unit));
-  if (gather) gather->wait();
-  gather.reset();
-  return padded_unit(memory_.working, unit).view(0, {unit_elements(unit)});
+  return weights_->acquire(unit).view(0, {unit_elements(unit)});
 }
 
-void ShardedParameterStore::release_weights(int) {}
+void ShardedParameterStore::release_weights(int unit) {
+  weights_->release(unit);
+}
 
 Tensor ShardedParameterStore::gradients(int unit) {
-  return padded_unit(memory_.gradients, unit).view(0, {unit_elements(unit)});
+  return gradients_->gradients(unit).view(0, {unit_elements(unit)});
 }
 
 void ShardedParameterStore::gradients_ready(int unit) {
-  if (!last_micro_batch_ || communicator_.size() == 1) return;
-  auto& reduction = reductions_.at(static_cast<std::size_t>(unit));
-  if (reduction) throw Error("the gradients of {} were declared ready twice", unit_name(unit));
-  const std::span<float> values = padded_unit(memory_.gradients, unit).span<float>();
-  reduction = is_sharded() ? communicator_.start_reduce_scatter(
-                                 values, chunk_of(memory_.reduced_gradient, unit).span<float>())
-                           : communicator_.start_all_reduce(values);
-  for (auto& under_way : reductions_)
-    if (under_way) under_way->progress();
+  gradients_->ready(unit);
 }
 
 void ShardedParameterStore::zero_gradients() {
-  wait_all(reductions_);
-  last_micro_batch_ = false;
-  device_.fill_bytes(memory_.gradients.data(), 0, memory_.gradients.bytes());
+  gradients_->begin_step();
 }
 
 void ShardedParameterStore::begin_last_micro_batch() {
-  last_micro_batch_ = true;
+  gradients_->begin_last_micro_batch();
 }
 
 double ShardedParameterStore::gradient_norm() {
-  if (communicator_.size() > 1)
-    for (int unit = 0; unit < shard_map_.units(); ++unit)
-      if (!reductions_[static_cast<std::size_t>(unit)])
-        throw Error("the gradients of {} were never declared ready", unit_name(unit));
-  wait_all(reductions_);
-  last_micro_batch_ = false;
+  gradients_->finish_step();
   double sum = device_.reduce().sum_of_squares(memory_.reduced_gradient);
-  if (is_sharded()) communicator_.all_reduce(std::span(&sum, 1));
+  if (shard_map_.shards() > 1) communicator_.all_reduce(std::span(&sum, 1));
   return std::sqrt(sum);
 }
 
 void ShardedParameterStore::update(const AdamWParameters& parameters) {
-  wait_all(gathers_);
+  weights_->begin_update();
   for (int unit = 0; unit < shard_map_.units(); ++unit) {
     device_.adamw().update(parameters, chunk_of(master_weights(), unit), chunk_of(exp_avg(), unit),
                            chunk_of(exp_avg_sq(), unit), chunk_of(memory_.reduced_gradient, unit),
-                           working_chunk(unit));
-    start_gather(unit);
+                           weights_->own_chunk(unit));
+    weights_->publish(unit);
   }
 }
 
-// Units are gathered in the order in which the next forward pass needs them, while later ones are being
-// updated.
-void ShardedParameterStore::start_gather(int unit) {
-  if (!is_sharded()) return;
-  const Tensor weights = padded_unit(memory_.working, unit);
-  gathers_[static_cast<std::size_t>(unit)] =
-      communicator_.start_all_gather({static_cast<std::byte*>(weights.data()), weights.bytes()});
-}
-
 void ShardedParameterStore::initialize(std::uint64_t seed) {
-  for (const Tensor& moment : {exp_avg(), exp_avg_sq(), master_weights()})
-    device_.fill_bytes(moment.data(), 0, moment.bytes());
+  for (const Tensor& part : {master_weights(), exp_avg(), exp_avg_sq()})
+    device_.fill_bytes(part.data(), 0, part.bytes());
   for (const ShardRange& range : shard_map_.ranges(shard())) {
     const std::vector<float> values = initial_values(range, seed);
     const Tensor target = master_weights().view(range.local, {range.elements()});
@@ -162,23 +120,19 @@ std::vector<float> ShardedParameterStore::initial_values(const ShardRange& range
 }
 
 void ShardedParameterStore::publish_weights() {
-  wait_all(gathers_);
+  weights_->begin_update();
   for (int unit = 0; unit < shard_map_.units(); ++unit) {
-    const Tensor master = chunk_of(master_weights(), unit), working = working_chunk(unit);
+    const Tensor master = chunk_of(master_weights(), unit), working = weights_->own_chunk(unit);
     if (working.type() == DataType::float32)
       device_.copy_on_device(working.data(), master.data(), working.bytes());
     else
       device_.reduce().convert(master, working);
-    start_gather(unit);
+    weights_->publish(unit);
   }
 }
 
 std::int64_t ShardedParameterStore::unit_elements(int unit) const {
   return table_.units()[static_cast<std::size_t>(unit)].elements;
-}
-
-const std::string& ShardedParameterStore::unit_name(int unit) const {
-  return table_.units()[static_cast<std::size_t>(unit)].name;
 }
 
 }  // namespace cola

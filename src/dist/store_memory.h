@@ -8,15 +8,30 @@
 
 namespace cola {
 
-/// Flat tensors, laid out as the shard map says.
-struct StoreMemory {
-  Tensor working;         // all units [padded_total], compute type
-  Tensor gradients;       // all units [padded_total], fp32
-  Tensor master_weights;  // this and the following: the shard [shard_elements], fp32
-  Tensor exp_avg, exp_avg_sq;
-  Tensor reduced_gradient;  // what arrives from the reduce-scatter; unsharded, the gradients themselves
+/// What ranks split among themselves (Rajbhandari et al., "ZeRO", 2020). Stage 0: nothing; 1: optimizer
+/// state; 2: gradients too; 3: weights too.
+struct StoreOptions {
+  int zero_stage = 1;
+  DataType compute_type = DataType::float32;
 };
 
-StoreMemory allocate_store(Arena& arena, const ShardMap& map, DataType compute_type);
+/// Units whose gradients or weights exist whole at a time, where ranks split them: one computes while the
+/// other is under way.
+inline constexpr int unit_slots = 2;
+
+/// How the parameters of `table` are split over `ranks` in this stage.
+ShardMap shard_map_of(const ParameterTable& table, int zero_stage, int ranks);
+
+/// Tensors laid out as the shard map says; "shard" means [shard_elements], "all units" [padded_total].
+struct StoreMemory {
+  Tensor working;                              // compute type; all units, from stage 3 the shard
+  Tensor gradients;                            // sums, fp32; all units, from stage 2 the shard
+  Tensor master_weights, exp_avg, exp_avg_sq;  // the shard, fp32
+  Tensor reduced_gradient;  // the shard, fp32; the gradients themselves unless stage 1 splits
+  Tensor weight_slots;      // stage 3: [unit_slots, largest padded unit], compute type
+  Tensor gradient_slots;    // from stage 2: the same in fp32
+};
+
+StoreMemory allocate_store(Arena& arena, const ShardMap& map, const StoreOptions& options);
 
 }  // namespace cola

@@ -51,7 +51,7 @@ std::string describe_remedy(const RunConfiguration& configuration, const PlanTar
                                      word_of(policy), largest));
   }
   if (remedies.empty())
-    return "not even one sequence fits; use more ranks with parallel.zero_stage 1, or devices with more "
+    return "not even one sequence fits; use more ranks with parallel.zero_stage 3, or devices with more "
            "memory";
   return fmt::format("{}", fmt::join(remedies, "; "));
 }
@@ -64,9 +64,10 @@ std::size_t MemoryPlan::used(MemoryUse use) const {
 
 MemoryPlan plan_memory(const RunConfiguration& configuration, const PlanTarget& target) {
   const ParameterTable table(configuration.model);
-  const ShardMap map(table, configuration.parallel.zero_stage > 0 ? target.ranks : 1);
+  const int stage = configuration.parallel.zero_stage;
+  const ShardMap map = shard_map_of(table, stage, target.ranks);
   MemoryPlan plan;
-  allocate_store(plan.store, map, target.type);
+  allocate_store(plan.store, map, {stage, target.type});
   allocate_memory(plan.model, configuration.model,
                   {configuration.train.micro_batch, configuration.data.sequence_length, target.type,
                    configuration.train.recompute});

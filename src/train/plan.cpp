@@ -1,6 +1,7 @@
 #include "train/plan.h"
 
 #include "core/error.h"
+#include "dist/store_memory.h"
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -9,12 +10,31 @@ namespace cola {
 
 namespace {
 
-// A rank's share of a ring: it sends (N - 1) / N of the data in a reduce-scatter and in an all-gather; an
-// all-reduce is both, in fp32.
-double sent_bytes(const ShardMap& map, const PlanTarget& target) {
-  const double share = static_cast<double>(target.ranks - 1) / target.ranks;
-  const auto gathered = map.shards() > 1 ? size_of(target.type) : sizeof(float);
-  return share * static_cast<double>(map.padded_total()) * static_cast<double>(sizeof(float) + gathered);
+std::int64_t divide_up(std::int64_t count, std::int64_t parts) {
+  return (count + parts - 1) / parts;
+}
+
+// Elements that stage 3 gathers in a step: every unit for the first forward pass, and every block but the
+// last for each backward pass, which finds that one still there; a later forward pass finds the first block.
+double gathered_elements(const ShardMap& map, std::int64_t micro_batches) {
+  const int head = map.units() - 1;
+  const auto blocks_but_last = static_cast<double>(map.padded_offset(head - 1) - map.padded_offset(1));
+  const auto all = static_cast<double>(map.padded_total()), passes = static_cast<double>(micro_batches);
+  return passes * (all + blocks_but_last) - (passes - 1) * static_cast<double>(map.padded_elements(1));
+}
+
+// In rings, a rank sends (N - 1) / N of the data of a reduce-scatter or an all-gather; an all-reduce is both.
+double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfiguration& configuration) {
+  const std::int64_t micro_batches =
+      divide_up(divide_up(configuration.train.global_batch, target.ranks), configuration.train.micro_batch);
+  const int stage = map.shards() > 1 ? configuration.parallel.zero_stage : 0;
+  const auto elements = static_cast<double>(map.padded_total()), fp32 = 4.0;
+  const auto compute = static_cast<double>(size_of(target.type));
+  const double reduced = fp32 * elements * static_cast<double>(stage >= 2 ? micro_batches : 1);
+  const double gathered = stage == 0   ? fp32 * elements
+                          : stage == 3 ? compute * gathered_elements(map, micro_batches)
+                                       : compute * elements;
+  return static_cast<double>(target.ranks - 1) / target.ranks * (reduced + gathered);
 }
 
 std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const PlanTarget& target,
@@ -49,7 +69,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
                      configuration.train.global_batch, target.ranks);
   const ModelConfiguration& model = configuration.model;
   const ParameterTable table(model);
-  const ShardMap map(table, configuration.parallel.zero_stage > 0 ? target.ranks : 1);
+  const ShardMap map = shard_map_of(table, configuration.parallel.zero_stage, target.ranks);
   const std::int64_t length = configuration.data.sequence_length;
   Plan plan;
   plan.target = target;
@@ -62,7 +82,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
       recomputed_operations_per_token(model, configuration.train.recompute, length);
   plan.operations_per_step = (plan.operations_per_token + plan.recomputed_operations_per_token) *
                              static_cast<double>(configuration.train.global_batch * length);
-  plan.sent_bytes_per_step = sent_bytes(map, target);
+  plan.sent_bytes_per_step = sent_bytes(map, target, configuration);
   plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.padded_total());
   return plan;
 }

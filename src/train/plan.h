@@ -26,7 +26,7 @@ struct Plan {
   std::vector<PolicyPlan> policies;
   double parameters = 0;
   double operations_per_token = 0, recomputed_operations_per_token = 0, operations_per_step = 0;
-  double sent_bytes_per_step = 0;  // reduce-scatter and all-gather, or all-reduce
+  double sent_bytes_per_step = 0;  // in collectives on weights and gradients
   double checkpoint_bytes = 0;     // of all ranks together
 };
 

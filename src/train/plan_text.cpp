@@ -47,7 +47,7 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
   text += row("gradients (fp32)", bytes_text(memory.used(MemoryUse::gradients)));
   text += row("master weights, two moments (fp32)", bytes_text(memory.used(MemoryUse::optimizer)));
   if (const std::size_t reduced = memory.used(MemoryUse::communication); reduced > 0)
-    text += row("reduced gradients of the shard (fp32)", bytes_text(reduced));
+    text += row("communication buffers", bytes_text(reduced));
   text += row(fmt::format("activations of {} x {} tokens, {}", configuration.train.micro_batch,
                           configuration.data.sequence_length, type),
               bytes_text(memory.used(MemoryUse::activations)));

@@ -16,7 +16,7 @@ class Plans(harness.TrainingTest):
 
     def test_the_planned_peak_is_the_measured_one(self):
         for policy in ("none", "cola_m", "block"):
-            for stage in (0, 1):
+            for stage in (0, 1, 2, 3):
                 settings = [f"train.recompute={policy}", f"parallel.zero_stage={stage}", "schedule.total_steps=2",
                             "schedule.warmup_steps=1", "model.hidden_size=128", "model.rank=32"]
                 run = f"{policy}{stage}"
@@ -48,7 +48,7 @@ class Plans(harness.TrainingTest):
         self.assert_refused("large", small, "train.micro_batch: 6 sequences of 32", "train.device_memory_gib",
                             "the largest micro-batch that fits is 4", "with train.recompute cola_m it takes")
         self.assert_refused("never", ["train.device_memory_gib=0.0001"], "not even one sequence fits")
-        self.assert_refused("negative", ["train.device_memory_gib=-1"], "train.device_memory_gib: must be at least 0")
+        self.assert_refused("negative", ["train.device_memory_gib=-1"], "train.device_memory_gib=-1: must be at least 0")
 
     def test_policies_that_cannot_be_are_refused_with_those_that_can(self):
         self.assert_refused("full", ["train.recompute=cola_m", "model.projection=full"], "train.recompute", "block")

@@ -58,16 +58,16 @@ inline AdamWParameters step_parameters(std::int64_t step) {
   return parameters;
 }
 
-/// Adds this rank's parts of the gradients, as a backward pass would: two micro-batches, last unit first.
+/// Adds this rank's parts of the gradients, as backward passes would: last unit first.
 inline void accumulate_gradients(ShardedParameterStore& store, const Communicator& communicator,
-                                 const ParameterTable& table, std::int64_t step) {
+                                 const ParameterTable& table, std::int64_t step, int micro_batches) {
   store.zero_gradients();
-  for (const bool last : {false, true}) {
-    if (last) store.begin_last_micro_batch();
+  for (int micro_batch = 0; micro_batch < micro_batches; ++micro_batch) {
+    if (micro_batch + 1 == micro_batches) store.begin_last_micro_batch();
     for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) {
       const std::span<float> gradients = store.gradients(unit).span<float>();
       for (int part = communicator.rank(); part < gradient_parts; part += communicator.size()) {
-        if ((part < gradient_parts / 2) == last) continue;
+        if (part * micro_batches / gradient_parts != micro_batch) continue;
         const std::vector<float> values = gradient_part(table, unit, step, part);
         std::transform(gradients.begin(), gradients.end(), values.begin(), gradients.begin(), std::plus<>());
       }
@@ -106,7 +106,8 @@ struct TrainingResult {
   std::vector<double> norms;
 };
 
-inline TrainingResult train(Communicator& communicator, StoreOptions options, int steps = 3) {
+inline TrainingResult train(Communicator& communicator, StoreOptions options, int steps = 3,
+                            int micro_batches = 2) {
   const auto device = make_cpu_device(1);
   const ParameterTable table = tiny_table();
   ShardedParameterStore store(*device, communicator, table, options);
@@ -114,7 +115,7 @@ inline TrainingResult train(Communicator& communicator, StoreOptions options, in
   TrainingResult result;
   result.initial = working_weights(store, table);
   for (std::int64_t step = 1; step <= steps; ++step) {
-    accumulate_gradients(store, communicator, table, step);
+    accumulate_gradients(store, communicator, table, step, micro_batches);
     result.norms.push_back(store.gradient_norm());
     store.update(step_parameters(step));
   }
@@ -227,15 +228,18 @@ inline void check_not_a_number(Communicator& communicator, StoreOptions options)
   store.initialize(weight_seed);
   const std::string before = working_weights(store, table);
   store.zero_gradients();
-  if (communicator.rank() == communicator.size() - 1) store.gradients(1).span<float>()[3] = NAN;
   store.begin_last_micro_batch();
-  for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) store.gradients_ready(unit);
+  for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit) {
+    if (unit == 1 && communicator.rank() == communicator.size() - 1)
+      store.gradients(unit).span<float>()[3] = NAN;
+    store.gradients_ready(unit);
+  }
   EXPECT_TRUE(std::isnan(store.gradient_norm()));
   EXPECT_TRUE(working_weights(store, table) == before);
 }
 
 inline void check_store(Communicator& communicator) {
-  for (const int stage : {0, 1})
+  for (const int stage : {0, 1, 2, 3})
     for (const DataType type : {DataType::float32, DataType::bfloat16}) {
       SCOPED_TRACE("stage " + std::to_string(stage) + ", " + name_of(type));
       check_training(communicator, {stage, type});

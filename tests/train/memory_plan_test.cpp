@@ -91,7 +91,7 @@ TEST_P(PlannedPeak, IsWhatDevicesGiveOut) {
   if (GetParam() == DeviceKind::cuda && cuda_device_count() == 0) GTEST_SKIP() << "no GPU on this machine";
   for (const ProjectionKind projection : {ProjectionKind::full, ProjectionKind::cola})
     for (const Recompute recompute : usable_policies(small_run(projection).model))
-      for (const int stage : {0, 1})
+      for (const int stage : {0, 1, 2, 3})
         for (const int ranks : {1, 3})
           for (const DataType type : {DataType::float32, DataType::bfloat16}) {
             SCOPED_TRACE("recompute " + std::to_string(static_cast<int>(recompute)) + ", stage " +

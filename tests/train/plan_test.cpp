@@ -60,30 +60,57 @@ TEST(Plan, CheckpointsHoldThreeFp32CopiesOfAllParameters) {
   EXPECT_NEAR(plan.parameters / 2821e6, 1.0, 1e-3);
 }
 
-// One step of a real store: what its collectives carry, a ring's share of it, is what the plan says.
+/// What the model asks of the store in a step of `micro_batches`.
+void make_step(ShardedParameterStore& store, int units, std::int64_t micro_batches) {
+  store.zero_gradients();
+  for (std::int64_t index = 0; index < micro_batches; ++index) {
+    if (index + 1 == micro_batches) store.begin_last_micro_batch();
+    const auto use = [&](int unit) {
+      store.acquire_weights(unit);
+      store.release_weights(unit);
+    };
+    for (int unit = 0; unit < units; ++unit) use(unit);
+    store.gradients_ready(units - 1);
+    for (int unit = units - 2; unit > 0; --unit) {
+      use(unit);
+      store.gradients_ready(unit);
+    }
+    store.gradients_ready(0);
+  }
+  store.gradient_norm();
+  store.update({});
+}
+
+// What a real store's collectives carry in a step, a ring's share of it, is what the plan says.
 TEST(Plan, CountsWhatCollectivesCarry) {
   RunConfiguration configuration = run_of("60m");
   configuration.model.vocab_size = 100;
-  configuration.model.num_hidden_layers = 2;
+  configuration.model.hidden_size = 128;
+  configuration.model.intermediate_size = 200;
   configuration.train.precision = Precision::bf16;
+  configuration.train.micro_batch = 2;
   constexpr int ranks = 3;
-  const ParameterTable table(configuration.model);
-  for (const int stage : {0, 1}) {
-    configuration.parallel.zero_stage = stage;
-    const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
-    run_on_threads(ranks, [&](Communicator& threads) {
-      CountingCommunicator counting(threads);
-      const auto device = make_cpu_device(1);
-      ShardedParameterStore store(*device, counting, table, {stage, DataType::bfloat16});
-      store.zero_gradients();
-      store.begin_last_micro_batch();
-      for (int unit = static_cast<int>(table.units().size()) - 1; unit >= 0; --unit)
-        store.gradients_ready(unit);
-      store.gradient_norm();
-      store.update({});
-      EXPECT_DOUBLE_EQ(counting.sent_bytes(), plan.sent_bytes_per_step) << "stage " << stage;
-    });
-  }
+  for (const std::int64_t layers : {1, 2, 5})
+    for (const int stage : {0, 1, 2, 3})
+      for (const std::int64_t micro_batches : {1, 3}) {
+        configuration.model.num_hidden_layers = layers;
+        configuration.parallel.zero_stage = stage;
+        configuration.train.global_batch = ranks * micro_batches * configuration.train.micro_batch;
+        const ParameterTable table(configuration.model);
+        const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
+        run_on_threads(ranks, [&](Communicator& threads) {
+          CountingCommunicator counting(threads);
+          const auto device = make_cpu_device(1);
+          ShardedParameterStore store(*device, counting, table, {stage, DataType::bfloat16});
+          const auto units = static_cast<int>(table.units().size());
+          make_step(store, units, micro_batches);
+          const double first_step = counting.sent_bytes();
+          make_step(store, units, micro_batches);
+          EXPECT_DOUBLE_EQ(first_step, plan.sent_bytes_per_step)
+              << layers << " layers, stage " << stage << ", " << micro_batches << " micro-batches";
+          EXPECT_DOUBLE_EQ(counting.sent_bytes(), 2 * first_step);
+        });
+      }
 }
 
 }  // namespace
