@@ -27,32 +27,43 @@ std::string gibibytes(std::size_t bytes) {
   return format_bytes(static_cast<double>(bytes));
 }
 
-RunConfiguration with(RunConfiguration configuration, Recompute recompute) {
-  configuration.train.recompute = recompute;
-  return configuration;
-}
-
-// What would make the run fit: a policy that keeps less, a smaller micro-batch, or more devices.
-std::string describe_remedy(const RunConfiguration& configuration, const PlanTarget& target,
-                            std::size_t limit) {
-  std::vector<std::string> remedies;
-  if (const std::int64_t largest = largest_micro_batch(configuration, target, limit); largest > 0)
-    remedies.push_back(fmt::format("the largest micro-batch that fits is {}", largest));
+// Policies that keep less: those with which it fits, or else the first that leaves room for a smaller
+// micro-batch.
+std::vector<std::string> policy_remedies(RunConfiguration configuration, const PlanTarget& target,
+                                         std::size_t limit) {
+  std::vector<std::string> remedies, smaller;
+  const Recompute chosen = configuration.train.recompute;
   for (const Recompute policy : usable_policies(configuration.model)) {
-    if (policy <= configuration.train.recompute) continue;
-    const RunConfiguration other = with(configuration, policy);
-    const std::size_t needed = plan_memory(other, target).peak_bytes();
-    const std::int64_t largest = largest_micro_batch(other, target, limit);
+    if (policy <= chosen) continue;
+    configuration.train.recompute = policy;
+    const std::size_t needed = plan_memory(configuration, target).peak_bytes();
+    const std::int64_t largest = largest_micro_batch(configuration, target, limit);
     if (needed <= limit)
       remedies.push_back(
           fmt::format("with train.recompute {} it takes {}", word_of(policy), gibibytes(needed)));
-    else if (largest > 0 && remedies.empty())
-      remedies.push_back(fmt::format("with train.recompute {} the largest micro-batch that fits is {}",
-                                     word_of(policy), largest));
+    else if (largest > 0 && smaller.empty())
+      smaller.push_back(fmt::format("with train.recompute {} the largest micro-batch that fits is {}",
+                                    word_of(policy), largest));
   }
-  if (remedies.empty())
-    return "not even one sequence fits; use more ranks with parallel.zero_stage 3, or devices with more "
-           "memory";
+  return remedies.empty() ? smaller : remedies;
+}
+
+// The first ZeRO stage that splits enough over the ranks.
+std::string stage_remedy(RunConfiguration configuration, const PlanTarget& target, std::size_t limit) {
+  int& stage = configuration.parallel.zero_stage;
+  while (target.ranks > 1 && ++stage <= 3)
+    if (const std::size_t needed = plan_memory(configuration, target).peak_bytes(); needed <= limit)
+      return fmt::format("with parallel.zero_stage {} it takes {}", stage, gibibytes(needed));
+  return "not even one sequence fits; use more ranks with parallel.zero_stage 3, or devices with more memory";
+}
+
+// What would make the run fit.
+std::string describe_remedy(const RunConfiguration& configuration, const PlanTarget& target,
+                            std::size_t limit) {
+  std::vector<std::string> remedies = policy_remedies(configuration, target, limit);
+  if (const std::int64_t largest = largest_micro_batch(configuration, target, limit); largest > 0)
+    remedies.insert(remedies.begin(), fmt::format("the largest micro-batch that fits is {}", largest));
+  if (remedies.empty()) return stage_remedy(configuration, target, limit);
   return fmt::format("{}", fmt::join(remedies, "; "));
 }
 

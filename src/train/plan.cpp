@@ -48,6 +48,15 @@ std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const Plan
   return policies;
 }
 
+std::vector<StagePlan> plan_stages(RunConfiguration configuration, const PlanTarget& target) {
+  std::vector<StagePlan> stages;
+  const ParameterTable table(configuration.model);
+  for (int& stage = configuration.parallel.zero_stage = 0; target.ranks > 1 && stage <= 3; ++stage)
+    stages.push_back({stage, plan_memory(configuration, target).peak_bytes(),
+                      sent_bytes(shard_map_of(table, stage, target.ranks), target, configuration)});
+  return stages;
+}
+
 }  // namespace
 
 PlanTarget plan_target(const RunConfiguration& configuration, int ranks) {
@@ -76,6 +85,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
   plan.memory = plan_memory(configuration, target);
   plan.limit_bytes = memory_limit(configuration, 0);
   plan.policies = plan_policies(configuration, target, plan.limit_bytes);
+  plan.stages = plan_stages(configuration, target);
   plan.parameters = static_cast<double>(table.logical_elements());
   plan.operations_per_token = training_operations_per_token(model, length);
   plan.recomputed_operations_per_token =

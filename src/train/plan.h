@@ -19,11 +19,19 @@ struct PolicyPlan {
   std::int64_t largest_micro_batch = 0;
 };
 
+/// What one ZeRO stage needs: bytes of a rank, and bytes that it sends in a step.
+struct StagePlan {
+  int zero_stage = 0;
+  std::size_t peak_bytes = 0;
+  double sent_bytes_per_step = 0;
+};
+
 struct Plan {
   PlanTarget target;
   MemoryPlan memory;            // of one rank
   std::size_t limit_bytes = 0;  // train.device_memory_gib; 0: none stated
   std::vector<PolicyPlan> policies;
+  std::vector<StagePlan> stages;  // empty for one rank
   double parameters = 0;
   double operations_per_token = 0, recomputed_operations_per_token = 0, operations_per_step = 0;
   double sent_bytes_per_step = 0;  // in collectives on weights and gradients

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <string>
-#include <string_view>
 
 #include "core/data_type.h"
 #include "train/plan.h"
@@ -66,17 +65,30 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
                     memory.checkpoint_staging > 0 ? bytes_text(memory.checkpoint_staging) : "none");
 }
 
+std::string columns(const std::string& name, const std::string& first, const std::string& second) {
+  return fmt::format("{:<24}{:>16}{:>16}\n", name, first, second);
+}
+
 std::string describe_policies(const Plan& plan, const RunConfiguration& configuration) {
-  const auto line = [&](std::string_view policy, const std::string& peak, const std::string& largest) {
-    return fmt::format("{:<24}{:>16}{:>16}\n", policy, peak, plan.limit_bytes > 0 ? largest : "");
-  };
-  std::string text = line("Recompute policies", "peak", "micro-batch <=");
+  const bool limited = plan.limit_bytes > 0;
+  std::string text = columns("train.recompute", "peak", limited ? "micro-batch <=" : "");
   for (const PolicyPlan& policy : plan.policies) {
-    const bool chosen = policy.recompute == configuration.train.recompute;
-    text += line(fmt::format("  {}{}", word_of(policy.recompute), chosen ? " (this plan)" : ""),
-                 bytes_text(policy.peak_bytes),
-                 policy.largest_micro_batch > 0 ? std::to_string(policy.largest_micro_batch) : "none fits");
+    const std::string largest =
+        policy.largest_micro_batch > 0 ? std::to_string(policy.largest_micro_batch) : "none fits";
+    text += columns(fmt::format("  {}{}", word_of(policy.recompute),
+                                policy.recompute == configuration.train.recompute ? " (this plan)" : ""),
+                    bytes_text(policy.peak_bytes), limited ? largest : "");
   }
+  return text;
+}
+
+std::string describe_stages(const Plan& plan, const RunConfiguration& configuration) {
+  if (plan.stages.empty()) return {};
+  std::string text = columns("parallel.zero_stage", "peak", "sent a step");
+  for (const StagePlan& stage : plan.stages)
+    text += columns(fmt::format("  {}{}", stage.zero_stage,
+                                stage.zero_stage == configuration.parallel.zero_stage ? " (this plan)" : ""),
+                    bytes_text(stage.peak_bytes), format_bytes(stage.sent_bytes_per_step));
   return text;
 }
 
@@ -93,7 +105,7 @@ std::string describe_work(const Plan& plan) {
 
 std::string describe_plan(const Plan& plan, const RunConfiguration& configuration) {
   return describe_target(plan, configuration) + describe_device_memory(plan, configuration) +
-         describe_policies(plan, configuration) + describe_work(plan);
+         describe_policies(plan, configuration) + describe_stages(plan, configuration) + describe_work(plan);
 }
 
 }  // namespace cola

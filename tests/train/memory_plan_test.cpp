@@ -168,6 +168,19 @@ TEST(MemoryPlan, RefusesWhatDoesNotFitAndSaysWhatDoes) {
             std::string::npos);
 }
 
+// 7b on GPUs of 40 GiB: sums of gradients and weights alone are 16 GiB where they are not split.
+TEST(MemoryPlan, NamesAZeroStageWhereStateIsTooLarge) {
+  RunConfiguration configuration = paper_run("7b", ProjectionKind::full);
+  configuration.train.micro_batch = 8;
+  configuration.train.recompute = Recompute::block;
+  PlanTarget target = one_gpu;
+  target.ranks = 64;
+  const std::string split = refusal(configuration, target, 32 * gibibyte);
+  EXPECT_NE(split.find("with parallel.zero_stage 2 it takes "), std::string::npos) << split;
+  const std::string all = refusal(configuration, target, 10 * gibibyte);
+  EXPECT_NE(all.find("with parallel.zero_stage 3 it takes "), std::string::npos) << all;
+}
+
 TEST(MemoryPlan, NamesAPolicyOrMoreRanksWhereNoMicroBatchFits) {
   RunConfiguration configuration = paper_run("60m", ProjectionKind::cola);
   configuration.train.global_batch = 32;
