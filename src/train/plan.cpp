@@ -50,10 +50,13 @@ std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const Plan
 
 std::vector<StagePlan> plan_stages(RunConfiguration configuration, const PlanTarget& target) {
   std::vector<StagePlan> stages;
+  if (target.ranks == 1) return stages;
   const ParameterTable table(configuration.model);
-  for (int& stage = configuration.parallel.zero_stage = 0; target.ranks > 1 && stage <= 3; ++stage)
+  for (const int stage : {0, 1, 2, 3}) {
+    configuration.parallel.zero_stage = stage;
     stages.push_back({stage, plan_memory(configuration, target).peak_bytes(),
                       sent_bytes(shard_map_of(table, stage, target.ranks), target, configuration)});
+  }
   return stages;
 }
 
