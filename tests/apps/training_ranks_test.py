@@ -44,6 +44,14 @@ class Ranks(harness.TrainingTest):
             self.assert_identical("stage1", f"stage{stage}")
             self.assertEqual(self.losses(f"stage{stage}"), self.losses("stage1"))
 
+    def test_a_checkpoint_goes_on_in_another_stage(self):
+        settings = ["train.micro_batch=4", "schedule.total_steps=16"]
+        for first, second in ((1, 3), (3, 2)):
+            run = f"stage{first}_then_{second}"
+            self.train(run, 3, f"parallel.zero_stage={first}", *settings)
+            self.train(run, 3, f"parallel.zero_stage={second}", *settings, "schedule.total_steps=20")
+        self.assert_identical("stage1_then_3", "stage3_then_2")
+
     def test_recomputation_changes_no_bit(self):
         for recompute in ("none", "cola_m", "block"):
             self.train(recompute, 2, f"train.recompute={recompute}")
