@@ -39,7 +39,7 @@ struct TrainSection {
   Precision precision = Precision::automatic;
   Recompute recompute = Recompute::none;
   DeviceChoice device = DeviceChoice::automatic;
-  int threads = 0;  // CPU threads a rank; 0: the cores this rank may use
+  int threads = 0;               // CPU threads a rank; 0: the cores this rank may use
   double device_memory_gib = 0;  // what a rank may take of its device; 0: all that the device has
   bool operator==(const TrainSection&) const = default;
 };

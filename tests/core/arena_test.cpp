@@ -18,9 +18,11 @@ struct alignas(256) Block {
 // A sequence of allocations such as a model makes.
 std::vector<Tensor> allocate_some(Arena& arena) {
   std::vector<Tensor> tensors;
-  tensors.push_back(arena.allocate(MemoryUse::weights, DataType::float32, {3, 7}));     // 84 bytes, 256 with alignment
-  tensors.push_back(arena.allocate(MemoryUse::workspace, DataType::bfloat16, {2, 64}));   // 256 bytes exactly
-  tensors.push_back(arena.allocate(MemoryUse::weights, DataType::bfloat16, {1, 129}));  // 258 bytes, 512 with alignment
+  tensors.push_back(
+      arena.allocate(MemoryUse::weights, DataType::float32, {3, 7}));  // 84 bytes, 256 with alignment
+  tensors.push_back(arena.allocate(MemoryUse::workspace, DataType::bfloat16, {2, 64}));  // 256 bytes exactly
+  tensors.push_back(
+      arena.allocate(MemoryUse::weights, DataType::bfloat16, {1, 129}));  // 258 bytes, 512 with alignment
   return tensors;
 }
 

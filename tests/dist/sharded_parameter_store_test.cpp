@@ -16,7 +16,8 @@ TEST_P(Stores, TrainAsPlainLoopsDo) {
 
 INSTANTIATE_TEST_SUITE_P(Ranks, Stores, ::testing::Values(1, 2, 3, 4));
 
-// Threads add in rank order in all stages, so not one bit may differ between them in a step of one micro-batch.
+// Threads add in rank order in all stages, so not one bit may differ between them in a step of one
+// micro-batch.
 TEST(ShardedParameterStore, GivesTheSameWeightsInAllStages) {
   run_on_threads(3, [](Communicator& communicator) {
     const auto whole = testing::train(communicator, {0, DataType::float32}, 3, 1);
@@ -28,8 +29,8 @@ TEST(ShardedParameterStore, GivesTheSameWeightsInAllStages) {
   });
 }
 
-// Gradients that stay whole are added up before they are reduced: any number of micro-batches gives stage 0's bits,
-// and stage 3 those of stage 2.
+// Gradients that stay whole are added up before they are reduced: any number of micro-batches gives stage 0's
+// bits, and stage 3 those of stage 2.
 TEST(ShardedParameterStore, MicroBatchesAddUpAlikeInStagesThatSplitAlike) {
   run_on_threads(3, [](Communicator& communicator) {
     const auto working = [&](int stage) {
@@ -57,7 +58,8 @@ TEST(ShardedParameterStore, HoldsTheBytesOfItsStage) {
     for (int unit = 0; unit < static_cast<int>(table.units().size()); ++unit)
       largest = std::max(largest, static_cast<std::size_t>(ShardMap(table, 4).padded_elements(unit)));
     EXPECT_EQ(bytes(2, DataType::bfloat16), aligned(padded * 2) + padded / 4 * 16 + 2 * largest * 4);
-    EXPECT_EQ(bytes(3, DataType::bfloat16), aligned(padded / 4 * 2) + padded / 4 * 16 + 2 * largest * (4 + 2));
+    EXPECT_EQ(bytes(3, DataType::bfloat16),
+              aligned(padded / 4 * 2) + padded / 4 * 16 + 2 * largest * (4 + 2));
   });
 }
 
