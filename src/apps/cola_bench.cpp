@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "apps/bench_kernels.h"
+#include "apps/bench_memory.h"
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
@@ -29,6 +30,7 @@ constexpr const char* introduction =
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
     "  cola_bench kernels --config configs/1b.yaml --set train.micro_batch=64\n"
+    "  cola_bench memory --help: full-rank models, CoLA and CoLA-M side by side\n"
     "\n"
     "train: medians of whole optimizer steps, the share of the plain matrix product's rate that they reach,\n"
     "  and the memory that was planned and used.\n"
@@ -107,6 +109,7 @@ int bench(const CommandLine& line, MpiSession& session) {
 }
 
 int run(int count, char** arguments, MpiSession& session) {
+  if (count > 1 && arguments[1] == std::string("memory")) return bench_memory(count, arguments, session);
   CommandLine line;
   const options::options_description description = describe(line);
   options::positional_options_description positional;

@@ -61,6 +61,11 @@ void check(const CommandLine& line) {
     throw UsageError("--ranks N goes with --plan, N from 1");
 }
 
+void print_plan(const RunConfiguration& configuration, int ranks) {
+  const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
+  fmt::print("{}", describe_plan(plan, configuration));
+}
+
 int train(const CommandLine& line, MpiSession& session) {
   Communicator& world = session.world();
   const auto configuration =
@@ -68,8 +73,7 @@ int train(const CommandLine& line, MpiSession& session) {
   if (line.print_configuration || line.plan) {
     if (world.rank() != 0) return exit_finished;
     if (line.print_configuration) fmt::print("{}", to_yaml(configuration));
-    if (line.plan)
-      fmt::print("{}", describe_plan(make_plan(configuration, line.ranks > 0 ? line.ranks : world.size())));
+    if (line.plan) print_plan(configuration, line.ranks > 0 ? line.ranks : world.size());
     return exit_finished;
   }
   const int threads = threads_of(configuration, session);

@@ -92,9 +92,7 @@ std::string write(std::tuple<const double&, const double&> values) {
 }
 template <typename Enumeration>
 requires std::is_enum_v<Enumeration> std::string write(Enumeration value) {
-  for (const auto& [word, meaning] : words<Enumeration>)
-    if (meaning == value) return std::string(word);
-  return {};
+  return std::string(word_of(value));
 }
 
 std::vector<std::string> known_keys() {

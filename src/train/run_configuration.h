@@ -43,7 +43,8 @@ struct TrainSection {
   DeviceChoice device = DeviceChoice::automatic;
   AttentionChoice attention = AttentionChoice::automatic;  // on a GPU
   RecordedPasses cuda_graphs = RecordedPasses::automatic;  // on a GPU
-  int threads = 0;  // CPU threads a rank; 0: the cores this rank may use
+  int threads = 0;               // CPU threads a rank; 0: the cores this rank may use
+  double device_memory_gib = 0;  // what a rank may take of its device; 0: all that the device has
   bool operator==(const TrainSection&) const = default;
 };
 struct ParallelSection {

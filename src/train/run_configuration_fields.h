@@ -62,6 +62,14 @@ inline constexpr std::array words<Collectives>{std::pair{std::string_view("auto"
                                                std::pair{std::string_view("nccl"), Collectives::nccl},
                                                std::pair{std::string_view("mpi"), Collectives::mpi}};
 
+/// The word that stands for `value` in the file.
+template <typename Enumeration>
+constexpr std::string_view word_of(Enumeration value) {
+  for (const auto& [word, meaning] : words<Enumeration>)
+    if (meaning == value) return word;
+  return {};
+}
+
 /// Calls visit(Field, value) for every key, in the order of the file; `c` is a RunConfiguration, const or
 /// not.
 template <typename Configuration, typename Visitor>
@@ -105,6 +113,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"train", "attention"}, c.train.attention);
   visit(Field{"train", "cuda_graphs"}, c.train.cuda_graphs);
   visit(Field{"train", "threads", count_or_zero}, c.train.threads);
+  visit(Field{"train", "device_memory_gib", not_negative}, c.train.device_memory_gib);
 
   visit(Field{"parallel", "zero_stage"}, c.parallel.zero_stage);
   visit(Field{"parallel", "collectives"}, c.parallel.collectives);

@@ -26,7 +26,8 @@ namespace cola {
 
 class Trainer {
  public:
-  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError.
+  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError,
+  /// and UsageError before anything is allocated if the device's memory would not do.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
@@ -59,11 +60,10 @@ class Trainer {
   Device& device_;
   Communicator& communicator_;
   DataType compute_type_;
+  double product_rate_;  // operations a second of plain products: of this rank, then of all
   ParameterTable table_;
   TokenDataset training_data_, validation_data_;
   BatchLoader loader_;
-  double
-      product_rate_;  // FLOP/s of plain products: this rank's, then all ranks'; measured before memory fills
   LearningRateSchedule schedule_;
   Transformer model_;
   ShardedParameterStore store_;

@@ -202,8 +202,9 @@ TEST_F(RunConfigurationTest, RejectsValuesOutOfRange) {
       {"checkpoint: {keep: 0}\n", "bad.yaml:7: checkpoint.keep: must be at least 1, got 0"},
       {"checkpoint: {every: -5}\n", "bad.yaml:7: checkpoint.every: must be at least 0, got -5"},
       {"evaluation: {tokens: 0}\n", "bad.yaml:7: evaluation.tokens: must be at least 1, got 0"},
-      {"parallel: {zero_stage: 2}\n",
-       "bad.yaml:7: parallel.zero_stage: must be 0 (all replicated) or 1 (optimizer state sharded), got 2"},
+      {"parallel: {zero_stage: 4}\n",
+       "bad.yaml:7: parallel.zero_stage: must be 0 (nothing is split over ranks), 1 (optimizer state is), 2 "
+       "(gradients too) or 3 (weights too), got 4"},
   };
   for (const BadFile& file : files) EXPECT_EQ(message(smallest + file.added), file.message) << file.added;
 }

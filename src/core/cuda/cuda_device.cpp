@@ -110,6 +110,8 @@ Context CudaDevice::make_context() {
   stream_ = make_stream();
   copy_stream_ = make_stream();
   context.stream = stream();
+  std::size_t total = 0;
+  check(cudaMemGetInfo(&memory_bytes_, &total), "reading the GPU's free memory");
   check(cublasLtCreate(&context.blas), "starting cuBLAS");
   context.blas_workspace = allocate(Context::blas_workspace_bytes);
   context.scratch = allocate(Context::scratch_bytes);
