@@ -9,16 +9,21 @@
 
 namespace cola {
 
-EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
-                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit) {
+std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& store,
+                                         const TokenDataset& dataset, Communicator& communicator,
+                                         std::int64_t micro_batch, std::int64_t token_limit,
+                                         const std::function<bool()>& stop_requested) {
   const std::int64_t length = dataset.sequence_length();
   const std::int64_t samples = std::clamp<std::int64_t>(token_limit / length, 1, dataset.samples());
   const std::int64_t begin = samples * communicator.rank() / communicator.size();
   const std::int64_t end = samples * (communicator.rank() + 1) / communicator.size();
+  const std::int64_t largest_share = (samples + communicator.size() - 1) / communicator.size();
   std::vector<std::int32_t> inputs, targets;
   std::array<double, 2> sums{0, 0};  // losses, targets
-  for (std::int64_t first = begin; first < end; first += micro_batch) {
-    const std::int64_t last = std::min(end, first + micro_batch);
+  for (std::int64_t done = 0; done < largest_share; done += micro_batch) {
+    if (stop_requested()) return std::nullopt;
+    const std::int64_t first = begin + done, last = std::min(end, first + micro_batch);
+    if (first >= last) continue;  // this rank's share is the smaller one
     inputs.resize(static_cast<std::size_t>((last - first) * length));
     targets.resize(inputs.size());
     for (std::int64_t sample = first; sample < last; ++sample) {
@@ -31,7 +36,7 @@ EvaluationResult evaluate(Transformer& model, ParameterStore& store, const Token
   }
   communicator.all_reduce(sums);
   if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
-  return {sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
+  return EvaluationResult{sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
 }
 
 }  // namespace cola

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/device.h"
@@ -20,7 +21,7 @@
 #include "train/progress.h"
 #include "train/run_configuration.h"
 #include "train/schedule.h"
-#include "train/stop_signal.h"
+#include "train/stop_condition.h"
 
 namespace cola {
 
@@ -33,8 +34,8 @@ class Trainer {
   /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.
   void start(const ResumeChoice& resume);
 
-  /// Trains to the last step, or until a signal asks to stop. Returns the program's exit code: finished or
-  /// run again.
+  /// Trains to the last step, or until a signal or the time limit asks to stop. Returns the program's exit
+  /// code: finished or run again.
   ExitCode run();
 
  private:
@@ -47,8 +48,8 @@ class Trainer {
   void after_step(StepMetrics& metrics);
   void evaluate_model();
   void save_checkpoint(bool must_succeed);
-  int agreed_stop_signal();
-  ExitCode finish(int stop_signal);
+  bool evaluation_is_due() const;
+  ExitCode finish();
 
   void report_start(const std::string& resumed_folder) const;
   bool speaks() const { return communicator_.rank() == 0; }
@@ -68,7 +69,7 @@ class Trainer {
   Transformer model_;
   ShardedParameterStore store_;
   Checkpointer checkpointer_;
-  StopSignal stop_signal_;
+  StopCondition stop_;
   Progress progress_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
