@@ -13,6 +13,7 @@ build=(
   build-essential cmake ninja-build pkg-config  # compiler and build system
   ccache                                        # makes a second build quick; the build does without
   libopenmpi-dev openmpi-bin                    # MPI
+  libhwloc-dev                                  # which GPU and network card lies near which cores
   libhdf5-dev                                   # token files and checkpoints
   libdnnl-dev ocl-icd-opencl-dev                # matrix products on the CPU (its CMake files ask for OpenCL)
   libyaml-cpp-dev libboost-program-options-dev  # configuration and command lines

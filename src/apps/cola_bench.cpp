@@ -74,8 +74,8 @@ int bench(const CommandLine& line, MpiSession& session) {
     return together(world, [&] { return load_run_configuration(line.configuration, settings); });
   };
   const RunConfiguration configuration = load(line.settings);
-  const int threads = threads_of(configuration, session);
-  const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
+  RankPlace place = place_rank(configuration, session);
+  const auto device = together(world, [&] { return make_device(configuration, place); });
   if (line.command == "kernels") {
     if (world.rank() == 0) print_step_breakdown(configuration, *device);
     return exit_finished;

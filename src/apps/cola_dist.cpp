@@ -9,6 +9,7 @@
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
+#include "apps/start_report.h"
 #include "core/device.h"
 #include "dist/launch.h"
 #include "train/plan.h"
@@ -72,9 +73,10 @@ int train(const CommandLine& line, MpiSession& session) {
       fmt::print("{}", describe_plan(make_plan(configuration, line.ranks > 0 ? line.ranks : world.size())));
     return exit_finished;
   }
-  const int threads = threads_of(configuration, session);
-  const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
+  RankPlace place = place_rank(configuration, session);
+  const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
+  report_layout("cola_dist", session, place);
   const auto trainer =
       together(world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator); });
   trainer->start(parse_resume(line.resume));

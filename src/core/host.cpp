@@ -26,6 +26,13 @@ std::vector<int> usable_core_ids() {
   return ids;
 }
 
+bool bind_to_cores(const std::vector<int>& ids) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : ids) CPU_SET(core, &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
 int usable_cores() {
   return static_cast<int>(usable_core_ids().size());
 }
