@@ -1,9 +1,12 @@
 // cola_dist: trains a model from a YAML configuration, one MPI rank a device.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/communicator_choice.h"
@@ -14,6 +17,7 @@
 #include "dist/launch.h"
 #include "train/plan.h"
 #include "train/run_configuration.h"
+#include "train/run_status.h"
 #include "train/trainer.h"
 
 namespace {
@@ -22,7 +26,7 @@ namespace options = boost::program_options;
 using namespace cola;
 
 struct CommandLine {
-  std::string configuration, resume;
+  std::string configuration, resume, status;
   std::vector<std::string> settings;
   bool print_configuration = false, plan = false;
   CommonOptions common;
@@ -47,6 +51,8 @@ options::options_description describe(CommandLine& line) {
       "overrides one setting; may be given many times");
   add("resume", options::value(&line.resume)->default_value("auto")->value_name("auto|none|STEP_DIR"),
       "where to start: the newest intact checkpoint of run.dir, step 0, or a checkpoint's folder");
+  add("status", options::value(&line.status)->value_name("RUN_DIR"),
+      "says how far the run in this directory is, without any rank, and ends");
   add("plan", options::bool_switch(&line.plan),
       "says what the run would need in memory and operations, and ends");
   add("ranks", options::value(&line.ranks)->value_name("N"), "with --plan: the number of ranks to plan for");
@@ -93,8 +99,26 @@ int run(int count, char** arguments, MpiSession& session) {
   return train(line, session);
 }
 
+// On a login node there may be no MPI to start.
+int tell_status(int count, char** arguments) {
+  try {
+    CommandLine line;
+    parse_command_line("cola_dist", count, arguments, describe(line));
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    fmt::print("{}",
+               describe_run(line.status, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+    return exit_finished;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (std::any_of(arguments, arguments + count,
+                  [](const char* word) { return std::string_view(word).starts_with("--status"); }))
+    return tell_status(count, arguments);
   return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
 }

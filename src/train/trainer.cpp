@@ -32,6 +32,22 @@ TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfig
                       configuration.model.vocab_size);
 }
 
+std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
+  return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
+}
+
+RunState first_state(const RunConfiguration& configuration, const Communicator& communicator) {
+  RunState state;
+  state.name = configuration.run.name;
+  state.host = host_name();
+  state.job = scheduler_job();
+  state.ranks = communicator.size();
+  state.total_steps = configuration.schedule.total_steps;
+  if (const auto end = job_end_of(configuration))
+    state.job_end = std::chrono::duration_cast<std::chrono::seconds>(end->time_since_epoch()).count();
+  return state;
+}
+
 }  // namespace
 
 Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator)
@@ -51,12 +67,10 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
                     configuration.checkpoint.keep),
-      stop_(
-          communicator,
-          find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now()),
-          static_cast<double>(configuration.run.stop_margin),
-          static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
+      stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
+            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
+      heartbeat_(configuration.run.dir, first_state(configuration, communicator), communicator.rank() == 0),
       operations_per_token_(
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
@@ -75,6 +89,8 @@ void Trainer::start(const ResumeChoice& resume) {
     metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
     evaluated[0] = metrics_->evaluated_step();
     report_start(folder);
+    heartbeat_.note_start(state_.step);
+    heartbeat_.beat("starting");
   }
   communicator_.all_reduce_maximum(evaluated);
   evaluated_step_ = evaluated[0];
@@ -190,6 +206,8 @@ void Trainer::after_step(StepMetrics& metrics) {
   if (metrics_) metrics_->write(metrics);
   progress_.show(metrics);
   stop_.learn_step(metrics.step_seconds);
+  heartbeat_.note_step(metrics);
+  heartbeat_.beat("training");
   if (evaluation_is_due()) evaluate_model();
   if (is_due(configuration_.checkpoint.every) && !finished()) save_checkpoint(false);
 }
@@ -203,7 +221,10 @@ void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
   const std::optional<EvaluationResult> result =
       evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
-               configuration_.evaluation.tokens, [&] { return stop_.requested(); });
+               configuration_.evaluation.tokens, [&] {
+                 heartbeat_.beat("evaluating");
+                 return stop_.requested();
+               });
   if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;
   if (metrics_) metrics_->write_evaluation(state_.step, *result);
@@ -231,7 +252,9 @@ ExitCode Trainer::finish() {
   if (finished() && evaluation_is_due()) evaluate_model();
   if (checkpointer_.committed_step() != state_.step) save_checkpoint(true);
   progress_.finish();
-  if (finished() && evaluated_step_ == state_.step) {
+  const bool done = finished() && evaluated_step_ == state_.step;
+  heartbeat_.last_word(done ? "finished" : "stopped");
+  if (done) {
     progress_.announce(
         fmt::format("finished step {}; run directory {}", state_.step, configuration_.run.dir));
     return exit_finished;

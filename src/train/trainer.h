@@ -17,6 +17,7 @@
 #include "model/transformer.h"
 #include "train/batch_loader.h"
 #include "train/checkpointer.h"
+#include "train/heartbeat.h"
 #include "train/metrics.h"
 #include "train/progress.h"
 #include "train/run_configuration.h"
@@ -71,6 +72,7 @@ class Trainer {
   Checkpointer checkpointer_;
   StopCondition stop_;
   Progress progress_;
+  Heartbeat heartbeat_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
   double operations_per_token_ = 0;
