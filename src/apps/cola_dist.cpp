@@ -5,6 +5,7 @@
 #include <boost/program_options.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "apps/start_report.h"
 #include "core/device.h"
 #include "dist/launch.h"
+#include "dist/launch_environment.h"
 #include "train/plan.h"
 #include "train/run_configuration.h"
 #include "train/run_status.h"
@@ -99,26 +101,34 @@ int run(int count, char** arguments, MpiSession& session) {
   return train(line, session);
 }
 
-// On a login node there may be no MPI to start.
-int tell_status(int count, char** arguments) {
-  try {
-    CommandLine line;
-    parse_command_line("cola_dist", count, arguments, describe(line));
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
+// What needs no ranks starts none: on a login node there may be no MPI to start. The configuration is printed
+// this way only without a launcher, for under one it is rank 0 that speaks.
+std::optional<int> answer_alone(int count, char** arguments) {
+  const auto asked = [&](std::string_view option) {
+    return std::any_of(arguments, arguments + count,
+                       [&](const char* word) { return std::string_view(word).starts_with(option); });
+  };
+  const bool alone = asked("--print-config") && !read_launch_environment(environment_variable);
+  if (!asked("--status") && !alone) return std::nullopt;
+  CommandLine line;
+  parse_command_line("cola_dist", count, arguments, describe(line));
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  if (!line.status.empty())
     fmt::print("{}",
                describe_run(line.status, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
-    return exit_finished;
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  else
+    fmt::print("{}", to_yaml(load_run_configuration(line.configuration, line.settings)));
+  return exit_finished;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (std::any_of(arguments, arguments + count,
-                  [](const char* word) { return std::string_view(word).starts_with("--status"); }))
-    return tell_status(count, arguments);
+  try {
+    if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
   return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
 }

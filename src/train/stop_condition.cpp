@@ -46,12 +46,12 @@ StopCondition::StopCondition(Communicator& communicator, std::optional<SystemTim
 
 // A signal may reach some ranks only, or at different steps, and clocks differ: the largest cause that any
 // rank sees counts for all.
-bool StopCondition::requested() {
-  if (cause_ != 0) return true;
+bool StopCondition::ask() {
+  if (requested()) return true;
   std::array<std::int64_t, 1> cause{local_cause()};
   communicator_.all_reduce_maximum(cause);
   cause_ = cause[0];
-  return cause_ != 0;
+  return requested();
 }
 
 std::int64_t StopCondition::local_cause() const {

@@ -26,8 +26,10 @@ class StopCondition {
   StopCondition(Communicator& communicator, std::optional<SystemTime> job_end, double least_margin,
                 double checkpoint_guess);
 
-  /// Whether to stop now. Collective: one all-reduce of a number. Once true, it stays true.
-  bool requested();
+  /// Asks all ranks whether to stop now. Collective: one all-reduce of a number. Once true, it stays true.
+  bool ask();
+  /// What was answered last.
+  bool requested() const { return cause_ != 0; }
   /// "SIGUSR1" or "the time limit"; empty if there is no reason to stop.
   std::string cause() const;
 

@@ -123,6 +123,7 @@ ExitCode Trainer::run() {
   while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
     after_step(metrics);
+    stop_.ask();
   }
   return finish();
 }
@@ -223,7 +224,7 @@ void Trainer::evaluate_model() {
       evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
                configuration_.evaluation.tokens, [&] {
                  heartbeat_.beat("evaluating");
-                 return stop_.requested();
+                 return stop_.ask();
                });
   if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;

@@ -2,7 +2,6 @@
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import unittest
@@ -13,7 +12,6 @@ cluster.enter_namespace()
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
 import harness  # noqa: E402  (takes the folder of the programs from the command line)
 
-SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STEPS = 2000
 CONFIGURATION = harness.CONFIGURATION.replace("total_steps: 40", f"total_steps: {STEPS}").replace(
     "checkpoint: {every: 10,", "checkpoint: {every: 400,").replace("evaluation: {every: 20,", "evaluation: {every: 500,")
@@ -55,10 +53,11 @@ class SlurmTest(unittest.TestCase):
     def setUpClass(cls):
         cls.slurm = cls.enterClassContext(cluster.Cluster())
         folder = cls.slurm.folder
-        shutil.copytree(harness.PROGRAMS, folder / "bin", ignore=lambda _, names: [n for n in names if "cola_" not in n])
-        shutil.copytree(SOURCE / "jobs", folder / "jobs")
+        # Installed, as users of a cluster have it.
+        cls.slurm.call("cmake", "--install", harness.PROGRAMS.parent, "--prefix", folder, "--component", "cola_dist")
+        (folder / "jobs").symlink_to("share/cola_dist/jobs")
         (folder / "text.txt").write_text(harness.corpus())
-        os.environ.update(OPEN_MPI, COLA_DIST="bin/cola_dist")
+        os.environ.update(OPEN_MPI, COLA_DIST="bin/cola_dist", COLA_DATA="bin/cola_data", COLA_PROGRAMS="bin")
         os.chdir(folder)
         cls.slurm.call("bin/cola_data", "tokenize", "--input", "text.txt", "--output", "data", "--bytes",
                        "--document-bytes", "500")
@@ -109,6 +108,17 @@ class SlurmTest(unittest.TestCase):
         job.wait("COMPLETED")
         self.assertRegex(job.log(), r"resumes from \S*lost/checkpoints/step-00000400")
         self.assert_finished_as_the_whole_run(job)
+
+    def test_a_chain_of_jobs(self):
+        Job(self.slurm, "chained")
+        chain = (self.slurm.folder / "jobs/slurm/chain.sh").read_text()
+        chain = chain.replace("preparation=()", "preparation=(--ntasks-per-node=2 --time=1)")
+        chain = chain.replace("training=()", "training=(--cpus-per-task=1 --time=1)")
+        said = self.slurm.call("bash", "-c", chain, "chain.sh", "chained.yaml", "chained-data", "--bytes", "--document-bytes",
+                               "500", "--input", "text.txt")
+        for number in re.findall(r"\d+", said):
+            self.slurm.wait_for_state(number, "COMPLETED", 120)
+        self.assertIn("step-00002000", (self.slurm.folder / f"cola-check-{number}.log").read_text())
 
     def test_a_failure_is_not_repeated(self):
         job = Job(self.slurm, "failing")

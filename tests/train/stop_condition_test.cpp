@@ -33,7 +33,7 @@ TEST(JobEnd, IsTheEarlierOfSlurmsAndTheConfigured) {
 TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
   const auto self = make_self_communicator();
   StopCondition stop(*self, std::nullopt, 30, 5);
-  EXPECT_FALSE(stop.requested());
+  EXPECT_FALSE(stop.ask());
   EXPECT_EQ(stop.cause(), "");
   EXPECT_FALSE(stop.seconds_left());
 }
@@ -43,7 +43,8 @@ TEST(StopCondition, IsEachOfTheSignals) {
     const auto self = make_self_communicator();
     StopCondition stop(*self, std::nullopt, 0, 0);
     std::raise(signal);
-    EXPECT_TRUE(stop.requested());
+    EXPECT_FALSE(stop.requested());  // nobody asked yet
+    EXPECT_TRUE(stop.ask());
     EXPECT_EQ(stop.cause(), signal_name(signal));
     EXPECT_TRUE(stop.requested());
   }
@@ -53,15 +54,15 @@ TEST(StopCondition, ComesBeforeTheJobsEndByWhatStepsAndCheckpointsTake) {
   const auto self = make_self_communicator();
   StopCondition stop(*self, std::chrono::system_clock::now() + 100s, 30, 5);
   EXPECT_EQ(stop.margin(), 30 + 2 * 5);
-  EXPECT_FALSE(stop.requested());
+  EXPECT_FALSE(stop.ask());
   stop.learn_step(10);
   stop.learn_checkpoint(15);
   EXPECT_EQ(stop.margin(), 30 + 2 * (10 + 15));
-  EXPECT_FALSE(stop.requested());
+  EXPECT_FALSE(stop.ask());
   stop.learn_step(2);  // the slow one is not forgotten at once
   EXPECT_NEAR(stop.margin(), 30 + 2 * (9.5 + 15), 1e-9);
   stop.learn_checkpoint(30);
-  EXPECT_TRUE(stop.requested());
+  EXPECT_TRUE(stop.ask());
   EXPECT_EQ(stop.cause(), "the time limit");
 }
 
@@ -70,7 +71,7 @@ TEST(StopCondition, IsAgreedByAllRanks) {
   run_on_threads(3, [](Communicator& world) {
     const auto end = std::chrono::system_clock::now() + (world.rank() == 1 ? 5s : 500s);
     StopCondition stop(world, end, 30, 0);
-    EXPECT_TRUE(stop.requested());
+    EXPECT_TRUE(stop.ask());
     EXPECT_EQ(stop.cause(), "the time limit");
   });
 }
