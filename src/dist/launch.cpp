@@ -77,7 +77,6 @@ MpiSession::MpiSession(int& argument_count, char**& arguments)
     : exceptions_at_start_(std::uncaught_exceptions()), watchdog_([] { abort_mpi_job(exit_failed); }) {
   // Before MPI starts: MPI itself may set variables.
   const std::optional<LaunchEnvironment> environment = read_launch_environment(environment_variable);
-  ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // before MPI, which may start CUDA
   start_mpi(argument_count, arguments);
   try {
     world_ = make_watched_communicator(make_mpi_world(), watchdog_);

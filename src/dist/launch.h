@@ -13,8 +13,7 @@ namespace cola {
 /// MPI's OMPI_MCA_mpi_yield_when_idle=1 keeps waiting ranks from taking time from working ones.
 class MpiSession {
  public:
-  /// Initialises MPI. Numbers CUDA's devices by PCI address from here on, unless the caller's environment
-  /// says otherwise. Throws UsageError, on all ranks, if the launcher's variables contradict MPI.
+  /// Initialises MPI. Throws UsageError, on all ranks, if the launcher's variables contradict MPI.
   MpiSession(int& argument_count, char**& arguments);
   /// Finalises MPI. A program catches its errors while the session lives, reports them, and calls
   /// world().abort(code): an exception that passes through here on one of many ranks ends the job with

@@ -59,6 +59,18 @@ std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_
   return chosen;
 }
 
+int nearest_device(int local_rank, const std::vector<int>& cores, std::span<const HostDevice> devices) {
+  std::vector<int> nearest;
+  double most = -1;
+  for (std::size_t device = 0; device < devices.size(); ++device) {
+    const double share = share_of(cores, devices[device].near_cores);
+    if (share > most) nearest.clear();
+    most = std::max(most, share);
+    if (share == most) nearest.push_back(static_cast<int>(device));
+  }
+  return nearest[static_cast<std::size_t>(local_rank) % nearest.size()];
+}
+
 std::vector<HostDevice> visible_gpus(const std::vector<HostDevice>& gpus,
                                      const std::optional<std::string>& visible, int count) {
   std::vector<HostDevice> shown = gpus;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "dist/launch_environment.h"
 #include "io/durable_file.h"
 
@@ -18,9 +19,11 @@ using Json = nlohmann::ordered_json;
 constexpr std::chrono::seconds interval{5};
 constexpr const char* file_name = "/heartbeat.json";
 
+std::int64_t seconds_since_1970(SystemTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
 std::int64_t now_since_1970() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
+  return seconds_since_1970(std::chrono::system_clock::now());
 }
 
 /// Calls visit(key, member) for every field; `state` is a RunState, const or not.
@@ -41,10 +44,28 @@ void visit_fields(State& state, const Visitor& visit) {
   visit("job_end", state.job_end);
 }
 
+/// The number that Slurm or PBS gave this job; empty outside of one.
+std::string scheduler_job() {
+  for (const char* variable : {"SLURM_JOB_ID", "PBS_JOBID"})
+    if (const auto job = environment_variable(variable)) return *job;
+  return {};
+}
+
 }  // namespace
 
-Heartbeat::Heartbeat(std::string directory, RunState first, bool beats)
-    : path_(std::move(directory) + file_name), state_(std::move(first)), beats_(beats) {
+RunState state_at_start(const RunConfiguration& configuration, int ranks, std::optional<SystemTime> job_end) {
+  RunState state;
+  state.name = configuration.run.name;
+  state.host = host_name();
+  state.job = scheduler_job();
+  state.ranks = ranks;
+  state.total_steps = configuration.schedule.total_steps;
+  if (job_end) state.job_end = seconds_since_1970(*job_end);
+  return state;
+}
+
+Heartbeat::Heartbeat(const std::string& directory, const RunState& first, bool beats)
+    : path_(directory + file_name), state_(first), beats_(beats) {
   state_.started = now_since_1970();
 }
 
@@ -94,12 +115,6 @@ std::optional<RunState> read_heartbeat(const std::string& directory) {
     throw FileError("{}: no heartbeat of a run: {}", path, error.what());
   }
   return state;
-}
-
-std::string scheduler_job() {
-  for (const char* variable : {"SLURM_JOB_ID", "PBS_JOBID"})
-    if (const auto job = environment_variable(variable)) return *job;
-  return {};
 }
 
 }  // namespace cola

@@ -8,6 +8,8 @@
 #include <string>
 
 #include "train/metrics.h"
+#include "train/run_configuration.h"
+#include "train/stop_condition.h"
 
 namespace cola {
 
@@ -23,10 +25,13 @@ struct RunState {
   bool operator==(const RunState&) const = default;
 };
 
+/// What is known before the first step.
+RunState state_at_start(const RunConfiguration& configuration, int ranks, std::optional<SystemTime> job_end);
+
 class Heartbeat {
  public:
   /// Writes DIRECTORY/heartbeat.json where `beats` (rank 0), nothing elsewhere.
-  Heartbeat(std::string directory, RunState first, bool beats);
+  Heartbeat(const std::string& directory, const RunState& first, bool beats);
 
   /// What the next beats will say.
   void note_start(std::int64_t step);
@@ -51,8 +56,5 @@ class Heartbeat {
 /// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
 /// file.
 std::optional<RunState> read_heartbeat(const std::string& directory);
-
-/// The number that Slurm or PBS gave this job; empty outside of one.
-std::string scheduler_job();
 
 }  // namespace cola

@@ -12,6 +12,7 @@
 #include "train/evaluation.h"
 #include "train/peak_rate.h"
 #include "train/precision.h"
+#include "train/token_data.h"
 #include "train/transformer_options.h"
 
 namespace cola {
@@ -27,25 +28,8 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
-  return TokenDataset(find_token_files(patterns), configuration.data.sequence_length,
-                      configuration.model.vocab_size);
-}
-
 std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
   return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
-}
-
-RunState first_state(const RunConfiguration& configuration, const Communicator& communicator) {
-  RunState state;
-  state.name = configuration.run.name;
-  state.host = host_name();
-  state.job = scheduler_job();
-  state.ranks = communicator.size();
-  state.total_steps = configuration.schedule.total_steps;
-  if (const auto end = job_end_of(configuration))
-    state.job_end = std::chrono::duration_cast<std::chrono::seconds>(end->time_since_epoch()).count();
-  return state;
 }
 
 }  // namespace
@@ -56,8 +40,8 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       communicator_(communicator),
       compute_type_(compute_type_of(configuration.train.precision, device)),
       table_(configuration.model),
-      training_data_(open_data(configuration.data.train, configuration)),
-      validation_data_(open_data(configuration.data.validation, configuration)),
+      training_data_(open_token_data(configuration.data.train, configuration, communicator)),
+      validation_data_(open_token_data(configuration.data.validation, configuration, communicator)),
       loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
       product_rate_(measure_product_rate(device, compute_type_, telling_product_size(device.kind()))),
@@ -70,7 +54,9 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
             static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
-      heartbeat_(configuration.run.dir, first_state(configuration, communicator), communicator.rank() == 0),
+      heartbeat_(configuration.run.dir,
+                 state_at_start(configuration, communicator.size(), job_end_of(configuration)),
+                 communicator.rank() == 0),
       operations_per_token_(
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 

@@ -28,7 +28,8 @@ namespace cola {
 
 class Trainer {
  public:
-  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError.
+  /// Opens the data, collectively and before anything that can fail on one rank alone, and allocates
+  /// everything. Throws UsageError or FileError.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will

@@ -85,6 +85,15 @@ TEST(NearDevices, AreSharedEvenlyWhereTheyAreFewer) {
             (std::vector<int>{3, 3, 2, 2, 1, 1, 0, 0}));
 }
 
+TEST(NearestDevice, IsKnownToARankAlone) {
+  const std::vector<HostDevice> gpus = polaris().gpus;
+  for (int local_rank = 0; local_rank < 4; ++local_rank) {
+    EXPECT_EQ(nearest_device(local_rank, range(8 * local_rank, 8), gpus), 3 - local_rank);
+    EXPECT_EQ(nearest_device(local_rank, range(0, 32), gpus), local_rank);
+  }
+  EXPECT_EQ(nearest_device(5, {}, std::vector<HostDevice>(4)), 1);
+}
+
 TEST(VisibleGpus, AreThoseThatCudaLists) {
   const std::vector<HostDevice> gpus = polaris().gpus;
   EXPECT_EQ(visible_gpus(gpus, std::nullopt, 4), gpus);

@@ -12,9 +12,9 @@ cluster.enter_namespace()
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
 import harness  # noqa: E402  (takes the folder of the programs from the command line)
 
-STEPS = 2000
-CONFIGURATION = harness.CONFIGURATION.replace("total_steps: 40", f"total_steps: {STEPS}").replace(
-    "checkpoint: {every: 10,", "checkpoint: {every: 400,").replace("evaluation: {every: 20,", "evaluation: {every: 500,")
+STEPS = 1200
+CONFIGURATION = harness.CONFIGURATION.replace("total_steps: 40", "total_steps: STEPS").replace(
+    "checkpoint: {every: 10,", "checkpoint: {every: 300,").replace("evaluation: {every: 20,", "evaluation: {every: 500,")
 OPEN_MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMPI_MCA_btl_tcp_if_include": "lo",
             "OMPI_MCA_pml": "ob1", "OMPI_MCA_btl": "self,vader,tcp", "OMPI_MCA_mpi_yield_when_idle": "1"}
 
@@ -22,15 +22,16 @@ OPEN_MPI = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"
 class Job:
     """One run of the configuration as a job."""
 
-    def __init__(self, slurm, name):
+    def __init__(self, slurm, name, steps=STEPS):
         self.slurm, self.name = slurm, name
         self.run = slurm.folder / name
-        (slurm.folder / f"{name}.yaml").write_text(CONFIGURATION.replace("DIRECTORY", name).replace("DATA", "data"))
+        text = CONFIGURATION.replace("DIRECTORY", name).replace("DATA", "data").replace("STEPS", str(steps))
+        (slurm.folder / f"{name}.yaml").write_text(text)
 
-    def submit(self, *settings):
+    def submit(self, *settings, minutes=20):
         words = [word for setting in settings for word in ("--set", setting)]
         self.number = self.slurm.submit(
-            f"--job-name={self.name}", "--cpus-per-task=1", "--time=1", f"--output={self.name}.log",
+            f"--job-name={self.name}", "--cpus-per-task=1", f"--time={minutes}", f"--output={self.name}.log",
             "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words)
 
     def wait(self, state, seconds=150):
@@ -77,7 +78,7 @@ class SlurmTest(unittest.TestCase):
 
     def test_time_limit(self):
         job = Job(self.slurm, "limited")
-        job.submit("run.stop_margin=54")
+        job.submit("run.stop_margin=54", minutes=1)
         job.wait("COMPLETED")
         log = job.log()
         self.assertRegex(log, r"stopped by (the time limit|SIGUSR1) after step \d+, saved")
@@ -89,11 +90,11 @@ class SlurmTest(unittest.TestCase):
     def test_cancelled_with_scancel(self):
         job = Job(self.slurm, "cancelled")
         job.submit()
-        job.wait_for_step(450)
+        job.wait_for_step(350)
         self.slurm.call("scancel", job.number)
         job.wait("CANCELLED")
         cluster.wait_for(lambda: "stopped by SIGTERM" in job.log(), 20, "the last checkpoint")
-        self.assertGreater(int(job.checkpoints()[-1].removeprefix("step-")), 450)
+        self.assertGreater(int(job.checkpoints()[-1].removeprefix("step-")), 350)
         job.submit()
         job.wait("COMPLETED")
         self.assert_finished_as_the_whole_run(job)
@@ -101,24 +102,24 @@ class SlurmTest(unittest.TestCase):
     def test_a_lost_node(self):
         job = Job(self.slurm, "lost")
         job.submit()
-        job.wait_for_step(450)
+        job.wait_for_step(350)
         self.slurm.kill_node("n2")
         job.wait("PENDING")
         self.slurm.start_node("n2")
         job.wait("COMPLETED")
-        self.assertRegex(job.log(), r"resumes from \S*lost/checkpoints/step-00000400")
+        self.assertRegex(job.log(), r"resumes from \S*lost/checkpoints/step-00000300")
         self.assert_finished_as_the_whole_run(job)
 
     def test_a_chain_of_jobs(self):
-        Job(self.slurm, "chained")
+        Job(self.slurm, "chained", steps=100)
         chain = (self.slurm.folder / "jobs/slurm/chain.sh").read_text()
-        chain = chain.replace("preparation=()", "preparation=(--ntasks-per-node=2 --time=1)")
-        chain = chain.replace("training=()", "training=(--cpus-per-task=1 --time=1)")
+        chain = chain.replace("preparation=()", "preparation=(--ntasks-per-node=2 --time=20)")
+        chain = chain.replace("training=()", "training=(--cpus-per-task=1 --time=20)")
         said = self.slurm.call("bash", "-c", chain, "chain.sh", "chained.yaml", "chained-data", "--bytes", "--document-bytes",
                                "500", "--input", "text.txt")
         for number in re.findall(r"\d+", said):
             self.slurm.wait_for_state(number, "COMPLETED", 120)
-        self.assertIn("step-00002000", (self.slurm.folder / f"cola-check-{number}.log").read_text())
+        self.assertIn("step-00000100", (self.slurm.folder / f"cola-check-{number}.log").read_text())
 
     def test_a_failure_is_not_repeated(self):
         job = Job(self.slurm, "failing")

@@ -24,7 +24,7 @@ class RunStatus : public ::testing::Test {
   Heartbeat heartbeat() const {
     RunState state;
     state.name = "cola-1b";
-    state.host = "n1";
+    state.host = "the-first-node-of-all";
     state.job = "4711";
     state.ranks = 64;
     state.total_steps = 1000;
@@ -48,8 +48,8 @@ TEST_F(RunStatus, TellsProgressOfALivingRun) {
   heart.note_step(metrics);
   heart.beat("training");
   expect_words(describe_run(directory(), now()),
-               {"training on 64 ranks, rank 0 on n1, job 4711", "250 of 1000 (25.0 %)", "3.25",
-                "65.5 k tokens/s", "25 min 0 s", "none"});
+               {"training on 64 ranks, rank 0 on the-first-node-of-all, job 4711", "250 of 1000 (25.0 %)",
+                "3.25", "65.5 k tokens/s", "25 min 0 s", "none"});
 }
 
 TEST_F(RunStatus, SaysWhenARunIsSilent) {
