@@ -84,9 +84,9 @@ int train(const CommandLine& line, MpiSession& session) {
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
-  report_layout("cola_dist", session, place);
   const auto trainer =
       together(world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator); });
+  report_layout("cola_dist", session, place);
   trainer->start(parse_resume(line.resume));
   return trainer->run();
 }
