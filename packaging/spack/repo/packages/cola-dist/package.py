@@ -52,5 +52,6 @@ class ColaDist(CMakePackage):
         return [
             self.define_from_variant("COLA_BUILD_TESTS", "tests"),
             self.define_from_variant("COLA_CPU_TARGET", "cpu_target"),
+            self.define("COLA_BUNDLE_LIBRARIES", False),
             self.define("COLA_CUDA", "auto" if self.spec.satisfies("+cuda") else "off"),
         ]
