@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <boost/program_options.hpp>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <optional>
@@ -12,10 +13,13 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/host.h"
+#include "core/host_topology.h"
 #include "core/log.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "dist/near_device.h"
 
 namespace cola {
 
@@ -99,10 +103,14 @@ auto together(Communicator& communicator, Body&& body) {
 
 /// Gives this rank its GPU before MPI starts: a library that knows CUDA would take the first one.
 inline void select_gpu() {
+  ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // as hwloc counts them
   const int gpus = cuda_device_count();
   if (gpus == 0) return;
-  if (const std::optional<int> local_rank = read_local_rank(environment_variable))
-    select_cuda_device(*local_rank % gpus);
+  const std::optional<int> local_rank = read_local_rank(environment_variable);
+  if (!local_rank) return;
+  const auto visible =
+      visible_gpus(read_host_topology().gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
+  select_cuda_device(nearest_device(*local_rank, usable_core_ids(), visible));
 }
 
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error

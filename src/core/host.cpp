@@ -26,8 +26,21 @@ std::vector<int> usable_core_ids() {
   return ids;
 }
 
+bool bind_to_cores(const std::vector<int>& ids) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : ids) CPU_SET(core, &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
 int usable_cores() {
   return static_cast<int>(usable_core_ids().size());
+}
+
+std::string host_name() {
+  std::string name(256, '\0');
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.c_str();
 }
 
 std::string processor_name() {

@@ -29,8 +29,10 @@ TokenBatch load(const TokenDataset& dataset, std::int64_t first, std::int64_t la
 
 }  // namespace
 
-EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
-                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit) {
+std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& store,
+                                         const TokenDataset& dataset, Communicator& communicator,
+                                         std::int64_t micro_batch, std::int64_t token_limit,
+                                         const std::function<bool()>& stop_requested) {
   const std::int64_t samples =
       std::clamp<std::int64_t>(token_limit / dataset.sequence_length(), 1, dataset.samples());
   const std::int64_t begin = samples * communicator.rank() / communicator.size();
@@ -40,13 +42,14 @@ EvaluationResult evaluate(Transformer& model, ParameterStore& store, const Token
   std::array<double, 2> sums{0, 0};  // losses, targets
   // As many passes on every rank, for they may be collective.
   for (std::int64_t done = 0; done < largest_share; done += micro_batch) {
+    if (stop_requested()) return std::nullopt;
     const std::int64_t first = begin + done, last = std::min(end, first + micro_batch);
     sums[0] += model.forward(store, load(dataset, first, last, inputs, targets));
     sums[1] += static_cast<double>(count_targets(targets));
   }
   communicator.all_reduce(sums);
   if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
-  return {sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
+  return EvaluationResult{sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
 }
 
 }  // namespace cola

@@ -44,7 +44,13 @@ Json number(double value) {
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step) : path_(path) {
-  if (std::filesystem::exists(path)) rewrite(path, lines_up_to(path, resumed_step));
+  if (std::filesystem::exists(path)) {
+    const std::vector<std::string> lines = lines_up_to(path, resumed_step);
+    for (const std::string& line : lines)
+      if (const Json entry = Json::parse(line); entry.value("event", "") == "evaluation")
+        evaluated_step_ = entry.value("step", std::int64_t{-1});
+    rewrite(path, lines);
+  }
   file_.open(path, std::ios::app);
   if (!file_) throw FileError("{}: cannot be written: {}", path, std::strerror(errno));
 }
@@ -65,6 +71,7 @@ void MetricsWriter::write(const StepMetrics& metrics) {
 }
 
 void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& result) {
+  evaluated_step_ = step;
   write_line(Json{{"event", "evaluation"},
                   {"step", step},
                   {"loss", number(result.loss)},

@@ -28,6 +28,9 @@ class MetricsWriter {
   /// killed after its last checkpoint repeats those steps. Throws FileError.
   MetricsWriter(const std::string& path, std::int64_t resumed_step);
 
+  /// The last step that an evaluation is kept of, -1 without one.
+  std::int64_t evaluated_step() const { return evaluated_step_; }
+
   void write(const StepMetrics& metrics);
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
   /// Anything else worth keeping: {"event": event, "step": step, "message": message}.
@@ -38,6 +41,7 @@ class MetricsWriter {
 
   std::string path_;
   std::ofstream file_;
+  std::int64_t evaluated_step_ = -1;
 };
 
 }  // namespace cola

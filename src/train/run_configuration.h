@@ -19,6 +19,8 @@ enum class Collectives { automatic, nccl, mpi };
 struct RunSection {
   std::string name = "cola", dir;  // dir: default runs/NAME
   std::uint64_t seed = 42;
+  std::int64_t time_limit = 0;    // seconds from the program's start until it is killed; 0: none, or Slurm's
+  std::int64_t stop_margin = 30;  // seconds kept at the end of the time limit besides steps and checkpoints
   bool operator==(const RunSection&) const = default;
 };
 struct DataSection {

@@ -77,6 +77,8 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"run", "name"}, c.run.name);
   visit(Field{"run", "dir"}, c.run.dir);
   visit(Field{"run", "seed"}, c.run.seed);
+  visit(Field{"run", "time_limit", count_or_zero}, c.run.time_limit);
+  visit(Field{"run", "stop_margin", count_or_zero}, c.run.stop_margin);
 
   visit(Field{"model", "vocab_size", any_number, required}, c.model.vocab_size);
   visit(Field{"model", "hidden_size", any_number, required}, c.model.hidden_size);

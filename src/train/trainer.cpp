@@ -13,6 +13,7 @@
 #include "train/memory_plan.h"
 #include "train/peak_rate.h"
 #include "train/precision.h"
+#include "train/token_data.h"
 #include "train/transformer_options.h"
 
 namespace cola {
@@ -20,6 +21,9 @@ namespace cola {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// Bytes a second of one rank, until a checkpoint has shown what the file system can do.
+constexpr double careful_write_rate = 100e6;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -40,9 +44,8 @@ DataType checked_compute_type(const RunConfiguration& configuration, const Devic
   return type;
 }
 
-TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
-  return TokenDataset(find_token_files(patterns), configuration.data.sequence_length,
-                      configuration.model.vocab_size);
+std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
+  return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
 }
 
 }  // namespace
@@ -51,11 +54,11 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
     : configuration_(configuration),
       device_(device),
       communicator_(communicator),
+      table_(configuration.model),
+      training_data_(open_token_data(configuration.data.train, configuration, communicator)),
+      validation_data_(open_token_data(configuration.data.validation, configuration, communicator)),
       compute_type_(checked_compute_type(configuration, device, communicator.size())),
       product_rate_(measure_products_alone(device, compute_type_)),
-      table_(configuration.model),
-      training_data_(open_data(configuration.data.train, configuration)),
-      validation_data_(open_data(configuration.data.validation, configuration)),
       loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
       schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
@@ -64,7 +67,12 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
                     configuration.checkpoint.keep),
+      stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
+            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
+      heartbeat_(configuration.run.dir,
+                 state_at_start(configuration, communicator.size(), job_end_of(configuration)),
+                 communicator.rank() == 0),
       operations_per_token_(
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
@@ -74,12 +82,18 @@ void Trainer::start(const ResumeChoice& resume) {
     store_.initialize(configuration_.run.seed);
   else
     state_ = checkpointer_.load(folder, store_);
-  evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
   communicator_.all_reduce(std::span(&product_rate_, 1));
-  if (!speaks()) return;
-  write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
-  metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
-  report_start(folder);
+  std::array<std::int64_t, 1> evaluated{-1};
+  if (speaks()) {
+    write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
+    metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
+    evaluated[0] = metrics_->evaluated_step();
+    report_start(folder);
+    heartbeat_.note_start(state_.step);
+    heartbeat_.beat("starting");
+  }
+  communicator_.all_reduce_maximum(evaluated);
+  evaluated_step_ = evaluated[0];
 }
 
 void Trainer::report_start(const std::string& resumed_folder) const {
@@ -105,13 +119,13 @@ void Trainer::report_start(const std::string& resumed_folder) const {
 }
 
 ExitCode Trainer::run() {
-  int signal = 0;
-  while (!finished() && signal == 0) {
+  if (evaluation_is_due()) evaluate_model();  // where the run was stopped before it
+  while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
     after_step(metrics);
-    signal = agreed_stop_signal();
+    stop_.ask();
   }
-  return finish(signal);
+  return finish();
 }
 
 StepMetrics Trainer::step() {
@@ -192,19 +206,31 @@ void Trainer::after_step(StepMetrics& metrics) {
   checkpoint_blocked_seconds_ = 0;
   if (metrics_) metrics_->write(metrics);
   progress_.show(metrics);
-  if (is_due(configuration_.evaluation.every)) evaluate_model();
+  stop_.learn_step(metrics.step_seconds);
+  heartbeat_.note_step(metrics);
+  heartbeat_.beat("training");
+  if (evaluation_is_due()) evaluate_model();
   if (is_due(configuration_.checkpoint.every) && !finished()) save_checkpoint(false);
+}
+
+bool Trainer::evaluation_is_due() const {
+  return evaluated_step_ != state_.step &&
+         (finished() || (state_.step > 0 && is_due(configuration_.evaluation.every)));
 }
 
 void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
-  const EvaluationResult result =
+  const std::optional<EvaluationResult> result =
       evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
-               configuration_.evaluation.tokens);
+               configuration_.evaluation.tokens, [&] {
+                 heartbeat_.beat("evaluating");
+                 return stop_.ask();
+               });
+  if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;
-  if (metrics_) metrics_->write_evaluation(state_.step, result);
+  if (metrics_) metrics_->write_evaluation(state_.step, *result);
   progress_.announce(fmt::format("step {}: validation loss {:.4f}, perplexity {:.2f}", state_.step,
-                                 result.loss, result.perplexity()));
+                                 result->loss, result->perplexity()));
 }
 
 void Trainer::save_checkpoint(bool must_succeed) {
@@ -214,6 +240,7 @@ void Trainer::save_checkpoint(bool must_succeed) {
       checkpointer_.save(state_, store_, configuration_.run.seed, to_yaml(configuration_));
   const double seconds = seconds_since(begin);
   checkpoint_blocked_seconds_ += seconds;
+  stop_.learn_checkpoint(seconds);
   if (error.empty())
     return progress_.announce(fmt::format("step {}: saved {}/checkpoints/step-{:08} in {:.2f} s", state_.step,
                                           configuration_.run.dir, state_.step, seconds));
@@ -222,24 +249,19 @@ void Trainer::save_checkpoint(bool must_succeed) {
   if (speaks()) warning("the checkpoint of step {} failed, training goes on: {}", state_.step, error);
 }
 
-// A signal may reach some ranks only, or at different steps: the largest number any rank saw counts for all.
-int Trainer::agreed_stop_signal() {
-  std::array<std::int64_t, 1> signal{stop_signal_.received()};
-  communicator_.all_reduce_maximum(signal);
-  return static_cast<int>(signal[0]);
-}
-
-ExitCode Trainer::finish(int stop_signal) {
-  if (finished() && evaluated_step_ != state_.step) evaluate_model();
+ExitCode Trainer::finish() {
+  if (finished() && evaluation_is_due()) evaluate_model();
   if (checkpointer_.committed_step() != state_.step) save_checkpoint(true);
   progress_.finish();
-  if (finished()) {
+  const bool done = finished() && evaluated_step_ == state_.step;
+  heartbeat_.last_word(done ? "finished" : "stopped");
+  if (done) {
     progress_.announce(
         fmt::format("finished step {}; run directory {}", state_.step, configuration_.run.dir));
     return exit_finished;
   }
   progress_.announce(fmt::format("stopped by {} after step {}, saved; run the same command to go on",
-                                 signal_name(stop_signal), state_.step));
+                                 stop_.cause(), state_.step));
   return exit_run_again;
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/device.h"
@@ -16,26 +17,28 @@
 #include "model/transformer.h"
 #include "train/batch_loader.h"
 #include "train/checkpointer.h"
+#include "train/heartbeat.h"
 #include "train/metrics.h"
 #include "train/progress.h"
 #include "train/run_configuration.h"
 #include "train/schedule.h"
-#include "train/stop_signal.h"
+#include "train/stop_condition.h"
 
 namespace cola {
 
 class Trainer {
  public:
-  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError,
-  /// and UsageError before anything is allocated if the device's memory would not do.
+  /// Opens the data, collectively and before anything that can fail on one rank alone, and allocates
+  /// everything. Throws UsageError or FileError, and UsageError before anything is allocated if the device's
+  /// memory would not do.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
   /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.
   void start(const ResumeChoice& resume);
 
-  /// Trains to the last step, or until a signal asks to stop. Returns the program's exit code: finished or
-  /// run again.
+  /// Trains to the last step, or until a signal or the time limit asks to stop. Returns the program's exit
+  /// code: finished or run again.
   ExitCode run();
 
  private:
@@ -48,8 +51,8 @@ class Trainer {
   void after_step(StepMetrics& metrics);
   void evaluate_model();
   void save_checkpoint(bool must_succeed);
-  int agreed_stop_signal();
-  ExitCode finish(int stop_signal);
+  bool evaluation_is_due() const;
+  ExitCode finish();
 
   void report_start(const std::string& resumed_folder) const;
   bool speaks() const { return communicator_.rank() == 0; }
@@ -59,17 +62,18 @@ class Trainer {
   RunConfiguration configuration_;
   Device& device_;
   Communicator& communicator_;
-  DataType compute_type_;
-  double product_rate_;  // operations a second of plain products: of this rank, then of all
   ParameterTable table_;
   TokenDataset training_data_, validation_data_;
+  DataType compute_type_;
+  double product_rate_;  // operations a second of plain products: of this rank, then of all
   BatchLoader loader_;
   LearningRateSchedule schedule_;
   Transformer model_;
   ShardedParameterStore store_;
   Checkpointer checkpointer_;
-  StopSignal stop_signal_;
+  StopCondition stop_;
   Progress progress_;
+  Heartbeat heartbeat_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
   double operations_per_token_ = 0;

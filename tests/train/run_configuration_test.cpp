@@ -329,7 +329,7 @@ TEST_F(RunConfigurationTest, PrintingRoundTrips) {
 TEST_F(RunConfigurationTest, PrintsInTheOrderOfTheFile) {
   const std::string yaml = to_yaml(load(smallest));
   EXPECT_EQ(yaml.substr(0, yaml.find("data:")),
-            "run:\n  name: cola\n  dir: runs/cola\n  seed: 42\n"
+            "run:\n  name: cola\n  dir: runs/cola\n  seed: 42\n  time_limit: 0\n  stop_margin: 30\n"
             "model:\n  vocab_size: 258\n  hidden_size: 64\n  intermediate_size: 172\n  num_hidden_layers: 2\n"
             "  num_attention_heads: 4\n  num_key_value_heads: 4\n  max_position_embeddings: 1024\n"
             "  rms_norm_eps: 1.0e-06\n  rope_theta: 10000\n  projection: cola\n  rank: 16\n  "
