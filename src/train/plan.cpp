@@ -10,6 +10,7 @@
 #include "model/shard_map.h"
 #include "model/transformer.h"
 #include "train/progress.h"
+#include "train/snapshot_ring.h"
 
 namespace cola {
 
@@ -48,6 +49,7 @@ Plan make_plan(const RunConfiguration& configuration, int ranks) {
   plan.sent_bytes_per_step =
       share * elements * (sizeof(float) + (sharded ? static_cast<double>(size_of(type)) : sizeof(float)));
   plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.shard_elements()) * map.shards();
+  plan.ring_bytes = ring_layout(configuration.checkpoint.ring_gib, map.shard_elements()).bytes();
   return plan;
 }
 
@@ -64,7 +66,8 @@ std::string describe_plan(const Plan& plan) {
          memory("gradients (fp32)", plan.gradient_bytes) +
          memory("master weights, moments (fp32)", plan.optimizer_bytes) +
          memory("activations and workspace", plan.activation_bytes) + memory("total", plan.total_bytes()) +
-         "Work\n" + row("FLOP a token", format_count(plan.operations_per_token)) +
+         "Host memory a rank\n" + memory("snapshots for checkpoints", plan.ring_bytes) + "Work\n" +
+         row("FLOP a token", format_count(plan.operations_per_token)) +
          row("FLOP a step", format_count(plan.operations_per_step)) +
          row("sent a rank and step", format_bytes(plan.sent_bytes_per_step)) +
          row("one checkpoint, all ranks", format_bytes(plan.checkpoint_bytes));

@@ -17,12 +17,13 @@ struct Plan {
   std::size_t weight_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0, activation_bytes = 0;
   double sent_bytes_per_step = 0;  // reduce-scatter and all-gather, or all-reduce
   double checkpoint_bytes = 0;     // of all ranks together
+  std::size_t ring_bytes = 0;      // host memory that checkpoints pass through
   std::size_t total_bytes() const {
     return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes;
   }
 };
 
-/// `precision: auto` counts as bf16.
+/// `precision: auto` counts as bf16. Throws UsageError if the run cannot be.
 Plan make_plan(const RunConfiguration& configuration, int ranks);
 
 /// The plan as a table for people.

@@ -54,7 +54,11 @@ struct ParallelSection {
 };
 struct CheckpointSection {
   std::int64_t every = 2000, keep = 3;  // every 0: only at the end
-  bool async = true;
+  bool async = true;                    // false: training waits until a checkpoint is committed
+  double ring_gib = 0;       // host memory a rank's snapshots pass through; 0: as much as its state takes
+  double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes
+  bool verify = false;       // reads every file back before it counts
+  int max_failures = 3;      // failed checkpoints in a row that end the run
   bool operator==(const CheckpointSection&) const = default;
 };
 struct EvaluationSection {
