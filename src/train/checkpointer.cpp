@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "io/checkpoint_directory.h"
 #include "io/shard_writer.h"
+#include "io/staged_shard.h"
 #include "train/agreement.h"
 
 namespace cola {
@@ -72,7 +73,7 @@ void Checkpointer::start(const TrainingState& state) {
   folder_ = checkpoints_of(configuration_) + "/" + checkpoint_name(state.step);
   if (!writes_) return;
   ring_->start({store_.master_weights(), store_.exp_avg(), store_.exp_avg_sq()});
-  task_.start([this](std::stop_token stop) { return write_shard(std::move(stop)); });
+  task_.start([this](std::stop_token stop) { return save_shard(std::move(stop)); });
 }
 
 void Checkpointer::advance() {
@@ -89,17 +90,31 @@ void Checkpointer::finish_snapshot() {
 }
 
 // On the writer's thread. Returns the shard's record.
-std::string Checkpointer::write_shard(std::stop_token stop) {
+std::string Checkpointer::save_shard(std::stop_token stop) {
   const RingReader reader(*ring_);
+  const CheckpointSection& options = configuration_.checkpoint;
+  WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop));
+  if (options.local_dir.empty()) return to_json(write_shard(folder_, std::move(pace)));
+  // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
+  const std::string staging = staging_directory(options.local_dir, configuration_.run.dir);
+  remove_staged(staging, shard_name(store_.shard()));
+  const std::string local = staging + "/" + checkpoint_name(state_.step);
+  Manifest part = manifest_of(state_);
+  part.shards = {write_shard(local, {})};
+  stage_shard(local, part);
+  drain_shard(local, folder_, part.shards.front(), std::move(pace));
+  return to_json(part.shards.front());
+}
+
+ShardRecord Checkpointer::write_shard(const std::string& folder, WritePace pace) {
   const ShardMap& map = store_.shard_map();
-  const WritePace pace(configuration_.checkpoint.bandwidth_mib * mebibyte, std::move(stop));
-  ShardWriter writer(folder_, {store_.shard(), map.shards(), map.ranges(store_.shard())},
-                     map.shard_elements(), pace);
+  ShardWriter writer(folder, {store_.shard(), map.shards(), map.ranges(store_.shard())}, map.shard_elements(),
+                     std::move(pace));
   for (auto values = ring_->take(); !values.empty(); values = ring_->take()) {
     writer.append(values);
     ring_->give_back();
   }
-  return to_json(writer.commit(configuration_.checkpoint.verify));
+  return writer.commit(configuration_.checkpoint.verify);
 }
 
 std::optional<SaveOutcome> Checkpointer::proceed() {

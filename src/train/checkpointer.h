@@ -12,6 +12,7 @@
 #include "dist/communicator.h"
 #include "dist/sharded_parameter_store.h"
 #include "io/manifest.h"
+#include "io/write_pace.h"
 #include "model/parameter_table.h"
 #include "train/background_task.h"
 #include "train/resume.h"
@@ -64,7 +65,8 @@ class Checkpointer {
  private:
   enum class Phase { idle, shards, manifest };
 
-  std::string write_shard(std::stop_token stop);
+  std::string save_shard(std::stop_token stop);
+  ShardRecord write_shard(const std::string& folder, WritePace pace);
   Manifest manifest_of(const TrainingState& state) const;
   void end_shards();
   std::string publish(Manifest manifest) const;

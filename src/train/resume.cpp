@@ -11,6 +11,7 @@
 #include "io/shard_file.h"
 #include "model/shard_map.h"
 #include "train/agreement.h"
+#include "train/staged_checkpoint.h"
 
 namespace cola {
 
@@ -113,12 +114,16 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
   const std::string directory = checkpoints_of(configuration);
   RunStart start;
   if (choice.kind == ResumeChoice::Kind::none) on_rank_0(communicator, [&] { require_fresh(directory); });
-  if (choice.kind == ResumeChoice::Kind::newest) start.folder = find_newest_intact(communicator, directory);
   if (choice.kind == ResumeChoice::Kind::folder) start.folder = find_chosen(communicator, choice.folder);
+  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir); });
+  if (!configuration.checkpoint.local_dir.empty()) {
+    if (choice.kind == ResumeChoice::Kind::newest) commit_staged_checkpoint(communicator, configuration);
+    clear_staged_checkpoints(communicator, configuration);
+  }
+  if (choice.kind == ResumeChoice::Kind::newest) start.folder = find_newest_intact(communicator, directory);
   on_rank_0(communicator, [&] {
     if (!start.folder.empty())
       require_same_run(read_manifest(start.folder), table, configuration, start.folder);
-    start.lock = DirectoryLock(configuration.run.dir);
     prepare_directory(directory, start.folder);
     require_free_space(directory, checkpoint_bytes(table), directory + ", for a single checkpoint");
   });

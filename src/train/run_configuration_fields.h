@@ -116,6 +116,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"checkpoint", "ring_gib", not_negative}, c.checkpoint.ring_gib);
   visit(Field{"checkpoint", "bandwidth_mib", not_negative}, c.checkpoint.bandwidth_mib);
   visit(Field{"checkpoint", "verify"}, c.checkpoint.verify);
+  visit(Field{"checkpoint", "local_dir"}, c.checkpoint.local_dir);
   visit(Field{"checkpoint", "max_failures", count}, c.checkpoint.max_failures);
 
   visit(Field{"evaluation", "every", count_or_zero}, c.evaluation.every);

@@ -18,7 +18,7 @@ import sys
 import time
 
 POINTS = ["snapshot", "update", "shard_begin", "shard_write", "shard_flush", "shard_commit", "rename", "renamed", "manifest",
-          "committed", "retire", "retire_files", "retired"]
+          "committed", "retire", "retire_files", "retired", "drain"]
 ONLY_RANK_0 = {"manifest", "committed", "retire", "retire_files", "retired"}
 SETTINGS = ["schedule.total_steps=24", "checkpoint.every=3", "checkpoint.keep=2", "evaluation.every=0",
             "train.global_batch=6", "train.micro_batch=1"]
@@ -49,7 +49,7 @@ class Sweep:
         settings = ["checkpoint.bandwidth_mib=%g" % random_numbers.choice([0, 4, 16]),
                     "checkpoint.async=%s" % random_numbers.choice(["true", "true", "true", "false"]),
                     "checkpoint.verify=%s" % random_numbers.choice(["true", "false"]),
-                    *self.more_settings(run, random_numbers)]
+                    *self.staging(run, point == "drain" or random_numbers.random() < 0.3)]
         if point:
             point = f"{point}:{random_numbers.randint(1, 5)}"
             process = self.start(run, settings, point, range(self.ranks) if everyone else [victim])
@@ -65,8 +65,8 @@ class Sweep:
         self.check(run, settings)
         return f"{point}, {'all ranks' if everyone else f'rank {victim}'}, {' '.join(settings)}", process.returncode != 0
 
-    def more_settings(self, run, random_numbers):
-        return []
+    def staging(self, run, wanted):
+        return [f"checkpoint.local_dir={self.test.directory / run / 'local'}"] if wanted else []
 
     def check(self, run, settings):
         committed = self.test.checkpoints(run)
@@ -77,15 +77,14 @@ class Sweep:
         assert process.returncode == 0, said
         found = re.search(r"resumes from \S+/(step-\d+)", said)
         resumed = found.group(1) if found else None
-        assert resumed == (committed[-1] if committed else None) or self.may_resume_from(run, resumed), (committed, said)
+        drained = re.search(r"drained (step-\d+) from", said)  # whole on the local disk, and newer
+        newest = max(committed + ([drained.group(1)] if drained else []), default=None)
+        assert resumed == newest, (committed, said)
         left = sorted(path.name for path in self.folder(run).iterdir())
-        assert left == self.test.checkpoints(run) and len(left) <= 2, left
+        assert left == self.test.checkpoints(run) and len(left) <= 3, left
         assert not list(self.folder(run).glob("*/*.tmp"))
         self.test.call([self.test.PROGRAMS / "cola_ckpt", "diff", self.test.directory / self.reference,
                         self.test.directory / run], expect=0)
-
-    def may_resume_from(self, run, step):
-        return False
 
     def folder(self, run):
         folder = self.test.directory / run / "checkpoints"
