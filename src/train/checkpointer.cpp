@@ -94,9 +94,9 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   const RingReader reader(*ring_);
   const CheckpointSection& options = configuration_.checkpoint;
   WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop));
-  if (options.local_dir.empty()) return to_json(write_shard(folder_, std::move(pace)));
+  if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
-  const std::string staging = staging_directory(options.local_dir, configuration_.run.dir);
+  const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
   remove_staged(staging, shard_name(store_.shard()));
   const std::string local = staging + "/" + checkpoint_name(state_.step);
   Manifest part = manifest_of(state_);

@@ -116,7 +116,7 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
   if (choice.kind == ResumeChoice::Kind::none) on_rank_0(communicator, [&] { require_fresh(directory); });
   if (choice.kind == ResumeChoice::Kind::folder) start.folder = find_chosen(communicator, choice.folder);
   on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir); });
-  if (!configuration.checkpoint.local_dir.empty()) {
+  if (configuration.checkpoint.local_dir) {
     if (choice.kind == ResumeChoice::Kind::newest) commit_staged_checkpoint(communicator, configuration);
     clear_staged_checkpoints(communicator, configuration);
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,8 @@ struct CheckpointSection {
   double ring_gib = 0;       // host memory a rank's snapshots pass through; 0: as much as its state takes
   double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes
   bool verify = false;       // reads every file back before it counts
-  std::string local_dir;     // a node's own disk that shards are written to first; empty: none
-  int max_failures = 3;      // failed checkpoints in a row that end the run
+  std::optional<std::string> local_dir = {};  // a node's own disk that shards are written to first
+  int max_failures = 3;                  // failed checkpoints in a row that end the run
   bool operator==(const CheckpointSection&) const = default;
 };
 struct EvaluationSection {

@@ -84,7 +84,7 @@ std::string commit(Communicator& communicator, const Candidate& candidate, const
 
 void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration& configuration) {
   const std::string directory = checkpoints_of(configuration);
-  const std::string staging = staging_directory(configuration.checkpoint.local_dir, configuration.run.dir);
+  const std::string staging = staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir);
   std::string newest;
   if (communicator.rank() == 0) {
     const std::vector<std::string> committed = committed_checkpoints(directory);
@@ -110,7 +110,7 @@ void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration
 void clear_staged_checkpoints(Communicator& communicator, const RunConfiguration& configuration) {
   communicator.barrier();  // nobody reads there any more
   std::error_code ignored;
-  std::filesystem::remove_all(staging_directory(configuration.checkpoint.local_dir, configuration.run.dir),
+  std::filesystem::remove_all(staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir),
                               ignored);
   communicator.barrier();  // nobody writes there yet
 }
