@@ -134,11 +134,13 @@ TrainingState load_checkpoint(const std::string& folder, Device& device, Sharded
   const Manifest manifest = read_manifest(folder);
   const ShardMap& map = store.shard_map();
   const std::vector<ShardRange> ranges = map.ranges(store.shard());
-  std::vector<float> values(static_cast<std::size_t>(map.shard_elements()));
+  // The CPU's memory is read into as it lies; what belongs to a GPU goes through the host's.
+  const bool in_place = device.kind() == DeviceKind::cpu;
+  std::vector<float> copy(in_place ? 0 : static_cast<std::size_t>(map.shard_elements()));
   const auto fill = [&](StateTensor tensor, const Tensor& destination) {
-    std::fill(values.begin(), values.end(), 0.0f);
-    read_ranges(folder, manifest, tensor, ranges, values);
-    device.copy_from_host(destination.data(), values.data(), destination.bytes());
+    device.fill_bytes(destination.data(), 0, destination.bytes());  // padding is in no range
+    read_ranges(folder, manifest, tensor, ranges, in_place ? destination.span<float>() : std::span(copy));
+    if (!in_place) device.copy_from_host(destination.data(), copy.data(), destination.bytes());
   };
   fill(StateTensor::weights, store.master_weights());
   fill(StateTensor::exp_avg, store.exp_avg());
