@@ -43,7 +43,7 @@ std::string prepare(const std::string& folder, const ShardLayout& layout, std::i
       throw Error("shard {}: elements {} to {} lie outside its {} elements", layout.shard, range.begin,
                   range.end, elements);
   const std::string path = folder + "/" + shard_name(layout.shard);
-  require_free_space(folder, static_cast<std::uint64_t>(elements) * 3 * sizeof(float) + header_bytes, path);
+  require_free_space(folder, shard_bytes(elements), path);
   std::error_code problem;
   std::filesystem::create_directories(folder, problem);
   if (problem) throw FileError("{}: cannot make the folder: {}", folder, problem.message());
@@ -56,6 +56,10 @@ std::string prepare(const std::string& folder, const ShardLayout& layout, std::i
 
 std::string shard_name(int shard) {
   return fmt::format("shard-{:05d}.h5", shard);
+}
+
+std::uint64_t shard_bytes(std::int64_t elements) {
+  return static_cast<std::uint64_t>(elements) * all_state_tensors.size() * sizeof(float) + header_bytes;
 }
 
 void require_free_space(const std::string& folder, std::uint64_t bytes, const std::string& what) {

@@ -58,6 +58,9 @@ class ShardWriter {
 /// shard-00000.h5
 std::string shard_name(int shard);
 
+/// What a shard's file takes on disk, at most, if each dataset has `elements`.
+std::uint64_t shard_bytes(std::int64_t elements);
+
 /// Throws FileError, naming both numbers, unless the file system of `folder` (or of the nearest folder above
 /// that exists) has room for `bytes` more; `what` needs them.
 void require_free_space(const std::string& folder, std::uint64_t bytes, const std::string& what);

@@ -12,8 +12,8 @@ namespace {
 constexpr auto longest_sleep = std::chrono::milliseconds(20);
 }  // namespace
 
-WritePace::WritePace(double bytes_per_second, std::stop_token stop)
-    : bytes_per_second_(bytes_per_second), stop_(std::move(stop)) {}
+WritePace::WritePace(double bytes_per_second, std::stop_token stop, const std::atomic<bool>& unlimited)
+    : bytes_per_second_(bytes_per_second), stop_(std::move(stop)), unlimited_(&unlimited) {}
 
 void WritePace::spend(std::size_t bytes) {
   if (stop_.stop_requested()) throw Error("stopped before the end");
@@ -22,7 +22,7 @@ void WritePace::spend(std::size_t bytes) {
   due_ = std::max(due_, Clock::now() - longest_sleep);
   due_ += std::chrono::duration_cast<Clock::duration>(
       std::chrono::duration<double>(static_cast<double>(bytes) / bytes_per_second_));
-  for (auto now = Clock::now(); now < due_; now = Clock::now()) {
+  for (auto now = Clock::now(); now < due_ && !*unlimited_; now = Clock::now()) {
     std::this_thread::sleep_for(std::min<Clock::duration>(due_ - now, longest_sleep));
     if (stop_.stop_requested()) throw Error("stopped before the end");
   }

@@ -1,6 +1,7 @@
 // WritePace: holds background writing to a rate, and lets it be stopped.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <stop_token>
@@ -11,8 +12,8 @@ class WritePace {
  public:
   /// As fast as it goes, and never stopped.
   WritePace() = default;
-  /// `bytes_per_second` on average; 0: as fast as it goes.
-  WritePace(double bytes_per_second, std::stop_token stop);
+  /// `bytes_per_second` on average, until `unlimited` becomes true; 0: as fast as it goes.
+  WritePace(double bytes_per_second, std::stop_token stop, const std::atomic<bool>& unlimited);
 
   /// After so many bytes were written: sleeps until they are due. Throws Error when a stop is requested.
   void spend(std::size_t bytes);
@@ -22,6 +23,7 @@ class WritePace {
 
   double bytes_per_second_ = 0;
   std::stop_token stop_;
+  const std::atomic<bool>* unlimited_ = nullptr;
   Clock::time_point due_ = Clock::now();
 };
 

@@ -49,15 +49,18 @@ class RingReader {
 
 Checkpointer::Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
                            const ShardedParameterStore& store, const RunConfiguration& configuration)
-    : device_(device),
-      communicator_(communicator),
+    : communicator_(communicator),
       table_(table),
       store_(store),
       configuration_(configuration),
       // Without sharding every rank holds the same state, and the first one writes it.
       writes_(communicator.rank() < store.shard_map().shards()) {
   if (!writes_) return;
-  ring_.emplace(device, ring_layout(configuration.checkpoint.ring_gib, store.shard_map().shard_elements()));
+  const CheckpointSection& options = configuration.checkpoint;
+  const std::int64_t elements = store.shard_map().shard_elements();
+  if (options.local_dir)
+    require_free_space(*options.local_dir, shard_bytes(elements), "checkpoint.local_dir");
+  ring_.emplace(device, ring_layout(options, elements));
 }
 
 Checkpointer::~Checkpointer() {
@@ -93,7 +96,7 @@ void Checkpointer::finish_snapshot() {
 std::string Checkpointer::save_shard(std::stop_token stop) {
   const RingReader reader(*ring_);
   const CheckpointSection& options = configuration_.checkpoint;
-  WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop));
+  WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop), unlimited_);
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
   const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);

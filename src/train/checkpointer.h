@@ -3,6 +3,7 @@
 // publishes the manifest, again on its thread; only then is the step saved.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -52,6 +53,8 @@ class Checkpointer {
   /// Takes the checkpoint under way one step further; how it ended, once it has. Collective: all ranks at the
   /// same step, none of them busy() (one that is gets waited for).
   std::optional<SaveOutcome> proceed();
+  /// From now on checkpoint.bandwidth_mib counts no more: nothing trains beside the writing.
+  void lift_limit() { unlimited_ = true; }
   /// Waits until nothing is under way; how that ended, if there was anything. Collective.
   std::optional<SaveOutcome> wait();
 
@@ -73,7 +76,6 @@ class Checkpointer {
   void abandon() const;
   SaveOutcome end();
 
-  Device& device_;
   Communicator& communicator_;
   const ParameterTable& table_;
   const ShardedParameterStore& store_;
@@ -88,6 +90,7 @@ class Checkpointer {
   int failures_in_a_row_ = 0;
   double blocked_seconds_ = 0;
   std::optional<SnapshotRing> ring_;
+  std::atomic<bool> unlimited_ = false;
   BackgroundTask task_;  // last: it uses the others
 };
 

@@ -49,7 +49,7 @@ Plan make_plan(const RunConfiguration& configuration, int ranks) {
   plan.sent_bytes_per_step =
       share * elements * (sizeof(float) + (sharded ? static_cast<double>(size_of(type)) : sizeof(float)));
   plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.shard_elements()) * map.shards();
-  plan.ring_bytes = ring_layout(configuration.checkpoint.ring_gib, map.shard_elements()).bytes();
+  plan.ring_bytes = ring_layout(configuration.checkpoint, map.shard_elements()).bytes();
   return plan;
 }
 

@@ -60,7 +60,7 @@ struct CheckpointSection {
   double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes
   bool verify = false;       // reads every file back before it counts
   std::optional<std::string> local_dir = {};  // a node's own disk that shards are written to first
-  int max_failures = 3;                  // failed checkpoints in a row that end the run
+  int max_failures = 3;                       // failed checkpoints in a row that end the run
   bool operator==(const CheckpointSection&) const = default;
 };
 struct EvaluationSection {

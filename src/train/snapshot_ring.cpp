@@ -20,6 +20,9 @@ constexpr std::int64_t slot_granularity = 1024;
 constexpr std::int64_t fewest_slots = 4;
 constexpr std::int64_t smallest_piece = std::int64_t{4} << 18;  // elements: 4 MiB
 
+// Enough for copying and writing to go on at the same time.
+constexpr double synchronous_gibibytes = 0.0625;
+
 constexpr double gibibyte = 1024.0 * 1024.0 * 1024.0;
 
 std::int64_t divide_up(std::int64_t value, std::int64_t divisor) {
@@ -28,7 +31,8 @@ std::int64_t divide_up(std::int64_t value, std::int64_t divisor) {
 
 }  // namespace
 
-RingLayout ring_layout(double gibibytes, std::int64_t shard_elements) {
+RingLayout ring_layout(const CheckpointSection& options, std::int64_t shard_elements) {
+  const double gibibytes = options.async || options.ring_gib > 0 ? options.ring_gib : synchronous_gibibytes;
   const std::int64_t piece =
       divide_up(divide_up(shard_elements, pieces_of_tensor), slot_granularity) * slot_granularity;
   const RingLayout whole{tensors_of_state * divide_up(shard_elements, piece), piece};

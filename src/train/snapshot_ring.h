@@ -14,6 +14,7 @@
 
 #include "core/device.h"
 #include "core/tensor.h"
+#include "train/run_configuration.h"
 
 namespace cola {
 
@@ -25,9 +26,10 @@ struct RingLayout {
   }
 };
 
-/// The ring for three tensors of `shard_elements`: `gibibytes` of it, or as much as they need where that is 0
-/// or more than enough. Throws UsageError, naming checkpoint.ring_gib, if it is too small to be of use.
-RingLayout ring_layout(double gibibytes, std::int64_t shard_elements);
+/// The ring for three tensors of `shard_elements`: checkpoint.ring_gib of it, or as much as they need where
+/// that is more than enough or 0; a small one where training waits for the writing anyway. Throws UsageError,
+/// naming the key, if it is too small to be of use.
+RingLayout ring_layout(const CheckpointSection& options, std::int64_t shard_elements);
 
 class SnapshotRing {
  public:

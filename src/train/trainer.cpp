@@ -237,6 +237,7 @@ int Trainer::agree_at_step_end() {
 
 ExitCode Trainer::finish(int stop_signal) {
   if (finished() && evaluated_step_ != state_.step) evaluate_model();
+  checkpointer_.lift_limit();
   if (const auto saved = checkpointer_.wait()) report(*saved);
   if (checkpointer_.committed_step() != state_.step) {
     checkpointer_.start(state_);

@@ -82,22 +82,23 @@ TEST_F(SnapshotRingTest, FreesTrainingWhenTheWriterGivesUp) {
 
 TEST(RingLayout, HoldsTheWholeStateUnlessToldOtherwise) {
   for (const std::int64_t shard : {64, 1000, 1024, 1000000, 50000000}) {
-    const RingLayout whole = ring_layout(0, shard);
+    const RingLayout whole = ring_layout({}, shard);
     EXPECT_GE(whole.bytes(), 3u * static_cast<std::size_t>(shard) * sizeof(float));
     EXPECT_LE(whole.slots, 18);
-    EXPECT_EQ(ring_layout(1000, shard).bytes(), whole.bytes());
+    EXPECT_EQ(ring_layout({.ring_gib = 1000}, shard).bytes(), whole.bytes());
   }
 }
 
 TEST(RingLayout, StaysWithinWhatItIsGivenAndRefusesWhatIsOfNoUse) {
   const std::int64_t shard = 50000000;  // 572 MiB
   for (const double gibibytes : {0.016, 0.1, 0.4}) {
-    const RingLayout layout = ring_layout(gibibytes, shard);
+    const RingLayout layout = ring_layout({.ring_gib = gibibytes}, shard);
     EXPECT_LE(static_cast<double>(layout.bytes()), gibibytes * 1024 * 1024 * 1024);
     EXPECT_GE(layout.slots, 4);
   }
+  EXPECT_LT(ring_layout({.async = false}, shard).bytes(), std::size_t{65} << 20);
   try {
-    ring_layout(0.01, shard);
+    ring_layout({.ring_gib = 0.01}, shard);
     FAIL() << "too small a ring was accepted";
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("checkpoint.ring_gib"), std::string::npos) << error.what();
