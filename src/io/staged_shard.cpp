@@ -71,8 +71,9 @@ void drain_shard(const std::string& from, const std::string& to, const ShardReco
   temporary.commit();
 }
 
-void remove_staged(const std::string& staging, const std::string& shard_file) {
+void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current) {
   for (const std::string& folder : step_folders(staging)) {
+    if (folder == current) continue;
     std::error_code ignored;
     fs::remove(part_path(folder, shard_file), ignored);
     fs::remove(folder + "/" + shard_file, ignored);

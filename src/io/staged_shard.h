@@ -30,7 +30,8 @@ std::vector<StagedShard> staged_shards(const std::string& staging);
 void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record,
                  WritePace pace = {});
 
-/// Removes what is staged of one shard, whatever the step.
-void remove_staged(const std::string& staging, const std::string& shard_file);
+/// Removes what is staged of one shard in all step folders but `current`, which other ranks of the node may
+/// be filling.
+void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current);
 
 }  // namespace cola

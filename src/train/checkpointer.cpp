@@ -85,8 +85,9 @@ void Checkpointer::advance() {
   ring_->advance();
 }
 
+// In any phase: copies may outlast a writer that failed early.
 void Checkpointer::finish_snapshot() {
-  if (phase_ != Phase::shards || !writes_) return;
+  if (!under_way() || !writes_) return;
   const Stopwatch blocked(blocked_seconds_);
   ring_->finish();
   fault_point("update");
@@ -100,8 +101,8 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
   const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
-  remove_staged(staging, shard_name(store_.shard()));
   const std::string local = staging + "/" + checkpoint_name(state_.step);
+  remove_staged(staging, shard_name(store_.shard()), local);
   Manifest part = manifest_of(state_);
   part.shards = {write_shard(local, {})};
   stage_shard(local, part);

@@ -65,6 +65,8 @@ std::span<float> SnapshotRing::slot(std::int64_t piece) const {
 
 void SnapshotRing::start(std::vector<Tensor> tensors) {
   const std::lock_guard lock(mutex_);
+  for (Piece& piece : pieces_)
+    piece.copy.reset();  // those of an abandoned snapshot end before their slots are used again
   tensors_ = std::move(tensors);
   tensor_ = 0;
   element_ = started_ = taken_ = given_back_ = 0;

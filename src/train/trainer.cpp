@@ -158,6 +158,7 @@ float Trainer::clip_factor(double gradient_norm) const {
 // was its own loss. A gradient's rank cannot be told once it is summed.
 void Trainer::require_finite(double local_loss, double loss, double gradient_norm) {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
+  checkpointer_.lift_limit();
   if (const auto saved = checkpointer_.wait()) report(*saved);
   std::string ranks;
   const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
