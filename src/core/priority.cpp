@@ -8,8 +8,9 @@ namespace cola {
 
 void lower_priority_of_this_thread() noexcept {
   const auto thread = static_cast<id_t>(syscall(SYS_gettid));
-  constexpr int lowest = 19;
-  setpriority(PRIO_PROCESS, thread, lowest);  // on Linux a thread has a niceness of its own
+  // Not the lowest: work that never ends would make training wait in the end.
+  constexpr int niceness = 10;
+  setpriority(PRIO_PROCESS, thread, niceness);  // on Linux a thread has a niceness of its own
   // The lowest of the classes that are still served beside others (the kernel's ioprio.h): not "idle", which
   // a busy disk would starve.
   constexpr int one_thread = 1, best_effort_class = 2, class_shift = 13, last_level = 7;

@@ -3,7 +3,8 @@
 
 namespace cola {
 
-/// The calling thread gets the lowest priority for cores and for disks that the system lets it choose.
+/// The calling thread gives way for cores (about a tenth of one that it shares with a busy thread is left to
+/// it) and comes last for disks.
 void lower_priority_of_this_thread() noexcept;
 
 }  // namespace cola

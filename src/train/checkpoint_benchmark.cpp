@@ -32,20 +32,18 @@ class Measurement {
  public:
   Measurement(const RunConfiguration& configuration, Device& device, Communicator& communicator, int rounds,
               std::int64_t micro_batches)
-      : configuration_(configuration),
+      : configuration_(in_own_folder(configuration)),
         device_(device),
         communicator_(communicator),
         rounds_(rounds),
         training_(configuration, device, communicator, micro_batches),
-        checkpointer_(device, communicator, training_.table(), training_.store(), configuration) {
-    if (communicator.rank() == 0) std::filesystem::create_directories(checkpoints_of(configuration));
+        checkpointer_(device, communicator, training_.table(), training_.store(), configuration_) {
+    remove_folder();  // of a benchmark that was ended
+    if (communicator.rank() == 0) std::filesystem::create_directories(checkpoints_of(configuration_));
     communicator.barrier();
     for (int warm_up = 0; warm_up < 2; ++warm_up) training_.step();
   }
-  ~Measurement() {
-    std::error_code ignored;
-    if (communicator_.rank() == 0) std::filesystem::remove_all(checkpoints_of(configuration_), ignored);
-  }
+  ~Measurement() { remove_folder(); }
   Measurement(const Measurement&) = delete;
   Measurement& operator=(const Measurement&) = delete;
 
@@ -73,6 +71,16 @@ class Measurement {
   }
 
  private:
+  // A run's own checkpoints are never touched.
+  static RunConfiguration in_own_folder(RunConfiguration configuration) {
+    configuration.run.dir += "/checkpoint-benchmark";
+    return configuration;
+  }
+  void remove_folder() const {
+    std::error_code ignored;
+    if (communicator_.rank() == 0) std::filesystem::remove_all(configuration_.run.dir, ignored);
+  }
+
   // Of the slowest rank.
   double seconds_of(const std::function<void()>& body) {
     communicator_.barrier();

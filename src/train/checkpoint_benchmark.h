@@ -24,8 +24,8 @@ struct CheckpointBenchmark {
   double verify_seconds = 0;       // the checksums of all ranks' shares, from the disk
 };
 
-/// `rounds` of each; a round of training lasts as long as a save. Works in configuration.run.dir, and removes
-/// what it wrote there. Collective. Throws Error if a save fails.
+/// `rounds` of each; a round of training lasts as long as a save. Works in a folder of its own under
+/// configuration.run.dir, and removes it. Collective. Throws Error if a save fails.
 CheckpointBenchmark benchmark_checkpoint(const RunConfiguration& configuration, Device& device,
                                          Communicator& communicator, int rounds, std::int64_t micro_batches);
 

@@ -93,6 +93,16 @@ void prepare_directory(const std::string& directory, const std::string& resumed_
     information("set a newer checkpoint aside as {}", moved);
 }
 
+// What lies between a shard's ranges, which rise, is in no checkpoint.
+void zero_padding(std::span<const ShardRange> ranges, std::span<float> values) {
+  auto end = values.begin();
+  for (const ShardRange& range : ranges) {
+    std::fill(end, values.begin() + range.local, 0.0f);
+    end = values.begin() + range.local + range.elements();
+  }
+  std::fill(end, values.end(), 0.0f);
+}
+
 std::uint64_t checkpoint_bytes(const ParameterTable& table) {
   return static_cast<std::uint64_t>(table.stored_elements()) * all_state_tensors.size() * sizeof(float);
 }
@@ -138,8 +148,9 @@ TrainingState load_checkpoint(const std::string& folder, Device& device, Sharded
   const bool in_place = device.kind() == DeviceKind::cpu;
   std::vector<float> copy(in_place ? 0 : static_cast<std::size_t>(map.shard_elements()));
   const auto fill = [&](StateTensor tensor, const Tensor& destination) {
-    device.fill_bytes(destination.data(), 0, destination.bytes());  // padding is in no range
-    read_ranges(folder, manifest, tensor, ranges, in_place ? destination.span<float>() : std::span(copy));
+    const std::span<float> values = in_place ? destination.span<float>() : std::span(copy);
+    zero_padding(ranges, values);
+    read_ranges(folder, manifest, tensor, ranges, values);
     if (!in_place) device.copy_from_host(destination.data(), copy.data(), destination.bytes());
   };
   fill(StateTensor::weights, store.master_weights());
