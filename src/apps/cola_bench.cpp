@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench_checkpoint.h"
 #include "apps/bench_kernels.h"
 #include "apps/bench_memory.h"
 #include "apps/bench_startup.h"
@@ -22,28 +23,32 @@ struct CommandLine {
   std::string command, configuration;
   std::vector<std::string> settings;
   std::int64_t steps = 20, micro_batches = 1;
+  int rounds = 5;
   bool compare = false;
   CommonOptions common;
 };
 
 constexpr const char* introduction =
-    "cola_bench measures training on random tokens, and how long a run takes to start.\n"
+    "cola_bench measures training on random tokens, how long a run takes to start, and what checkpoints "
+    "cost.\n"
     "\n"
     "  cola_bench train --config configs/60m.yaml --set train.micro_batch=8 --compare\n"
     "  mpirun -n 2 cola_bench train --config configs/60m.yaml\n"
     "  cola_bench kernels --config configs/1b.yaml --set train.micro_batch=64\n"
     "  cola_bench memory --help: full-rank models, CoLA and CoLA-M side by side\n"
     "  mpirun -n 64 cola_bench startup --config configs/tiny.yaml\n"
+    "  cola_bench checkpoint --config configs/60m.yaml --set train.micro_batch=4 --set train.threads=1\n"
     "\n"
     "train: medians of whole optimizer steps, the share of the plain matrix product's rate that they reach,\n"
     "  and the memory that was planned and used.\n"
     "kernels: where the time of one step goes, kernel by kernel, next to what the device can do.\n"
-    "startup: how long a run takes before its first step, phase by phase.\n\nOptions";
+    "startup: how long a run takes before its first step, phase by phase.\n"
+    "checkpoint: what saving costs training, and its rates next to plain writes and reads.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
   auto add = description.add_options();
-  add("command", options::value(&line.command), "train, kernels or startup");
+  add("command", options::value(&line.command), "train, kernels, startup or checkpoint");
   add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
   add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
       "overrides one setting");
@@ -51,6 +56,8 @@ options::options_description describe(CommandLine& line) {
   add("micro-batches",
       options::value(&line.micro_batches)->default_value(line.micro_batches)->value_name("N"),
       "micro-batches a rank and step");
+  add("rounds", options::value(&line.rounds)->default_value(line.rounds)->value_name("N"),
+      "checkpoint: repetitions");
   add("compare", options::bool_switch(&line.compare),
       "also measures the full-rank twin, and prints the ratio");
   add_common_options(description, line.common);
@@ -58,11 +65,13 @@ options::options_description describe(CommandLine& line) {
 }
 
 void check(const CommandLine& line) {
-  if (line.command != "train" && line.command != "kernels" && line.command != "startup")
-    throw UsageError("usage: cola_bench train|kernels|startup --config FILE (see cola_bench --help)");
+  if (line.command != "train" && line.command != "kernels" && line.command != "startup" &&
+      line.command != "checkpoint")
+    throw UsageError(
+        "usage: cola_bench train|kernels|memory|startup|checkpoint --config FILE (see cola_bench --help)");
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
-  if (line.steps < 1 || line.micro_batches < 1)
-    throw UsageError("--steps and --micro-batches are at least 1");
+  if (line.steps < 1 || line.micro_batches < 1 || line.rounds < 1)
+    throw UsageError("--steps, --micro-batches and --rounds are at least 1");
 }
 
 void print_row(const std::string& name, const TrainingBenchmark& result) {
@@ -89,6 +98,10 @@ int bench(const CommandLine& line, MpiSession& session) {
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
   information("{}, {} ranks, {}, micro-batch {} x {}", configuration.run.name, world.size(), device->name(),
               configuration.train.micro_batch, configuration.data.sequence_length);
+  if (line.command == "checkpoint") {
+    bench_checkpoint(configuration, *device, *communicator, line.rounds, line.micro_batches);
+    return exit_finished;
+  }
   information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens",
               "seconds a", "tokens/s", "FLOP/s", "product's", "share of", "memory", "memory", "resident");
   information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "", "a step", "step",

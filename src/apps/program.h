@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <boost/program_options.hpp>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -117,6 +118,8 @@ inline void select_gpu() {
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
 template <typename Body>
 int run_on_ranks(int count, char** arguments, Body&& body) {
+  // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     select_gpu();
     MpiSession session(count, arguments);

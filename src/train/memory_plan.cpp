@@ -11,18 +11,12 @@
 #include "model/transformer.h"
 #include "train/progress.h"
 #include "train/run_configuration_fields.h"
+#include "train/snapshot_ring.h"
 #include "train/transformer_options.h"
 
 namespace cola {
 
 namespace {
-
-// A checkpoint is written from where the state lies on the CPU, and from a copy in host memory elsewhere.
-std::size_t checkpoint_staging_bytes(const ShardMap& map, DeviceKind device) {
-  constexpr std::size_t state_parts = 3;  // fp32 master weights and two moments
-  const std::size_t slots = device == DeviceKind::cpu ? 0 : 1;
-  return slots * state_parts * sizeof(float) * static_cast<std::size_t>(map.shard_elements());
-}
 
 std::string gibibytes(std::size_t bytes) {
   return format_bytes(static_cast<double>(bytes));
@@ -83,7 +77,7 @@ MemoryPlan plan_memory(const RunConfiguration& configuration, const PlanTarget& 
   allocate_memory(plan.model, configuration.model,
                   transformer_options(configuration, target.type, target.device));
   plan.kernel_workspace = workspace_bytes_of(target.device);
-  plan.checkpoint_staging = checkpoint_staging_bytes(map, target.device);
+  plan.snapshot_ring = ring_layout(configuration.checkpoint, map.shard_elements()).bytes();
   return plan;
 }
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <string>
 
+#include "io/durable_file.h"
 #include "train/evaluation.h"
 
 namespace cola {
@@ -22,6 +22,7 @@ struct StepMetrics {
   std::size_t peak_bytes = 0;  // device memory of rank 0
 };
 
+/// A disk that takes no more lines does not end a run: they are kept, and written when it does.
 class MetricsWriter {
  public:
   /// Opens `path` for appending. Lines of steps beyond `resumed_step` are dropped first: a run that was
@@ -40,8 +41,10 @@ class MetricsWriter {
   void write_line(const std::string& line);
 
   std::string path_;
-  std::ofstream file_;
-  std::int64_t evaluated_step_ = -1;
+  FileDescriptor file_;
+  std::int64_t end_;       // of the lines that are in the file
+  std::string unwritten_;  // lines that a full disk has not taken yet
+  std::int64_t evaluated_step_;
 };
 
 }  // namespace cola

@@ -61,8 +61,7 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
                                                         : "DOES NOT FIT train.device_memory_gib",
                 bytes_text(plan.limit_bytes));
   text += "Host memory a rank\n";
-  return text + row("copy of the shard for checkpoints",
-                    memory.checkpoint_staging > 0 ? bytes_text(memory.checkpoint_staging) : "none");
+  return text + row("snapshots for checkpoints", bytes_text(memory.snapshot_ring));
 }
 
 std::string columns(const std::string& name, const std::string& first, const std::string& second) {

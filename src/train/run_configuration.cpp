@@ -34,6 +34,10 @@ void require_within(const ConfigurationNode& node, Number number, const Limits& 
 void read(const ConfigurationNode& node, const Limits&, std::string& value) {
   value = node.text();
 }
+void read(const ConfigurationNode& node, const Limits&, std::optional<std::string>& value) {
+  const std::string text = node.text();
+  value = text == "none" ? std::nullopt : std::optional(text);
+}
 void read(const ConfigurationNode& node, const Limits&, bool& value) {
   value = node.boolean();
 }
@@ -71,6 +75,9 @@ void read(const ConfigurationNode& node, const Limits&, Enumeration& value) {
 
 std::string write(const std::string& value) {
   return yaml_text(value);
+}
+std::string write(const std::optional<std::string>& value) {
+  return value ? yaml_text(*value) : "none";
 }
 std::string write(bool value) {
   return value ? "true" : "false";

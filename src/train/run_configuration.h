@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,7 +58,12 @@ struct ParallelSection {
 };
 struct CheckpointSection {
   std::int64_t every = 2000, keep = 3;  // every 0: only at the end
-  bool async = true;
+  bool async = true;                    // false: training waits until a checkpoint is committed
+  double ring_gib = 0;       // host memory a rank's snapshots pass through; 0: as much as its state takes
+  double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes
+  bool verify = false;       // reads every file back before it counts
+  std::optional<std::string> local_dir = {};  // a node's own disk that shards are written to first
+  int max_failures = 3;                       // failed checkpoints in a row that end the run
   bool operator==(const CheckpointSection&) const = default;
 };
 struct EvaluationSection {

@@ -124,6 +124,11 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"checkpoint", "every", count_or_zero}, c.checkpoint.every);
   visit(Field{"checkpoint", "keep", count}, c.checkpoint.keep);
   visit(Field{"checkpoint", "async"}, c.checkpoint.async);
+  visit(Field{"checkpoint", "ring_gib", not_negative}, c.checkpoint.ring_gib);
+  visit(Field{"checkpoint", "bandwidth_mib", not_negative}, c.checkpoint.bandwidth_mib);
+  visit(Field{"checkpoint", "verify"}, c.checkpoint.verify);
+  visit(Field{"checkpoint", "local_dir"}, c.checkpoint.local_dir);
+  visit(Field{"checkpoint", "max_failures", count}, c.checkpoint.max_failures);
 
   visit(Field{"evaluation", "every", count_or_zero}, c.evaluation.every);
   visit(Field{"evaluation", "tokens", token_count}, c.evaluation.tokens);

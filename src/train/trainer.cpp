@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/evaluation.h"
@@ -65,8 +66,7 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
                 configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
       model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
-      checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
-                    configuration.checkpoint.keep),
+      checkpointer_(device, communicator, table_, store_, configuration),
       stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
             static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
@@ -77,11 +77,15 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
 void Trainer::start(const ResumeChoice& resume) {
-  const std::string folder = checkpointer_.find(resume, configuration_);
-  if (folder.empty())
+  RunStart found = find_start(communicator_, table_, configuration_, resume);
+  lock_ = std::move(found.lock);
+  const std::string folder = found.folder;
+  if (folder.empty()) {
     store_.initialize(configuration_.run.seed);
-  else
-    state_ = checkpointer_.load(folder, store_);
+  } else {
+    state_ = load_checkpoint(folder, device_, store_);
+    checkpointer_.set_committed_step(state_.step);
+  }
   communicator_.all_reduce(std::span(&product_rate_, 1));
   std::array<std::int64_t, 1> evaluated{-1};
   if (speaks()) {
@@ -123,6 +127,7 @@ ExitCode Trainer::run() {
   while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
     after_step(metrics);
+    proceed_with_checkpoint();
     stop_.ask();
   }
   return finish();
@@ -144,6 +149,7 @@ StepMetrics Trainer::step() {
   metrics.step = state_.step + 1;
   metrics.learning_rate = schedule_.at(metrics.step);
   const OptimizerSection& optimizer = configuration_.optimizer;
+  checkpointer_.finish_snapshot();
   store_.update({.learning_rate = static_cast<float>(metrics.learning_rate),
                  .beta1 = static_cast<float>(optimizer.beta1),
                  .beta2 = static_cast<float>(optimizer.beta2),
@@ -167,6 +173,7 @@ double Trainer::forward_backward() {
     const TokenBatch batch = loader_.load(state_.next_sample, index);
     if (index + 1 == loader_.micro_batches()) store_.begin_last_micro_batch();
     loss += model_.forward_backward(store_, batch);
+    checkpointer_.advance();
   }
   return loss;
 }
@@ -178,8 +185,10 @@ float Trainer::clip_factor(double gradient_norm) const {
 
 // Sums over all ranks are what is looked at: every rank comes to the same verdict, and then says whether it
 // was its own loss. A gradient's rank cannot be told once it is summed.
-void Trainer::require_finite(double local_loss, double loss, double gradient_norm) const {
+void Trainer::require_finite(double local_loss, double loss, double gradient_norm) {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
+  checkpointer_.lift_limit();
+  if (const auto saved = checkpointer_.wait()) report(*saved);
   std::string ranks;
   const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
   for (std::size_t rank = 0; rank < verdicts.size(); ++rank)
@@ -202,15 +211,14 @@ void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
 }
 
 void Trainer::after_step(StepMetrics& metrics) {
-  metrics.checkpoint_blocked_seconds = checkpoint_blocked_seconds_;
-  checkpoint_blocked_seconds_ = 0;
+  metrics.checkpoint_blocked_seconds = checkpointer_.take_blocked_seconds();
   if (metrics_) metrics_->write(metrics);
   progress_.show(metrics);
   stop_.learn_step(metrics.step_seconds);
   heartbeat_.note_step(metrics);
   heartbeat_.beat("training");
   if (evaluation_is_due()) evaluate_model();
-  if (is_due(configuration_.checkpoint.every) && !finished()) save_checkpoint(false);
+  if (is_due(configuration_.checkpoint.every) && !finished()) start_checkpoint();
 }
 
 bool Trainer::evaluation_is_due() const {
@@ -233,25 +241,51 @@ void Trainer::evaluate_model() {
                                  result->loss, result->perplexity()));
 }
 
-void Trainer::save_checkpoint(bool must_succeed) {
+// One checkpoint at a time: an interval shorter than the writing takes makes training wait here.
+void Trainer::start_checkpoint() {
   const ProfileRange range(device_, "checkpoint");
-  const auto begin = Clock::now();
-  const std::string error =
-      checkpointer_.save(state_, store_, configuration_.run.seed, to_yaml(configuration_));
-  const double seconds = seconds_since(begin);
-  checkpoint_blocked_seconds_ += seconds;
-  stop_.learn_checkpoint(seconds);
-  if (error.empty())
-    return progress_.announce(fmt::format("step {}: saved {}/checkpoints/step-{:08} in {:.2f} s", state_.step,
-                                          configuration_.run.dir, state_.step, seconds));
-  if (metrics_) metrics_->write_event("checkpoint_failed", state_.step, error);
-  if (must_succeed) throw Error("the checkpoint of step {} failed: {}", state_.step, error);
-  if (speaks()) warning("the checkpoint of step {} failed, training goes on: {}", state_.step, error);
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+  checkpointer_.start(state_);
+  if (configuration_.checkpoint.async) return;
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+}
+
+// Once no rank's writer is at work any more, the checkpoint under way goes on, on all ranks at the same step.
+void Trainer::proceed_with_checkpoint() {
+  if (!checkpointer_.under_way()) return;
+  std::array<std::int64_t, 1> busy{checkpointer_.busy() ? 1 : 0};
+  communicator_.all_reduce_maximum(busy);
+  if (busy[0] > 0) return;
+  if (const auto saved = checkpointer_.proceed()) report(*saved);
+}
+
+void Trainer::report(const SaveOutcome& saved) {
+  if (saved.error.empty()) {
+    stop_.learn_checkpoint(saved.seconds);
+    if (metrics_)
+      metrics_->write_event("checkpoint", saved.step, fmt::format("committed in {:.2f} s", saved.seconds));
+    return progress_.announce(fmt::format("step {}: saved {}/{} in {:.2f} s", saved.step,
+                                          checkpoints_of(configuration_), checkpoint_name(saved.step),
+                                          saved.seconds));
+  }
+  if (metrics_) metrics_->write_event("checkpoint_failed", saved.step, saved.error);
+  if (saved.failures_in_a_row >= configuration_.checkpoint.max_failures)
+    throw Error("{} checkpoints in a row failed (checkpoint.max_failures), the last one at step {}: {}",
+                saved.failures_in_a_row, saved.step, saved.error);
+  if (speaks() && !finished())
+    warning("the checkpoint of step {} failed, training goes on: {}", saved.step, saved.error);
 }
 
 ExitCode Trainer::finish() {
   if (finished() && evaluation_is_due()) evaluate_model();
-  if (checkpointer_.committed_step() != state_.step) save_checkpoint(true);
+  checkpointer_.lift_limit();
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+  if (checkpointer_.committed_step() != state_.step) {
+    checkpointer_.start(state_);
+    const SaveOutcome saved = *checkpointer_.wait();
+    report(saved);
+    if (!saved.error.empty()) throw Error("the checkpoint of step {} failed: {}", saved.step, saved.error);
+  }
   progress_.finish();
   const bool done = finished() && evaluated_step_ == state_.step;
   heartbeat_.last_word(done ? "finished" : "stopped");

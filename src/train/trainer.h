@@ -20,6 +20,7 @@
 #include "train/heartbeat.h"
 #include "train/metrics.h"
 #include "train/progress.h"
+#include "train/resume.h"
 #include "train/run_configuration.h"
 #include "train/schedule.h"
 #include "train/stop_condition.h"
@@ -45,12 +46,14 @@ class Trainer {
   StepMetrics step();
   double forward_backward();
   float clip_factor(double gradient_norm) const;
-  void require_finite(double local_loss, double loss, double gradient_norm) const;
+  void require_finite(double local_loss, double loss, double gradient_norm);
   void add_rates(StepMetrics& metrics, double seconds) const;
 
   void after_step(StepMetrics& metrics);
   void evaluate_model();
-  void save_checkpoint(bool must_succeed);
+  void start_checkpoint();
+  void proceed_with_checkpoint();
+  void report(const SaveOutcome& saved);
   bool evaluation_is_due() const;
   ExitCode finish();
 
@@ -76,8 +79,8 @@ class Trainer {
   Heartbeat heartbeat_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
+  DirectoryLock lock_;  // rank 0's, on the run directory
   double operations_per_token_ = 0;
-  double checkpoint_blocked_seconds_ = 0;  // since the last logged step
   std::int64_t evaluated_step_ = -1;
 };
 

@@ -101,6 +101,12 @@ train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block
              cuda_graphs: off, threads: 3}
 parallel:   {zero_stage: 0, collectives: nccl, timeout_seconds: 30}
 checkpoint: {every: 0, keep: 1, async: false}
+=======
+train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, threads: 3}
+parallel:   {zero_stage: 0, collectives: nccl}
+checkpoint: {every: 0, keep: 1, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true, local_dir: /nvme,
+             max_failures: 5}
+>>>>>>> 8ea419b (Lift the bandwidth limit when nothing trains beside the writer; a small ring where saving is synchronous)
 evaluation: {every: 0, tokens: 1000}
 )");
   RunConfiguration expected;
@@ -109,6 +115,7 @@ evaluation: {every: 0, tokens: 1000}
   expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
   expected.schedule = {7, 7, 0};
+<<<<<<< HEAD
   expected.train = {12,
                     4,
                     Precision::bf16,
@@ -118,7 +125,7 @@ evaluation: {every: 0, tokens: 1000}
                     RecordedPasses::off,
                     3};
   expected.parallel = {0, Collectives::nccl, 30};
-  expected.checkpoint = {0, 1, false};
+  expected.checkpoint = {0, 1, false, 1.5, 200, true, "/nvme", 5};
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);
   EXPECT_EQ(parse_run_configuration(to_yaml(c), "printed"), expected);
