@@ -14,7 +14,7 @@ import sys
 from xml.sax.saxutils import escape
 
 WIDTH, LEFT, RIGHT, TOP = 780, 150, 158, 64
-BAR, GAP, AXIS, PANEL_GAP = 17, 6, 22, 26
+BAR, GAP, AXIS, PANEL_GAP = 17, 6, 22, 14
 GIB = 2**30
 
 USES = {  # as the JSON names them, and as the legend does

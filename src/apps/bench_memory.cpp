@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
 #include "core/host.h"
@@ -120,6 +121,7 @@ int bench(const CommandLine& line, MpiSession& session) {
   const auto runs = together(world, [&] { return load_runs(line); });
   const int threads = threads_of(runs.front(), session);
   const auto device = together(world, [&] { return choose_device(runs.front(), session, threads); });
+  const auto communicator = make_training_communicator(runs.front().parallel, *device, session);
   const double rate = mean_product_rate(runs.front(), *device, world);
   information("{} {}, {}", world.size(), world.size() == 1 ? "rank" : "ranks, each with", device->name());
   print_heading();
@@ -127,7 +129,7 @@ int bench(const CommandLine& line, MpiSession& session) {
   for (const RunConfiguration& run : runs)
     for (const TrainingMethod& method : compared_methods()) {
       const MeasuringLimits limits = agreed_limits(run, *device, session, line.seconds, rate);
-      print_row(rows.emplace_back(benchmark_memory(run, method, *device, world, line.steps, limits)));
+      print_row(rows.emplace_back(benchmark_memory(run, method, *device, *communicator, line.steps, limits)));
     }
   if (!line.json.empty() && world.rank() == 0) write_file(line.json, to_json(rows));
   return exit_finished;

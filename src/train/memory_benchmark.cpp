@@ -14,14 +14,14 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Seconds that the steps and two more to warm up take, at an ordinary share of the plain product's rate.
+// Seconds that the steps and three more to warm up take, at an ordinary share of the plain product's rate.
 double expected_seconds(const RunConfiguration& configuration, std::int64_t steps, double product_rate) {
   constexpr double ordinary_share = 0.4;
   const std::int64_t length = configuration.data.sequence_length;
   const double operations =
       training_operations_per_token(configuration.model, length) +
       recomputed_operations_per_token(configuration.model, configuration.train.recompute, length);
-  return operations * static_cast<double>(configuration.train.micro_batch * length * (steps + 2)) /
+  return operations * static_cast<double>(configuration.train.micro_batch * length * (steps + 3)) /
          (ordinary_share * product_rate);
 }
 

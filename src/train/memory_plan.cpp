@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "dist/staged_communicator.h"
 #include "dist/store_memory.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -77,6 +78,9 @@ MemoryPlan plan_memory(const RunConfiguration& configuration, const PlanTarget& 
   allocate_memory(plan.model, configuration.model,
                   transformer_options(configuration, target.type, target.device));
   plan.kernel_workspace = workspace_bytes_of(target.device);
+  if (target.device == DeviceKind::cuda && target.ranks > 1 &&
+      configuration.parallel.collectives == Collectives::mpi)
+    plan.collective_staging = 2 * staging_slot_bytes;
   plan.snapshot_ring = ring_layout(configuration.checkpoint, map.shard_elements()).bytes();
   return plan;
 }

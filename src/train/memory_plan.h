@@ -20,9 +20,10 @@ struct PlanTarget {
 };
 
 struct MemoryPlan {
-  Arena store, model;                // counted: parameters with their state, and passes
-  std::size_t kernel_workspace = 0;  // what the device takes for its kernels when it is made
-  std::size_t snapshot_ring = 0;     // host memory that checkpoints pass through
+  Arena store, model;                  // counted: parameters with their state, and passes
+  std::size_t kernel_workspace = 0;    // what the device takes for its kernels when it is made
+  std::size_t collective_staging = 0;  // host memory, pinned: what ranks' tensors pass through over MPI
+  std::size_t snapshot_ring = 0;       // host memory that checkpoints pass through
 
   /// Device bytes of one use, and of all: the most that the run has allocated at any time.
   std::size_t used(MemoryUse use) const;

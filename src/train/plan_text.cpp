@@ -61,6 +61,8 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
                                                         : "DOES NOT FIT train.device_memory_gib",
                 bytes_text(plan.limit_bytes));
   text += "Host memory a rank\n";
+  if (memory.collective_staging > 0)
+    text += row("pinned, for collectives over MPI", bytes_text(memory.collective_staging));
   return text + row("snapshots for checkpoints", bytes_text(memory.snapshot_ring));
 }
 

@@ -8,8 +8,10 @@
 
 #include "core/error.h"
 #include "dist/sharded_parameter_store.h"
+#include "dist/staged_communicator.h"
 #include "model/transformer.h"
 #include "support/paper_sizes.h"
+#include "train/transformer_options.h"
 
 namespace cola {
 namespace {
@@ -47,6 +49,7 @@ std::string refusal(const RunConfiguration& configuration, const PlanTarget& tar
 }
 
 constexpr PlanTarget one_gpu{.ranks = 1, .device = DeviceKind::cuda, .type = DataType::bfloat16};
+constexpr PlanTarget one_rank{.ranks = 1, .device = DeviceKind::cpu, .type = DataType::bfloat16};
 constexpr std::size_t gibibyte = std::size_t{1} << 30;
 
 struct Case {
@@ -70,9 +73,10 @@ void check_planned_peak(const Case& tried, DeviceKind kind) {
     const auto device = kind == DeviceKind::cpu ? make_cpu_device(1) : make_cuda_device(0);
     const ParameterTable table(configuration.model);
     const TrainSection& train = configuration.train;
-    Transformer model(*device, table,
-                      {train.micro_batch, configuration.data.sequence_length, tried.type, train.recompute});
-    ShardedParameterStore store(*device, communicator, table, {tried.zero_stage, tried.type});
+    Transformer model(*device, table, transformer_options(configuration, tried.type, kind));
+    const auto staged = kind == DeviceKind::cuda ? make_staged_communicator(*device, communicator) : nullptr;
+    ShardedParameterStore store(*device, staged ? *staged : communicator, table,
+                                {tried.zero_stage, tried.type});
     store.initialize(1);
     const auto rows = static_cast<std::size_t>(train.micro_batch * configuration.data.sequence_length);
     const std::vector<std::int32_t> ids(rows, 5);
@@ -155,16 +159,16 @@ TEST(MemoryPlan, TheLargestMicroBatchIsARanksShareAtMost) {
 
 TEST(MemoryPlan, RefusesWhatDoesNotFitAndSaysWhatDoes) {
   RunConfiguration configuration = paper_run("1b", ProjectionKind::cola);
-  EXPECT_EQ(refusal(configuration, one_gpu), "no error");  // no limit is known
-  EXPECT_EQ(refusal(configuration, one_gpu, 80 * gibibyte), "no error");
+  EXPECT_EQ(refusal(configuration, one_rank), "no error");  // no limit is known
+  EXPECT_EQ(refusal(configuration, one_rank, 80 * gibibyte), "no error");
   configuration.train.device_memory_gib = 16;
-  const std::string stated = refusal(configuration, one_gpu, 80 * gibibyte);
+  const std::string stated = refusal(configuration, one_rank, 80 * gibibyte);
   EXPECT_TRUE(stated.starts_with("train.micro_batch: 32 sequences of 256 take 24.")) << stated;
   EXPECT_NE(stated.find("train.device_memory_gib (16.0 GiB)"), std::string::npos) << stated;
   EXPECT_NE(stated.find("the largest micro-batch that fits is 8"), std::string::npos) << stated;
   EXPECT_NE(stated.find("with train.recompute cola_m it takes 14."), std::string::npos) << stated;
   configuration.train.device_memory_gib = 0;
-  EXPECT_NE(refusal(configuration, one_gpu, 16 * gibibyte).find("the device's memory (16.0 GiB)"),
+  EXPECT_NE(refusal(configuration, one_rank, 16 * gibibyte).find("the device's memory (16.0 GiB)"),
             std::string::npos);
 }
 

@@ -110,8 +110,6 @@ Context CudaDevice::make_context() {
   stream_ = make_stream();
   copy_stream_ = make_stream();
   context.stream = stream();
-  std::size_t total = 0;
-  check(cudaMemGetInfo(&memory_bytes_, &total), "reading the GPU's free memory");
   check(cublasLtCreate(&context.blas), "starting cuBLAS");
   context.blas_workspace = allocate(Context::blas_workspace_bytes);
   context.scratch = allocate(Context::scratch_bytes);
@@ -152,6 +150,12 @@ void* CudaDevice::allocate(std::size_t bytes) {
   allocated_ += bytes;
   peak_allocated_ = std::max(peak_allocated_, allocated_);
   return memory;
+}
+
+std::size_t CudaDevice::memory_bytes() const {
+  std::size_t available = 0, total = 0;
+  check(cudaMemGetInfo(&available, &total), "reading the GPU's free memory");
+  return available + allocated_;
 }
 
 void CudaDevice::free(void* memory) noexcept {

@@ -45,7 +45,7 @@ class CudaDevice final : public Device {
 
   void* allocate(std::size_t bytes) override;
   void free(void* memory) noexcept override;
-  std::size_t memory_bytes() const override { return memory_bytes_; }
+  std::size_t memory_bytes() const override;
   std::size_t peak_allocated_bytes() const override { return peak_allocated_; }
   void reset_peak_allocated_bytes() override { peak_allocated_ = allocated_; }
   void fill_bytes(void* memory, int value, std::size_t bytes) override;
@@ -78,7 +78,6 @@ class CudaDevice final : public Device {
 
   int ordinal_;
   std::string model_;
-  std::size_t memory_bytes_ = 0;  // free or taken by this process, when it began
   std::size_t allocated_ = 0, peak_allocated_ = 0;
   std::unordered_map<void*, std::size_t> sizes_;  // of every allocation
   Stream stream_, copy_stream_;
