@@ -119,8 +119,8 @@ std::vector<RunConfiguration> load_runs(const CommandLine& line) {
 int bench(const CommandLine& line, MpiSession& session) {
   Communicator& world = session.world();
   const auto runs = together(world, [&] { return load_runs(line); });
-  const int threads = threads_of(runs.front(), session);
-  const auto device = together(world, [&] { return choose_device(runs.front(), session, threads); });
+  RankPlace place = place_rank(runs.front(), session);
+  const auto device = together(world, [&] { return make_device(runs.front(), place); });
   const auto communicator = make_training_communicator(runs.front().parallel, *device, session);
   const double rate = mean_product_rate(runs.front(), *device, world);
   information("{} {}, {}", world.size(), world.size() == 1 ? "rank" : "ranks, each with", device->name());

@@ -11,9 +11,9 @@
 #include "core/error.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
+#include "train/benchmark_model.h"
 #include "train/checkpointer.h"
 #include "train/resume.h"
-#include "train/synthetic_training.h"
 
 namespace cola {
 
@@ -36,12 +36,13 @@ class Measurement {
         device_(device),
         communicator_(communicator),
         rounds_(rounds),
-        training_(configuration, device, communicator, micro_batches),
+        micro_batches_(micro_batches),
+        training_(configuration, device, communicator),
         checkpointer_(device, communicator, training_.table(), training_.store(), configuration_) {
     remove_folder();  // of a benchmark that was ended
     if (communicator.rank() == 0) std::filesystem::create_directories(checkpoints_of(configuration_));
     communicator.barrier();
-    for (int warm_up = 0; warm_up < 2; ++warm_up) training_.step();
+    for (int warm_up = 0; warm_up < 2; ++warm_up) training_.step(micro_batches_);
   }
   ~Measurement() { remove_folder(); }
   Measurement(const Measurement&) = delete;
@@ -137,11 +138,12 @@ class Measurement {
   // Rounds in pairs, first without and then with a save beside the steps, so that both meet the same machine.
   void save_beside_training() {
     std::vector<double> step, blocked, background, lost;
-    const auto alone = static_cast<std::int64_t>(
-        std::max(3.0, largest(result_.synchronous_seconds) / largest(seconds_of([&] { training_.step(); }))));
+    const auto alone = static_cast<std::int64_t>(std::max(
+        3.0,
+        largest(result_.synchronous_seconds) / largest(seconds_of([&] { training_.step(micro_batches_); }))));
     for (int round = 0; round < rounds_; ++round) {
       step.push_back(seconds_of([&] {
-                       for (std::int64_t i = 0; i < alone; ++i) training_.step();
+                       for (std::int64_t i = 0; i < alone; ++i) training_.step(micro_batches_);
                      }) /
                      static_cast<double>(alone));
       checkpointer_.take_blocked_seconds();
@@ -149,7 +151,7 @@ class Measurement {
       const double seconds = seconds_of([&] { steps = train_while_saving(background); });
       blocked.push_back(largest(checkpointer_.take_blocked_seconds()));
       const double after = seconds_of([&] {
-                             for (std::int64_t i = 0; i < alone; ++i) training_.step();
+                             for (std::int64_t i = 0; i < alone; ++i) training_.step(micro_batches_);
                            }) /
                            static_cast<double>(alone);
       lost.push_back(seconds - static_cast<double>(steps) * (step.back() + after) / 2);
@@ -164,7 +166,8 @@ class Measurement {
   std::int64_t train_while_saving(std::vector<double>& background) {
     checkpointer_.start({++saves_, 0, 0});
     for (std::int64_t steps = 1;; ++steps) {
-      training_.step([&] { checkpointer_.advance(); }, [&] { checkpointer_.finish_snapshot(); });
+      training_.step(
+          micro_batches_, [&] { checkpointer_.advance(); }, [&] { checkpointer_.finish_snapshot(); });
       std::array<std::int64_t, 1> busy{checkpointer_.busy() ? 1 : 0};
       communicator_.all_reduce_maximum(busy);
       if (busy[0] != 0) continue;
@@ -180,7 +183,8 @@ class Measurement {
   Device& device_;
   Communicator& communicator_;
   int rounds_;
-  SyntheticTraining training_;
+  std::int64_t micro_batches_;
+  BenchmarkModel training_;
   Checkpointer checkpointer_;
   CheckpointBenchmark result_;
   std::int64_t saves_ = 0;

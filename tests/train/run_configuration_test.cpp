@@ -100,13 +100,8 @@ schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
              cuda_graphs: off, threads: 3}
 parallel:   {zero_stage: 0, collectives: nccl, timeout_seconds: 30}
-checkpoint: {every: 0, keep: 1, async: false}
-=======
-train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, threads: 3}
-parallel:   {zero_stage: 0, collectives: nccl}
 checkpoint: {every: 0, keep: 1, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true, local_dir: /nvme,
              max_failures: 5}
->>>>>>> 8ea419b (Lift the bandwidth limit when nothing trains beside the writer; a small ring where saving is synchronous)
 evaluation: {every: 0, tokens: 1000}
 )");
   RunConfiguration expected;
@@ -115,7 +110,6 @@ evaluation: {every: 0, tokens: 1000}
   expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
   expected.schedule = {7, 7, 0};
-<<<<<<< HEAD
   expected.train = {12,
                     4,
                     Precision::bf16,
