@@ -1,5 +1,4 @@
-// ForwardingCommunicator: what carries tensors in another way, and leaves numbers and texts to the
-// communicator that it is built on.
+// ForwardingCommunicator: what is built on another communicator and hands it every call but a few.
 #pragma once
 
 #include <cstdlib>

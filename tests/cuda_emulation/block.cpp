@@ -34,15 +34,18 @@ void check_shared(const char* name, const void* address, std::size_t bytes) {
 }
 
 void start_copy(void* shared, const void* global, bool valid) {
-  runner().start_copy(shared, global, valid);
+  check_shared("start_copy_to_shared", shared, async_copy_bytes);
+  if (reinterpret_cast<std::uintptr_t>(global) % async_copy_bytes != 0)
+    throw EmulationError("start_copy_to_shared from {}, which is not aligned to 16 bytes", global);
+  runner().copies().start(shared, global, valid);
 }
 
 void close_copy_group() {
-  runner().close_copy_group();
+  runner().copies().close_group();
 }
 
 void wait_for_copies(std::size_t newest) {
-  runner().wait_for_copies(newest);
+  runner().copies().wait(newest);
 }
 
 }  // namespace cola::emulation

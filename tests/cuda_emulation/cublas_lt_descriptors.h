@@ -9,6 +9,9 @@
 
 namespace cola::emulation {
 
+/// Keeps `problem` for cublasLtGetStatusString; returns `status`.
+cublasStatus_t refuse(cublasStatus_t status, std::string problem);
+
 struct MatrixLayout : cublasLtMatrixLayoutOpaque_t {
   cudaDataType type = CUDA_R_32F;
   std::uint64_t rows = 0, columns = 0;

@@ -1,5 +1,5 @@
+#include <algorithm>
 #include <cstring>
-#include <functional>
 #include <vector>
 
 #include "core/error.h"
@@ -8,6 +8,9 @@
 namespace cola::emulation {
 
 namespace {
+
+// A product of more multiplications than this, as programs make to measure a GPU, leaves its result as it is.
+constexpr std::uint64_t most_multiplications = std::uint64_t{1} << 32;
 
 float read(const MatrixLayout& layout, const void* data, std::uint64_t index) {
   if (layout.type == CUDA_R_32F) return static_cast<const float*>(data)[index];
@@ -116,6 +119,8 @@ std::uint64_t Product::kind() const {
 
 void Product::compute(float alpha, const void* a_data, const void* b_data, float beta, const void* c_data,
                       void* d_data) const {
+  const std::uint64_t inner_size = descriptor.transpose_a != CUBLAS_OP_N ? a.rows : a.columns;
+  if (d.rows * d.columns * inner_size > most_multiplications) return;
   for (std::uint64_t batch = 0; batch < static_cast<std::uint64_t>(d.batch_count); ++batch) {
     const auto left = gather(a, a_data, batch, descriptor.transpose_a != CUBLAS_OP_N);
     const auto right = gather(b, b_data, batch, descriptor.transpose_b != CUBLAS_OP_N);

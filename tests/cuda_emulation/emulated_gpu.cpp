@@ -101,7 +101,7 @@ void EmulatedGpu::push(cudaStream_t handle, std::function<void()> work) {
 bool EmulatedGpu::invalidate_captures() {
   bool any = false;
   for (const auto& stream : streams_)
-    if (stream->capturing()) {
+    if (stream->captured_by_this_thread()) {
       stream->invalidate_capture();
       any = true;
     }

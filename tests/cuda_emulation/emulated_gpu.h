@@ -39,7 +39,7 @@ class EmulatedGpu {
   std::shared_ptr<Stream> stream(cudaStream_t handle);
   /// Gives the stream something to do.
   void push(cudaStream_t handle, std::function<void()> work);
-  /// Whether a stream is being recorded; what is refused meanwhile spoils the recording.
+  /// Whether this thread records a stream; what is refused meanwhile spoils the recording.
   bool invalidate_captures();
 
   /// Does the stream's work up to that count.

@@ -14,9 +14,13 @@ namespace cola::emulation {
 
 namespace {
 
+// What handled them before: the system, or a sanitizer.
+struct sigaction before_segment, before_bus;
+
 // Not strictly allowed in a signal handler (it allocates), but the program is lost anyway.
 void explain(int number, siginfo_t* information, void*) {
-  signal(number, SIG_DFL);
+  sigaction(number, number == SIGBUS ? &before_bus : &before_segment,
+            nullptr);  // takes over when this returns
   EmulatedGpu& gpu = EmulatedGpu::instance();
   const bool on_gpu = gpu.on_gpu_thread();
   const bool of_device = gpu.memory().kind_of(information->si_addr) == MemoryKind::device;
@@ -32,7 +36,6 @@ void explain(int number, siginfo_t* information, void*) {
 }  // namespace
 
 void use_fault_handler_on_this_thread() {
-#ifndef __SANITIZE_ADDRESS__  // AddressSanitizer explains by itself
   static constexpr std::size_t stack_bytes = 64 << 10;
   // Never given back: the handler may be needed until the very end of the thread. Not a thread-local
   // variable, which would be taken for a shared array (see SharedMemory).
@@ -45,9 +48,11 @@ void use_fault_handler_on_this_thread() {
   struct sigaction action {};
   action.sa_sigaction = explain;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
-  sigaction(SIGSEGV, &action, nullptr);
-  sigaction(SIGBUS, &action, nullptr);
-#endif
+  struct sigaction now {};
+  sigaction(SIGSEGV, nullptr, &now);
+  if (now.sa_sigaction == explain) return;
+  sigaction(SIGSEGV, &action, &before_segment);
+  sigaction(SIGBUS, &action, &before_bus);
 }
 
 }  // namespace cola::emulation

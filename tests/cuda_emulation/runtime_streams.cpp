@@ -66,8 +66,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   *event = new CUevent_st;
+  if (!(flags & cudaEventDisableTiming))
+    (*event)->reached = std::make_shared<CUevent_st::Clock::time_point>();
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
@@ -81,6 +83,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   const std::lock_guard lock(gpu().mutex());
   const auto stream = gpu().stream(handle);
   if (stream->capturing()) return refuse_while_capturing(*stream, "marking an event");
+  if (event->reached) gpu().push(handle, [reached = event->reached] { *reached = CUevent_st::Clock::now(); });
   event->recorded = {stream, stream->pushed()};
   return cudaSuccess;
 }
@@ -97,8 +100,12 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return event->recorded.stream ? gpu().finish(event->recorded) : cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  *milliseconds = 0;  // the emulated GPU has no time
-  return reached(start->recorded) && reached(end->recorded) ? cudaSuccess : cudaErrorNotReady;
+  const std::lock_guard lock(gpu().mutex());
+  if (!start->reached || !end->reached || !start->recorded.stream || !end->recorded.stream)
+    return gpu().fail(cudaErrorInvalidResourceHandle, "the time between events that have none");
+  if (!reached(start->recorded) || !reached(end->recorded)) return cudaErrorNotReady;
+  *milliseconds = std::chrono::duration<float, std::milli>(*end->reached - *start->reached).count();
+  return cudaSuccess;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {

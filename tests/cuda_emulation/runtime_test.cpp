@@ -73,6 +73,21 @@ TEST_F(EmulatedRuntime, StreamsMeetOnlyAtEvents) {
   EXPECT_EQ(cudaEventDestroy(event), cudaSuccess);
 }
 
+TEST_F(EmulatedRuntime, EventsTellTheTimeBetweenThem) {
+  cudaEvent_t events[2] = {};
+  for (cudaEvent_t& event : events) {
+    ASSERT_EQ(cudaEventCreate(&event), cudaSuccess);
+    EXPECT_EQ(cudaEventRecord(event, first_), cudaSuccess);
+    launch_add(1);
+  }
+  float milliseconds = -1;
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, events[0], events[1]), cudaErrorNotReady);
+  EXPECT_EQ(cudaEventSynchronize(events[1]), cudaSuccess);
+  EXPECT_EQ(cudaEventElapsedTime(&milliseconds, events[0], events[1]), cudaSuccess);
+  EXPECT_GT(milliseconds, 0);
+  for (cudaEvent_t event : events) EXPECT_EQ(cudaEventDestroy(event), cudaSuccess);
+}
+
 TEST_F(EmulatedRuntime, GraphIsRecordedWithoutRunningAndReplayed) {
   EXPECT_EQ(cudaStreamBeginCapture(first_, cudaStreamCaptureModeThreadLocal), cudaSuccess);
   EXPECT_EQ(cudaMemsetAsync(array_.data(), 0, bytes, first_), cudaSuccess);

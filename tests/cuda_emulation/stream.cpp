@@ -30,6 +30,7 @@ void Stream::discard() {
 
 void Stream::begin_capture() {
   capturing_ = capture_valid_ = true;
+  capturer_ = std::this_thread::get_id();
 }
 
 std::vector<Operation> Stream::end_capture(bool& valid) {

@@ -4,11 +4,12 @@
 
 #include <cuda_runtime_api.h>
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <string>
+#include <thread>
 #include <vector>
 
 namespace cola::emulation {
@@ -39,6 +40,7 @@ class Stream {
 
   void begin_capture();
   bool capturing() const { return capturing_; }
+  bool captured_by_this_thread() const { return capturing_ && capturer_ == std::this_thread::get_id(); }
   /// The capture cannot succeed any more.
   void invalidate_capture() { capture_valid_ = false; }
   /// Ends it; `valid` says whether all went well.
@@ -48,6 +50,7 @@ class Stream {
   std::deque<Operation> pending_;
   std::uint64_t pushed_ = 0, done_ = 0;
   bool capturing_ = false, capture_valid_ = false;
+  std::thread::id capturer_;
   std::vector<Operation> captured_;
 };
 
@@ -58,7 +61,9 @@ struct CUstream_st {
   std::shared_ptr<cola::emulation::Stream> stream;
 };
 struct CUevent_st {
+  using Clock = std::chrono::steady_clock;
   cola::emulation::Point recorded;
+  std::shared_ptr<Clock::time_point> reached;  // when it was; null for an event without timing
 };
 struct CUgraph_st {
   std::vector<cola::emulation::Operation> operations;

@@ -34,7 +34,6 @@ inline void load_tiles_transposed(std::uint32_t (&tiles)[4], const void* shared_
 }
 
 inline void start_copy_to_shared(void* shared, const void* global, bool valid) {
-  emulation::check_shared("start_copy_to_shared", shared, 16);
   emulation::start_copy(shared, global, valid);
 }
 

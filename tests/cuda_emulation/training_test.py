@@ -1,0 +1,63 @@
+"""Whole training programs on the emulated GPU: a few steps, since it is slow. tests/apps/training_gpu_test.py asks more of
+a real one.
+
+training_test.py FOLDER_OF_PROGRAMS"""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "apps"))
+import harness
+
+SHORT = ("schedule.total_steps=4", "schedule.warmup_steps=1", "train.global_batch=6", "evaluation.tokens=128")
+GPU = ("train.device=cuda", "train.threads=1")
+# Heads of 64 and bf16 take the tensor cores' attention.
+WIDE = ("model.hidden_size=128", "model.num_attention_heads=2", "model.num_key_value_heads=1", "train.precision=bf16",
+        "train.attention=flash")
+
+
+class EmulatedGpu(harness.TrainingTest):
+    def losses_of(self, name, *settings, ranks=None):
+        self.train(name, ranks, *SHORT, *settings)
+        return self.losses(name) + [entry["loss"] for entry in self.events(name, "evaluation")]
+
+    def assert_close(self, expected, actual, tolerance):
+        self.assertEqual(len(actual), len(expected))
+        for a, b in zip(actual, expected):
+            self.assertLess(abs(a - b) / b, tolerance, f"{actual} instead of {expected}")
+
+    def test_fp32_gives_the_curve_of_the_cpu(self):
+        expected = self.losses_of("fp32_cpu")
+        self.assert_close(expected, self.losses_of("fp32_gpu", *GPU), 1e-4)
+        self.assertLess(expected[3], expected[0])
+
+    def test_bf16_with_flash_attention_gives_the_curve_of_the_cpu(self):
+        expected = self.losses_of("wide_cpu", *WIDE)
+        self.assert_close(expected, self.losses_of("wide_gpu", *WIDE, *GPU), 0.01)
+
+    def test_graphs_leave_every_bit(self):
+        for graphs in ("on", "off"):
+            self.losses_of(f"graphs_{graphs}", f"train.cuda_graphs={graphs}", *GPU)
+        self.assert_identical("graphs_on", "graphs_off")
+
+    def test_recomputation_changes_little(self):
+        expected = self.losses_of("kept", *GPU)
+        for recompute in ("cola_m", "block"):
+            self.assert_close(expected, self.losses_of(recompute, f"train.recompute={recompute}", *GPU), 1e-5)
+
+    def test_ranks_share_a_gpu_through_host_memory(self):
+        expected = self.losses_of("alone", *GPU)
+        for stage in (0, 1):
+            shared = self.losses_of(f"shared_{stage}", "parallel.collectives=mpi", f"parallel.zero_stage={stage}", *GPU, ranks=2)
+            self.assert_close(expected, shared, 1e-4)
+
+    def test_a_resumed_run_is_the_same_to_the_bit(self):
+        self.losses_of("whole", "checkpoint.every=2", *GPU)
+        self.losses_of("parts", "checkpoint.every=2", *GPU)
+        parts = self.directory / "parts" / "checkpoints"
+        harness.shutil.rmtree(parts / "step-00000004")
+        self.train("parts", None, *SHORT, "checkpoint.every=2", *GPU, more=("--resume", "auto"))
+        self.assert_identical("whole", "parts")
+
+
+if __name__ == "__main__":
+    harness.unittest.main()
