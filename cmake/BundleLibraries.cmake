@@ -35,6 +35,14 @@ foreach(library ${libraries})
   file(INSTALL ${parts} DESTINATION ${prefix}/lib/pmix FOLLOW_SYMLINK_CHAIN)
 endforeach()
 
+# A library's own run path, to where it was, would be looked through before the program's.
+file(GLOB_RECURSE bundled ${prefix}/lib/*.so*)
+foreach(library ${bundled})
+  if(NOT IS_SYMLINK ${library})
+    file(RPATH_REMOVE FILE ${library})
+  endif()
+endforeach()
+
 file(GLOB_RECURSE installed ${prefix}/*)
 set(bytes 0)
 foreach(path ${installed})

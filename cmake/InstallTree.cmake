@@ -8,8 +8,14 @@ set(COLA_DATA_DIR share/cola_dist)
 add_link_options(-Wl,--disable-new-dtags)
 
 function(install_tree)
-  install(DIRECTORY configs DESTINATION ${COLA_DATA_DIR})
-  install(PROGRAMS scripts/gpu-check.sh scripts/plot_metrics.py DESTINATION ${COLA_DATA_DIR}/scripts)
+  # The component cola_dist is what users of a cluster need where the site provides the libraries.
+  install(DIRECTORY configs jobs DESTINATION ${COLA_DATA_DIR} USE_SOURCE_PERMISSIONS COMPONENT cola_dist)
+  install(PROGRAMS scripts/plot_metrics.py DESTINATION ${COLA_DATA_DIR}/scripts COMPONENT cola_dist)
+  install(FILES packaging/modules/cola_dist.lua DESTINATION ${COLA_DATA_DIR}/modulefiles/cola_dist
+          RENAME ${PROJECT_VERSION}.lua COMPONENT cola_dist)
+  install(DIRECTORY docs/ DESTINATION share/doc/cola_dist COMPONENT cola_dist)
+  install(FILES README.md LICENSE DESTINATION share/doc/cola_dist COMPONENT cola_dist)
+  install(PROGRAMS scripts/gpu-check.sh DESTINATION ${COLA_DATA_DIR}/scripts)
   install(FILES scripts/environment.sh scripts/common.sh DESTINATION ${COLA_DATA_DIR}/scripts)
   if(COLA_BUILD_TESTS AND COLA_WITH_CUDA)  # what gpu-check.sh runs
     install(DIRECTORY tests/golden DESTINATION ${COLA_DATA_DIR}/tests FILES_MATCHING PATTERN "*.h5")

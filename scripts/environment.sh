@@ -5,6 +5,7 @@ cola_tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export PATH="$cola_tree/bin:$PATH"
 if [ -d "$cola_tree/lib/openmpi" ]; then
   export OPAL_PREFIX="$cola_tree" OMPI_MCA_mca_base_component_path="$cola_tree/lib/openmpi"
+  export LD_LIBRARY_PATH="$cola_tree/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" # for mpirun: programs know it themselves
   export PMIX_MCA_mca_base_component_path="$cola_tree/lib/pmix"
   export OMPI_MCA_ess_singleton_isolated=1 # one rank without a launcher starts no helper process
 fi

@@ -37,7 +37,7 @@ run_tests() {
   say "GPU tests"
   export COLA_TEST_DATA=$share
   local program
-  for program in core_tests model_tests dist_tests; do
+  for program in core_tests model_tests dist_tests train_tests; do
     "$tests/$program" --gtest_filter='*/cuda*:*_cuda*' --gtest_brief=1 >"$output/$program.txt" 2>&1 || status=1
     printf '%s: %s\n' "$program" "$(grep -E '^\[  (PASSED|FAILED|SKIPPED)|tests? ran|FAILED TEST' "$output/$program.txt" | tr '\n' ' ')"
     grep -E '^\[  FAILED' "$output/$program.txt" | sort -u | head -20

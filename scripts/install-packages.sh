@@ -13,6 +13,7 @@ build=(
   build-essential cmake ninja-build pkg-config  # compiler and build system
   ccache                                        # makes a second build quick; the build does without
   libopenmpi-dev openmpi-bin                    # MPI
+  libhwloc-dev                                  # which GPU and network card lies near which cores
   libhdf5-dev                                   # token files and checkpoints
   libdnnl-dev ocl-icd-opencl-dev                # matrix products on the CPU (its CMake files ask for OpenCL)
   libyaml-cpp-dev libboost-program-options-dev  # configuration and command lines
@@ -27,6 +28,7 @@ tests=(
   libboost-context-dev   # threads of the emulated GPU
   python3 python3-h5py   # read token files and checkpoints as an outsider would
   hdf5-tools             # h5dump, for the same
+  slurm-wlm munge        # a cluster of two nodes on this machine
 )
 quickstart=(
   sentencepiece  # spm_train, which makes the tokenizer's model

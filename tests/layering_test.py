@@ -28,6 +28,7 @@ LIBRARIES = {
     "Boost.Program_options": (r"boost/program_options.*", r"apps/.+"),
     "CUDA": (r"(cuda|cublas|cudnn|curand|cusparse|cusolver|cufft|nvrtc|nvml|nvtx).*|(cub|thrust|cooperative_groups|nv)(/.+|\.h)|mma\.h",
              r"core/cuda/.+|dist/[^/]*nccl[^/]*\.cpp"),
+    "hwloc": (r"hwloc(/.+|\.h)", r"core/host_topology\.cpp"),
     "oneDNN": (r"dnnl.*|oneapi/dnnl/.+", r"core/cpu/.+"),
 }
 
@@ -105,6 +106,7 @@ BAD = [
     ("core/device.h", "#include <cuda_runtime.h>"),
     ("dist/mpi_communicator.cpp", "#include <cuda_runtime_api.h>"),
     ("core/matmul.cpp", "#include <oneapi/dnnl/dnnl.hpp>"),
+    ("dist/near_device.cpp", "#include <hwloc.h>"),
 ]
 
 

@@ -1,18 +1,25 @@
 // cola_dist: trains a model from a YAML configuration, one MPI rank a device.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
+#include "apps/start_report.h"
 #include "core/device.h"
 #include "dist/launch.h"
+#include "dist/launch_environment.h"
 #include "train/plan.h"
 #include "train/run_configuration.h"
+#include "train/run_status.h"
 #include "train/trainer.h"
 
 namespace {
@@ -21,7 +28,7 @@ namespace options = boost::program_options;
 using namespace cola;
 
 struct CommandLine {
-  std::string configuration, resume;
+  std::string configuration, resume, status;
   std::vector<std::string> settings;
   bool print_configuration = false, plan = false;
   CommonOptions common;
@@ -46,6 +53,8 @@ options::options_description describe(CommandLine& line) {
       "overrides one setting; may be given many times");
   add("resume", options::value(&line.resume)->default_value("auto")->value_name("auto|none|STEP_DIR"),
       "where to start: the newest intact checkpoint of run.dir, step 0, or a checkpoint's folder");
+  add("status", options::value(&line.status)->value_name("RUN_DIR"),
+      "says how far the run in this directory is, without any rank, and ends");
   add("plan", options::bool_switch(&line.plan),
       "says what the run would need in memory and operations, and ends");
   add("ranks", options::value(&line.ranks)->value_name("N"), "with --plan: the number of ranks to plan for");
@@ -61,6 +70,11 @@ void check(const CommandLine& line) {
     throw UsageError("--ranks N goes with --plan, N from 1");
 }
 
+void print_plan(const RunConfiguration& configuration, int ranks) {
+  const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
+  fmt::print("{}", describe_plan(plan, configuration));
+}
+
 int train(const CommandLine& line, MpiSession& session) {
   Communicator& world = session.world();
   const auto configuration =
@@ -68,15 +82,15 @@ int train(const CommandLine& line, MpiSession& session) {
   if (line.print_configuration || line.plan) {
     if (world.rank() != 0) return exit_finished;
     if (line.print_configuration) fmt::print("{}", to_yaml(configuration));
-    if (line.plan)
-      fmt::print("{}", describe_plan(make_plan(configuration, line.ranks > 0 ? line.ranks : world.size())));
+    if (line.plan) print_plan(configuration, line.ranks > 0 ? line.ranks : world.size());
     return exit_finished;
   }
-  const int threads = threads_of(configuration, session);
-  const auto device = together(world, [&] { return choose_device(configuration, session, threads); });
+  RankPlace place = place_rank(configuration, session);
+  const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
   const auto trainer =
       together(world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator); });
+  report_layout("cola_dist", session, place);
   trainer->start(parse_resume(line.resume));
   return trainer->run();
 }
@@ -91,8 +105,34 @@ int run(int count, char** arguments, MpiSession& session) {
   return train(line, session);
 }
 
+// What needs no ranks starts none: on a login node there may be no MPI to start. The configuration is printed
+// this way only without a launcher, for under one it is rank 0 that speaks.
+std::optional<int> answer_alone(int count, char** arguments) {
+  const auto asked = [&](std::string_view option) {
+    return std::any_of(arguments, arguments + count,
+                       [&](const char* word) { return std::string_view(word).starts_with(option); });
+  };
+  const bool alone = asked("--print-config") && !read_launch_environment(environment_variable);
+  if (!asked("--status") && !alone) return std::nullopt;
+  CommandLine line;
+  parse_command_line("cola_dist", count, arguments, describe(line));
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  if (!line.status.empty())
+    fmt::print("{}",
+               describe_run(line.status, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  else
+    fmt::print("{}", to_yaml(load_run_configuration(line.configuration, line.settings)));
+  return exit_finished;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
+  try {
+    if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
   return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
 }

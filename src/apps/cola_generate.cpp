@@ -15,7 +15,7 @@
 #include "io/checkpoint_directory.h"
 #include "io/tokenizer.h"
 #include "model/transformer.h"
-#include "train/checkpointer.h"
+#include "train/resume.h"
 #include "train/run_configuration.h"
 
 namespace {
@@ -114,7 +114,7 @@ int generate(const CommandLine& line) {
   const DataType type = device->prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
   const std::unique_ptr<Communicator> self = make_self_communicator();
   ShardedParameterStore store(*device, *self, table, {0, type});
-  Checkpointer(*device, *self, table, folder + "/..", 1).load(folder, store);
+  load_checkpoint(folder, *device, store);
   // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
   // activations.
   const std::int64_t window = configuration.data.sequence_length;

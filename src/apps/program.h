@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <boost/program_options.hpp>
+#include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <optional>
@@ -12,10 +14,13 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/host.h"
+#include "core/host_topology.h"
 #include "core/log.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "dist/near_device.h"
 
 namespace cola {
 
@@ -99,16 +104,22 @@ auto together(Communicator& communicator, Body&& body) {
 
 /// Gives this rank its GPU before MPI starts: a library that knows CUDA would take the first one.
 inline void select_gpu() {
+  ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // as hwloc counts them
   const int gpus = cuda_device_count();
   if (gpus == 0) return;
-  if (const std::optional<int> local_rank = read_local_rank(environment_variable))
-    select_cuda_device(*local_rank % gpus);
+  const std::optional<int> local_rank = read_local_rank(environment_variable);
+  if (!local_rank) return;
+  const auto visible =
+      visible_gpus(read_host_topology().gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
+  select_cuda_device(nearest_device(*local_rank, usable_core_ids(), visible));
 }
 
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
 template <typename Body>
 int run_on_ranks(int count, char** arguments, Body&& body) {
+  // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     select_gpu();
     MpiSession session(count, arguments);

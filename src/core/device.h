@@ -64,6 +64,8 @@ class Device {
   /// Memory on the device, aligned to 256 bytes. Throws DeviceError if there is not enough.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void free(void* memory) noexcept = 0;
+  /// What can be allocated here in all, in bytes; 0 on the CPU, whose memory ranks and programs share.
+  virtual std::size_t memory_bytes() const = 0;
   /// The most that was allocated here at any time, in bytes.
   virtual std::size_t peak_allocated_bytes() const = 0;
   /// Forgets that peak: from here on it counts from what is allocated now.

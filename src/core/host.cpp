@@ -26,8 +26,21 @@ std::vector<int> usable_core_ids() {
   return ids;
 }
 
+bool bind_to_cores(const std::vector<int>& ids) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int core : ids) CPU_SET(core, &set);
+  return sched_setaffinity(0, sizeof(set), &set) == 0;
+}
+
 int usable_cores() {
   return static_cast<int>(usable_core_ids().size());
+}
+
+std::string host_name() {
+  std::string name(256, '\0');
+  if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+  return name.c_str();
 }
 
 std::string processor_name() {
@@ -35,6 +48,13 @@ std::string processor_name() {
   for (std::string line; std::getline(file, line);)
     if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
   return "CPU";
+}
+
+std::size_t available_host_bytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("MemAvailable:")) return std::stoull(line.substr(13)) * 1024;
+  return 0;
 }
 
 std::size_t peak_resident_bytes() {

@@ -11,9 +11,17 @@ namespace cola {
 std::vector<int> usable_core_ids();
 /// Their number.
 int usable_cores();
+/// Binds this process, its threads to come included, to these cores. False where the system refuses.
+bool bind_to_cores(const std::vector<int>& ids);
+
+/// As the system's administrator named it.
+std::string host_name();
 
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();
+
+/// Physical memory that the host could give to a new program now, in bytes; 0 where it does not say.
+std::size_t available_host_bytes();
 
 /// The most physical memory this process has held so far, in bytes.
 std::size_t peak_resident_bytes();

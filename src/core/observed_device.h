@@ -34,6 +34,7 @@ class ObservedDevice final : public Device {
   bool prefers_bfloat16() const override { return device_.prefers_bfloat16(); }
   void* allocate(std::size_t bytes) override { return device_.allocate(bytes); }
   void free(void* memory) noexcept override { device_.free(memory); }
+  std::size_t memory_bytes() const override { return device_.memory_bytes(); }
   std::size_t peak_allocated_bytes() const override { return device_.peak_allocated_bytes(); }
   void reset_peak_allocated_bytes() override { device_.reset_peak_allocated_bytes(); }
   void fill_bytes(void* memory, int value, std::size_t bytes) override;

@@ -2,7 +2,10 @@
 
 #include <mpi.h>
 
+#include <cstdlib>
 #include <exception>
+#include <iterator>
+#include <set>
 
 #include "core/error.h"
 #include "dist/launch_environment.h"
@@ -31,6 +34,7 @@ std::string read_host_name() {
 
 struct NodePlace {
   int rank = 0, size = 1;
+  int node = 0, nodes = 1;
 };
 
 NodePlace find_node_place() {
@@ -42,13 +46,26 @@ NodePlace find_node_place() {
             "MPI_Comm_split_type");
   check_mpi(MPI_Comm_rank(node, &place.rank), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(node, &place.size), "MPI_Comm_size");
+  // A node is known by the world rank of its first rank.
+  place.node = world_rank;
+  check_mpi(MPI_Bcast(&place.node, 1, MPI_INT, 0, node), "MPI_Bcast");
   check_mpi(MPI_Comm_free(&node), "MPI_Comm_free");
   return place;
 }
 
+// Numbers the nodes from 0 in the order of their first ranks.
+void number_nodes(NodePlace& place, Communicator& world) {
+  std::set<int> first_ranks;
+  for (const std::string& first : world.all_gather(std::to_string(place.node)))
+    first_ranks.insert(std::stoi(first));
+  place.node = static_cast<int>(std::distance(first_ranks.begin(), first_ranks.find(place.node)));
+  place.nodes = static_cast<int>(first_ranks.size());
+}
+
 // Every rank learns of a problem on any rank, so that all stop together.
-void check_launch(const std::optional<LaunchEnvironment>& environment, Communicator& world, int local_rank) {
-  const Placement mpi{world.rank(), world.size(), local_rank};
+void check_launch(const std::optional<LaunchEnvironment>& environment, Communicator& world,
+                  const NodePlace& place) {
+  const Placement mpi{world.rank(), world.size(), place.rank, place.size, place.nodes};
   for (const std::string& problem :
        world.all_gather(environment ? find_launch_problem(*environment, mpi) : ""))
     if (!problem.empty()) throw UsageError("{}", problem);
@@ -63,11 +80,15 @@ MpiSession::MpiSession(int& argument_count, char**& arguments)
   start_mpi(argument_count, arguments);
   try {
     world_ = make_watched_communicator(make_mpi_world(), watchdog_);
-    const NodePlace place = find_node_place();
+    NodePlace place = find_node_place();
+    number_nodes(place, *world_);
     local_rank_ = place.rank;
     local_size_ = place.size;
+    node_ = place.node;
+    nodes_ = place.nodes;
     host_ = read_host_name();
-    check_launch(environment, *world_, local_rank_);
+    if (environment) launcher_ = environment->launcher;
+    check_launch(environment, *world_, place);
   } catch (...) {
     world_.reset();
     MPI_Finalize();

@@ -29,7 +29,12 @@ class MpiSession {
   /// This rank among those of its node, and their number: from shared memory, not from environment variables.
   int local_rank() const { return local_rank_; }
   int local_size() const { return local_size_; }
+  /// This rank's node, counted in the order of the nodes' first ranks, and the number of nodes.
+  int node() const { return node_; }
+  int nodes() const { return nodes_; }
   const std::string& host() const { return host_; }
+  /// "Slurm", "Open MPI's mpirun", ...; empty without a launcher.
+  const std::string& launcher() const { return launcher_; }
 
  private:
   int exceptions_at_start_;
@@ -37,7 +42,8 @@ class MpiSession {
   std::unique_ptr<Communicator> world_;
   int local_rank_ = 0;
   int local_size_ = 1;
-  std::string host_;
+  int node_ = 0, nodes_ = 1;
+  std::string host_, launcher_;
 };
 
 }  // namespace cola

@@ -3,6 +3,9 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <set>
+#include <string_view>
 
 #include "core/error.h"
 
@@ -15,20 +18,26 @@ struct Launcher {
   const char* rank;
   const char* size;
   const char* local_rank;
+  const char* local_size;
+  const char* nodes;
 };
 
 // Innermost first: mpirun may run inside a Slurm step, and PALS sets the variables of PMI too (PMI_SIZE is
 // its only word on the number of ranks). srun sets SLURM_STEP_NUM_TASKS for its tasks; a batch script has
 // only SLURM_NTASKS, and is one process.
+constexpr const char* unsaid = nullptr;
 constexpr std::array launchers{
     Launcher{"Open MPI's mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-             "OMPI_COMM_WORLD_LOCAL_RANK"},
-    Launcher{"PALS", "PALS_RANKID", "PMI_SIZE", "PALS_LOCAL_RANKID"},
-    Launcher{"PMI", "PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK"},
-    Launcher{"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"},
+             "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", unsaid},
+    Launcher{"PALS", "PALS_RANKID", "PMI_SIZE", "PALS_LOCAL_RANKID", "PMI_LOCAL_SIZE", unsaid},
+    Launcher{"Hydra", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", unsaid},
+    Launcher{"PMI", "PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE", unsaid},
+    Launcher{"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", unsaid,
+             "SLURM_STEP_NUM_NODES"},
 };
 
 std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
+  if (name == unsaid) return std::nullopt;
   const std::optional<std::string> text = lookup(name);
   if (!text) return std::nullopt;
   int number = 0;
@@ -41,7 +50,13 @@ std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
 std::string describe(const Placement& placement) {
   std::string text = fmt::format("rank {} of {}", placement.rank, placement.size);
   if (placement.local_rank) text += fmt::format(" (number {} on its node)", *placement.local_rank);
+  if (placement.nodes) text += fmt::format(" on {} nodes", *placement.nodes);
   return text;
+}
+
+// Whether two words on one thing differ; where one is silent they do not.
+bool differ(std::optional<int> meant, std::optional<int> found) {
+  return meant && found && *meant != *found;
 }
 
 }  // namespace
@@ -55,8 +70,13 @@ std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& l
   for (const Launcher& launcher : launchers) {
     const std::optional<int> rank = read_number(lookup, launcher.rank),
                              size = read_number(lookup, launcher.size);
+    // Hydra and PMI name the rank alike.
+    if (std::string_view(launcher.name) == "Hydra" && !lookup(launcher.local_rank)) continue;
     if (rank && size)
-      return LaunchEnvironment{launcher.name, {*rank, *size, read_number(lookup, launcher.local_rank)}};
+      return LaunchEnvironment{
+          launcher.name,
+          {*rank, *size, read_number(lookup, launcher.local_rank), read_number(lookup, launcher.local_size),
+           read_number(lookup, launcher.nodes)}};
   }
   return std::nullopt;
 }
@@ -78,10 +98,47 @@ std::string find_launch_problem(const LaunchEnvironment& environment, const Plac
     return fmt::format("{} started {} processes but MPI connects none of them: {}", environment.launcher,
                        meant.size, cure);
   }
-  const bool same_local = !meant.local_rank || !mpi.local_rank || *meant.local_rank == *mpi.local_rank;
-  if (meant.rank == mpi.rank && meant.size == mpi.size && same_local) return "";
+  if (meant.rank == mpi.rank && meant.size == mpi.size && !differ(meant.local_rank, mpi.local_rank) &&
+      !differ(meant.local_size, mpi.local_size) && !differ(meant.nodes, mpi.nodes))
+    return "";
+  if (differ(meant.nodes, mpi.nodes))
+    return fmt::format(
+        "{} started the ranks on {} nodes but MPI finds {}: nodes need hostnames of their own, and "
+        "containers "
+        "on one node need one shared memory",
+        environment.launcher, *meant.nodes, *mpi.nodes);
   return fmt::format("{} says this is {} but MPI says {}: check how the job is launched",
                      environment.launcher, describe(meant), describe(mpi));
+}
+
+std::optional<Allocation> find_allocation(
+    const VariableLookup& lookup,
+    const std::function<std::vector<std::string>(const std::string&)>& lines_of) {
+  if (const std::optional<int> nodes = read_number(lookup, "SLURM_JOB_NUM_NODES"))
+    return Allocation{"Slurm", *nodes};
+  const std::optional<std::string> file = lookup("PBS_NODEFILE");
+  if (!file) return std::nullopt;
+  const std::vector<std::string> lines = lines_of(*file);
+  const std::set<std::string> hosts(lines.begin(), lines.end());
+  if (hosts.empty()) return std::nullopt;
+  return Allocation{"PBS", static_cast<int>(hosts.size())};
+}
+
+std::vector<std::string> lines_of_file(const std::string& path) {
+  std::vector<std::string> lines;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+std::string find_allocation_problem(const Allocation& allocation, int nodes_of_mpi) {
+  if (nodes_of_mpi >= allocation.nodes) return "";
+  const char* cure = allocation.scheduler == "Slurm"
+                         ? "start it with srun, or give mpirun the hosts of the job"
+                         : "give mpiexec `--hostfile $PBS_NODEFILE`";
+  return fmt::format("{} gave the job {} nodes but MPI's ranks run on {}: {}", allocation.scheduler,
+                     allocation.nodes, nodes_of_mpi, cure);
 }
 
 }  // namespace cola

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace cola {
 
@@ -15,18 +16,20 @@ using VariableLookup = std::function<std::optional<std::string>(const std::strin
 /// This process's own environment.
 std::optional<std::string> environment_variable(const std::string& name);
 
-/// Where a process stands in its job.
+/// Where a process stands in its job. Not every launcher says all of it.
 struct Placement {
   int rank = 0, size = 1;
-  std::optional<int> local_rank;  // not every launcher says
+  std::optional<int> local_rank = {}, local_size = {};  // on its node
+  std::optional<int> nodes = {};
 };
 
 struct LaunchEnvironment {
-  std::string launcher;  // "Open MPI's mpirun", "PALS", "PMI" or "Slurm"
+  std::string launcher;  // "Open MPI's mpirun", "PALS", "Hydra", "PMI" or "Slurm"
   Placement placement;
 };
 
-/// The innermost launcher's word: Open MPI's mpirun, PALS, other PMI launchers, then srun. A variable of a
+/// The innermost launcher's word: Open MPI's mpirun, PALS, Hydra (of MPICH and Intel MPI), other PMI
+/// launchers, then srun. A variable of a
 /// Slurm batch script that is no srun step counts for nothing. Nothing without a launcher. Throws UsageError
 /// for a value that is no number.
 std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& lookup);
@@ -37,5 +40,20 @@ std::optional<int> read_local_rank(const VariableLookup& lookup);
 
 /// One line on how MPI's view differs from the launcher's, and the cure; empty when they agree.
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi);
+
+/// The nodes that Slurm or PBS gave the job, and the scheduler's name; nothing outside of a job. `lines_of`
+/// reads a file, here PBS_NODEFILE, which names a host once or many times; no lines if it cannot be read.
+struct Allocation {
+  std::string scheduler;
+  int nodes = 0;
+};
+std::optional<Allocation> find_allocation(
+    const VariableLookup& lookup,
+    const std::function<std::vector<std::string>(const std::string&)>& lines_of);
+/// The lines of a real file.
+std::vector<std::string> lines_of_file(const std::string& path);
+
+/// One line with its cure if the job has more nodes than MPI's ranks run on; empty otherwise.
+std::string find_allocation_problem(const Allocation& allocation, int nodes_of_mpi);
 
 }  // namespace cola

@@ -12,30 +12,23 @@ namespace cola {
 
 namespace {
 
-// Parts of the state buffer, each as large as the shard.
-constexpr int master_part = 0, exp_avg_part = 1, exp_avg_sq_part = 2, reduced_gradient_part = 3;
-
-int checked_stage(int zero_stage) {
-  if (zero_stage != 0 && zero_stage != 1)
-    throw UsageError("parallel.zero_stage is {}: only 0 and 1 are supported", zero_stage);
-  return zero_stage;
+ShardMap checked_shard_map(const ParameterTable& table, const StoreOptions& options, int ranks) {
+  if (options.zero_stage < 0 || options.zero_stage > 3)
+    throw UsageError("parallel.zero_stage is {}: there are 0, 1, 2 and 3", options.zero_stage);
+  return shard_map_of(table, options.zero_stage, ranks);
 }
 
-std::size_t bytes_of(std::int64_t elements, DataType type) {
-  return static_cast<std::size_t>(elements) * size_of(type);
-}
-
-Buffer make_zeros(Device& device, std::size_t bytes) {
-  Buffer buffer(device, bytes);
-  device.fill_bytes(buffer.data(), 0, bytes);
+Buffer make_zeros(Device& device, const ShardMap& map, const StoreOptions& options) {
+  Arena counting;
+  allocate_store(counting, map, options);
+  Buffer buffer(device, counting.used());
+  device.fill_bytes(buffer.data(), 0, buffer.bytes());
   return buffer;
 }
 
-void wait_all(std::vector<std::unique_ptr<PendingCollective>>& collectives) {
-  for (auto& collective : collectives) {
-    if (collective) collective->wait();
-    collective.reset();
-  }
+StoreMemory allocate_in(const Buffer& buffer, const ShardMap& map, const StoreOptions& options) {
+  Arena arena(buffer.data(), buffer.bytes());
+  return allocate_store(arena, map, options);
 }
 
 }  // namespace
@@ -45,132 +38,71 @@ ShardedParameterStore::ShardedParameterStore(Device& device, Communicator& commu
     : device_(device),
       communicator_(communicator),
       table_(table),
-      options_(options),
-      shard_map_(table, checked_stage(options.zero_stage) == 0 ? 1 : communicator.size()),
-      working_(make_zeros(device, bytes_of(shard_map_.padded_total(), options.compute_type))),
-      gradients_(make_zeros(device, bytes_of(shard_map_.padded_total(), DataType::float32))),
-      state_(make_zeros(device,
-                        bytes_of(shard_map_.shard_elements(), DataType::float32) * (is_sharded() ? 4 : 3))),
-      reductions_(static_cast<std::size_t>(shard_map_.units())),
-      gathers_(static_cast<std::size_t>(shard_map_.units())) {}
+      shard_map_(checked_shard_map(table, options, communicator.size())),
+      memory_buffer_(make_zeros(device, shard_map_, options)),
+      memory_(allocate_in(memory_buffer_, shard_map_, options)),
+      gradients_(make_gradient_exchange(device, communicator, shard_map_, memory_)),
+      weights_(make_weight_exchange(device, communicator, shard_map_, memory_)) {}
 
 int ShardedParameterStore::shard() const {
-  return is_sharded() ? communicator_.rank() : 0;
-}
-
-Tensor ShardedParameterStore::master_weights() const {
-  return state_part(master_part);
-}
-Tensor ShardedParameterStore::exp_avg() const {
-  return state_part(exp_avg_part);
-}
-Tensor ShardedParameterStore::exp_avg_sq() const {
-  return state_part(exp_avg_sq_part);
-}
-
-Tensor ShardedParameterStore::state_part(int part) const {
-  const std::int64_t elements = shard_map_.shard_elements();
-  return state_.tensor(DataType::float32, (part + 1) * elements).view(part * elements, {elements});
-}
-
-// Unsharded, the accumulator itself holds the reduced gradient.
-Tensor ShardedParameterStore::reduced_gradient() const {
-  if (is_sharded()) return state_part(reduced_gradient_part);
-  return gradients_.tensor(DataType::float32, shard_map_.padded_total());
+  return shard_map_.shards() > 1 ? communicator_.rank() : 0;
 }
 
 Tensor ShardedParameterStore::chunk_of(const Tensor& shard_tensor, int unit) const {
   return shard_tensor.view(shard_map_.local_offset(unit), {shard_map_.chunk_elements(unit)});
 }
 
-Tensor ShardedParameterStore::padded_unit(const Buffer& buffer, DataType type, int unit) const {
-  return buffer.tensor(type, shard_map_.padded_total())
-      .view(shard_map_.padded_offset(unit), {shard_map_.padded_elements(unit)});
-}
-
-Tensor ShardedParameterStore::working_chunk(int unit) const {
-  const std::int64_t elements = shard_map_.chunk_elements(unit);
-  return padded_unit(working_, options_.compute_type, unit).view(shard() * elements, {elements});
-}
-
 Tensor ShardedParameterStore::acquire_weights(int unit) {
-  auto& gather = gathers_.at(static_cast<std::size_t>(unit));
-  if (gather) gather->wait();
-  gather.reset();
-  return padded_unit(working_, options_.compute_type, unit).view(0, {unit_elements(unit)});
+  return weights_->acquire(unit).view(0, {unit_elements(unit)});
 }
 
-void ShardedParameterStore::release_weights(int) {}
+void ShardedParameterStore::release_weights(int unit) {
+  weights_->release(unit);
+}
 
 Tensor ShardedParameterStore::gradients(int unit) {
-  return padded_unit(gradients_, DataType::float32, unit).view(0, {unit_elements(unit)});
+  return gradients_->gradients(unit).view(0, {unit_elements(unit)});
 }
 
 void ShardedParameterStore::gradients_ready(int unit) {
-  if (!last_micro_batch_ || communicator_.size() == 1) return;
-  auto& reduction = reductions_.at(static_cast<std::size_t>(unit));
   const ProfileRange range(device_, "reduction");
-  if (reduction) throw Error("the gradients of {} were declared ready twice", unit_name(unit));
-  const std::span<float> values = padded_unit(gradients_, DataType::float32, unit).span<float>();
-  reduction = is_sharded() ? communicator_.start_reduce_scatter(
-                                 values, chunk_of(reduced_gradient(), unit).span<float>())
-                           : communicator_.start_all_reduce(values);
-  for (auto& under_way : reductions_)
-    if (under_way) under_way->progress();
+  gradients_->ready(unit);
 }
 
 bool ShardedParameterStore::next_pass_is_local() const {
-  if (communicator_.size() == 1) return true;
-  const bool gathering =
-      std::any_of(gathers_.begin(), gathers_.end(), [](auto& gather) { return gather != nullptr; });
-  return !gathering && !last_micro_batch_;
+  return gradients_->next_pass_is_local() && weights_->next_pass_is_local();
 }
 
 void ShardedParameterStore::zero_gradients() {
-  wait_all(reductions_);
-  last_micro_batch_ = false;
-  device_.fill_bytes(gradients_.data(), 0, gradients_.bytes());
+  gradients_->begin_step();
 }
 
 void ShardedParameterStore::begin_last_micro_batch() {
-  last_micro_batch_ = true;
+  gradients_->begin_last_micro_batch();
 }
 
 double ShardedParameterStore::gradient_norm() {
-  if (communicator_.size() > 1)
-    for (int unit = 0; unit < shard_map_.units(); ++unit)
-      if (!reductions_[static_cast<std::size_t>(unit)])
-        throw Error("the gradients of {} were never declared ready", unit_name(unit));
   const ProfileRange range(device_, "gradient norm");
-  wait_all(reductions_);
-  last_micro_batch_ = false;
-  double sum = device_.reduce().sum_of_squares(reduced_gradient());
-  if (is_sharded()) communicator_.all_reduce(std::span(&sum, 1));
+  gradients_->finish_step();
+  double sum = device_.reduce().sum_of_squares(memory_.reduced_gradient);
+  if (shard_map_.shards() > 1) communicator_.all_reduce(std::span(&sum, 1));
   return std::sqrt(sum);
 }
 
 void ShardedParameterStore::update(const AdamWParameters& parameters) {
   const ProfileRange range(device_, "optimizer");
-  wait_all(gathers_);
+  weights_->begin_update();
   for (int unit = 0; unit < shard_map_.units(); ++unit) {
     device_.adamw().update(parameters, chunk_of(master_weights(), unit), chunk_of(exp_avg(), unit),
-                           chunk_of(exp_avg_sq(), unit), chunk_of(reduced_gradient(), unit),
-                           working_chunk(unit));
-    start_gather(unit);
+                           chunk_of(exp_avg_sq(), unit), chunk_of(memory_.reduced_gradient, unit),
+                           weights_->own_chunk(unit));
+    weights_->publish(unit);
   }
 }
 
-// Units are gathered in the order in which the next forward pass needs them, while later ones are being
-// updated.
-void ShardedParameterStore::start_gather(int unit) {
-  if (!is_sharded()) return;
-  const Tensor weights = padded_unit(working_, options_.compute_type, unit);
-  gathers_[static_cast<std::size_t>(unit)] =
-      communicator_.start_all_gather({static_cast<std::byte*>(weights.data()), weights.bytes()});
-}
-
 void ShardedParameterStore::initialize(std::uint64_t seed) {
-  device_.fill_bytes(state_.data(), 0, state_.bytes());
+  for (const Tensor& part : {master_weights(), exp_avg(), exp_avg_sq()})
+    device_.fill_bytes(part.data(), 0, part.bytes());
   for (const ShardRange& range : shard_map_.ranges(shard())) {
     const std::vector<float> values = initial_values(range, seed);
     const Tensor target = master_weights().view(range.local, {range.elements()});
@@ -195,27 +127,19 @@ std::vector<float> ShardedParameterStore::initial_values(const ShardRange& range
 }
 
 void ShardedParameterStore::publish_weights() {
-  wait_all(gathers_);
+  weights_->begin_update();
   for (int unit = 0; unit < shard_map_.units(); ++unit) {
-    const Tensor master = chunk_of(master_weights(), unit), working = working_chunk(unit);
+    const Tensor master = chunk_of(master_weights(), unit), working = weights_->own_chunk(unit);
     if (working.type() == DataType::float32)
       device_.copy_on_device(working.data(), master.data(), working.bytes());
     else
       device_.reduce().convert(master, working);
-    start_gather(unit);
+    weights_->publish(unit);
   }
-}
-
-std::size_t ShardedParameterStore::bytes() const {
-  return working_.bytes() + gradients_.bytes() + state_.bytes();
 }
 
 std::int64_t ShardedParameterStore::unit_elements(int unit) const {
   return table_.units()[static_cast<std::size_t>(unit)].elements;
-}
-
-const std::string& ShardedParameterStore::unit_name(int unit) const {
-  return table_.units()[static_cast<std::size_t>(unit)].name;
 }
 
 }  // namespace cola

@@ -1,7 +1,7 @@
-// ShardedParameterStore: weights, gradients and optimizer state of one rank, as ZeRO shards them (Rajbhandari
-// et al., 2020). Stage 0: every rank holds all optimizer state and gradients are all-reduced. Stage 1: each
-// rank holds the fp32 weights and moments of its shard; gradients are reduce-scattered and new weights
-// all-gathered.
+// ShardedParameterStore: weights, gradients and optimizer state of one rank, as ZeRO splits them over ranks
+// (Rajbhandari et al., 2020). Stage 0: every rank holds everything and gradients are all-reduced. Stage 1:
+// each rank holds the fp32 weights and moments of its shard; gradients are reduce-scattered and new weights
+// all-gathered. Stage 2: sums of gradients are split too. Stage 3: and the weights that passes read.
 #pragma once
 
 #include <cstdint>
@@ -13,23 +13,23 @@
 #include "core/device.h"
 #include "core/kernels/adamw.h"
 #include "dist/communicator.h"
+#include "dist/gradient_exchange.h"
+#include "dist/store_memory.h"
+#include "dist/weight_exchange.h"
 #include "model/parameter_store.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
 
 namespace cola {
 
-struct StoreOptions {
-  int zero_stage = 1;
-  DataType compute_type = DataType::float32;
-};
-
 class ShardedParameterStore final : public ParameterStore {
  public:
   ShardedParameterStore(Device& device, Communicator& communicator, const ParameterTable& table,
                         StoreOptions options);
+  ShardedParameterStore(const ShardedParameterStore&) = delete;
+  ShardedParameterStore& operator=(const ShardedParameterStore&) = delete;
 
-  // What the model uses.
+  // What the model uses. From stage 2 these are collective: all ranks make the same passes, unit by unit.
   Tensor acquire_weights(int unit) override;
   void release_weights(int unit) override;
   Tensor gradients(int unit) override;
@@ -38,7 +38,8 @@ class ShardedParameterStore final : public ParameterStore {
 
   // What the trainer uses, in this order, each step.
   void zero_gradients();
-  /// The micro-batch that begins is the step's last: units are reduced as they become ready.
+  /// The micro-batch that begins is the step's last: units that are not reduced yet are, as they become
+  /// ready.
   void begin_last_micro_batch();
   /// Waits for the reductions; returns the L2 norm of the whole summed gradient. Collective.
   double gradient_norm();
@@ -51,43 +52,28 @@ class ShardedParameterStore final : public ParameterStore {
   // The shard's state, fp32, on the device, laid out by shard_map(): for checkpoints.
   const ShardMap& shard_map() const { return shard_map_; }
   int shard() const;
-  Tensor master_weights() const;
-  Tensor exp_avg() const;
-  Tensor exp_avg_sq() const;
+  Tensor master_weights() const { return memory_.master_weights; }
+  Tensor exp_avg() const { return memory_.exp_avg; }
+  Tensor exp_avg_sq() const { return memory_.exp_avg_sq; }
   /// After the state was replaced from outside: rounds the weights to the compute type and gathers them.
   void publish_weights();
 
   /// Device bytes held.
-  std::size_t bytes() const;
+  std::size_t bytes() const { return memory_buffer_.bytes(); }
 
  private:
-  /// Whether the state is split over ranks, rather than whole on each.
-  bool is_sharded() const { return shard_map_.shards() > 1; }
   std::int64_t unit_elements(int unit) const;
-  const std::string& unit_name(int unit) const;
-
-  // Views: of the shard [shard_elements], of a unit's chunk [chunk_elements], of a padded unit
-  // [padded_elements].
-  Tensor state_part(int part) const;
-  Tensor reduced_gradient() const;
   Tensor chunk_of(const Tensor& shard_tensor, int unit) const;
-  Tensor working_chunk(int unit) const;
-  Tensor padded_unit(const Buffer& buffer, DataType type, int unit) const;
-
   std::vector<float> initial_values(const ShardRange& range, std::uint64_t seed) const;
-  void start_gather(int unit);
 
   Device& device_;
   Communicator& communicator_;
   const ParameterTable& table_;
-  StoreOptions options_;
   ShardMap shard_map_;
-  Buffer working_;    // all units, padded, compute type
-  Buffer gradients_;  // all units, padded, fp32
-  Buffer state_;  // shard: master weights, exp_avg, exp_avg_sq; and the reduced gradient where it is sharded
-  std::vector<std::unique_ptr<PendingCollective>> reductions_;  // one a unit, null when none is under way
-  std::vector<std::unique_ptr<PendingCollective>> gathers_;
-  bool last_micro_batch_ = false;
+  Buffer memory_buffer_;
+  StoreMemory memory_;
+  std::unique_ptr<GradientExchange> gradients_;
+  std::unique_ptr<WeightExchange> weights_;
 };
 
 }  // namespace cola

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/fault_point.h"
 #include "io/checkpoint_reader.h"
 #include "io/durable_file.h"
 
@@ -72,8 +73,11 @@ void withdraw(const std::string& folder) {
 }
 
 void retire(const std::string& folder) {
+  fault_point("retire");
   withdraw(folder);
+  fault_point("retire_files");
   remove_all(folder);
+  fault_point("retired");
 }
 
 }  // namespace
@@ -127,14 +131,18 @@ Manifest read_manifest(const std::string& folder) {
 
 void publish_manifest(const std::string& folder, const Manifest& manifest) {
   require_complete_shards(manifest, folder);
+  fault_point("manifest");
   write_file(manifest_path(folder), to_json(manifest));
   synchronize_folder(parent_folder(folder));  // the step folder's own name
+  fault_point("committed");
 }
 
-void verify_checkpoint(const std::string& folder) {
+void verify_checkpoint(const std::string& folder, int part, int parts) {
   const Manifest manifest = read_manifest(folder);
   require_complete_shards(manifest, manifest_path(folder));
-  for (const ShardRecord& shard : manifest.shards) verify_shard(folder, shard);
+  for (auto shard = static_cast<std::size_t>(part); shard < manifest.shards.size();
+       shard += static_cast<std::size_t>(parts))
+    verify_shard(folder, manifest.shards[shard]);
 }
 
 std::string find_damage(const std::string& folder) {

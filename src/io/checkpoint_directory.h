@@ -34,9 +34,10 @@ Manifest read_manifest(const std::string& folder);
 /// nothing published, if the shards do not cover every element exactly once.
 void publish_manifest(const std::string& folder, const Manifest& manifest);
 
-/// Checks every shard file against the manifest (size, checksum, ranges covering every element exactly once).
-/// Throws FileError naming the first file that fails.
-void verify_checkpoint(const std::string& folder);
+/// Checks every shard file against the manifest (size, checksums, ranges covering every element exactly
+/// once); with `parts`, only every parts-th shard from number `part` on, so that several readers share the
+/// work. Throws FileError naming the first file that fails.
+void verify_checkpoint(const std::string& folder, int part = 0, int parts = 1);
 /// The quick part of it: a readable manifest and files of the right size. Returns what is wrong, empty if
 /// nothing.
 std::string find_damage(const std::string& folder);

@@ -133,7 +133,17 @@ struct TokenDataset::Implementation {
   RunCache cache;
 };
 
+std::vector<TokenFileLayout> read_token_file_layouts(const std::vector<std::string>& files) {
+  std::vector<TokenFileLayout> layouts;
+  for (const std::string& path : files) layouts.push_back(read_token_file_layout(path));
+  return layouts;
+}
+
 TokenDataset::TokenDataset(const std::vector<std::string>& files, std::int64_t sequence_length,
+                           std::int64_t vocab_size)
+    : TokenDataset(read_token_file_layouts(files), sequence_length, vocab_size) {}
+
+TokenDataset::TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequence_length,
                            std::int64_t vocab_size)
     : implementation_(std::make_unique<Implementation>()) {
   auto& self = *implementation_;
@@ -141,15 +151,15 @@ TokenDataset::TokenDataset(const std::vector<std::string>& files, std::int64_t s
   if (sequence_length < 1) throw UsageError("sequence_length {} is not at least 1", sequence_length);
   self.sequence_length = sequence_length;
   self.files.reserve(files.size());
-  for (const std::string& path : files) {
-    const TokenFile& file = self.files.emplace_back(path);
+  for (TokenFileLayout& layout : files) {
+    const TokenFile& file = self.files.emplace_back(std::move(layout));
     const std::int64_t samples = count_samples(file, self.files.front(), sequence_length, vocab_size);
     self.first_sample.push_back(self.first_sample.back() + samples);
     self.tokens += file.tokens();
   }
   if (samples() == 0)
-    throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})", files.front(),
-                     self.tokens, files.size(), sequence_length + 1);
+    throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})",
+                     self.files.front().path(), self.tokens, files.size(), sequence_length + 1);
 }
 TokenDataset::~TokenDataset() = default;
 

@@ -8,11 +8,16 @@
 #include <string>
 #include <vector>
 
+#include "io/token_file.h"
+
 namespace cola {
 
 /// Expands glob patterns and plain paths into an ordered list of files, without duplicates. Throws UsageError
 /// naming a pattern that matches nothing.
 std::vector<std::string> find_token_files(const std::vector<std::string>& patterns);
+
+/// The layouts of all these files. Throws FileError.
+std::vector<TokenFileLayout> read_token_file_layouts(const std::vector<std::string>& files);
 
 class TokenDataset {
  public:
@@ -22,6 +27,8 @@ class TokenDataset {
   /// samples: its last tokens, and all of a file shorter than a sample (a rank's share of a small corpus),
   /// are left out.
   TokenDataset(const std::vector<std::string>& files, std::int64_t sequence_length, std::int64_t vocab_size);
+  /// The same of files whose layouts are known; each is opened when it is first read from.
+  TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequence_length, std::int64_t vocab_size);
   ~TokenDataset();
 
   /// Number of samples, and of tokens in all files.

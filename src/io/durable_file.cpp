@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/fault_point.h"
 
 namespace cola {
 
@@ -50,7 +51,7 @@ FileDescriptor FileDescriptor::create(const std::string& path) {
   return {path, O_WRONLY | O_CREAT | O_TRUNC};
 }
 FileDescriptor FileDescriptor::open_to_write(const std::string& path) {
-  return {path, O_WRONLY};
+  return {path, O_RDWR};
 }
 
 FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
@@ -74,6 +75,25 @@ void FileDescriptor::write_at(std::int64_t offset, std::span<const std::byte> by
     offset += written;
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
+}
+
+void FileDescriptor::read_at(std::int64_t offset, std::span<std::byte> bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t count =
+        uninterrupted([&] { return ::pread(descriptor_, bytes.data(), bytes.size(), offset); });
+    if (count < 0) fail(path_, "read");
+    if (count == 0) throw FileError("{}: ends at byte {}, more was expected", path_, offset);
+    offset += count;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+}
+
+void FileDescriptor::start_flush(std::int64_t offset, std::size_t bytes) noexcept {
+  ::sync_file_range(descriptor_, offset, static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+}
+
+void FileDescriptor::forget_cached() const noexcept {
+  ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 void FileDescriptor::for_each_block(
@@ -109,8 +129,10 @@ void TemporaryFile::commit() {
   FileDescriptor file = FileDescriptor::open_to_write(temporary_path_);
   file.synchronize();
   file.close();
+  fault_point("rename");
   if (std::rename(temporary_path_.c_str(), path_.c_str()) != 0) fail(path_, "rename the finished file to it");
   committed_ = true;
+  fault_point("renamed");
   synchronize_folder(parent_folder(path_));
 }
 

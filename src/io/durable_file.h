@@ -18,7 +18,7 @@ class FileDescriptor {
   static FileDescriptor open_to_read(const std::string& path);
   /// Creates the file or empties it.
   static FileDescriptor create(const std::string& path);
-  /// Keeps what the file holds.
+  /// Keeps what the file holds; can be read as well.
   static FileDescriptor open_to_write(const std::string& path);
 
   FileDescriptor(FileDescriptor&& other) noexcept;
@@ -27,6 +27,14 @@ class FileDescriptor {
 
   std::int64_t bytes() const;
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
+  /// Fills `bytes`; a file that ends before that is an error.
+  void read_at(std::int64_t offset, std::span<std::byte> bytes) const;
+  /// Asks the system to begin with the writing of these bytes to the disk, so that synchronize() finds little
+  /// left.
+  void start_flush(std::int64_t offset, std::size_t bytes) noexcept;
+  /// Asks the system to forget its copy of the file in memory, so that reading comes from the disk. Counts
+  /// only after synchronize().
+  void forget_cached() const noexcept;
   /// Reads from the file's begin to its end in large blocks, handing over each with its offset.
   void for_each_block(const std::function<void(std::int64_t, std::span<const std::byte>)>& visit) const;
   /// Waits until the bytes are on the disk.

@@ -134,7 +134,9 @@ Hdf5File Hdf5File::create(const std::string& path) {
   Hdf5File file(path);
   const Hdf5Handle access =
       file_access();  // outlives the call: closing it would clear the reason of a failure
-  file.file_ = {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose};
+  const Hdf5Handle properties(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
+  H5Pset_obj_track_times(properties.get(), false);  // of the root group
+  file.file_ = {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, properties.get(), access.get()), H5Fclose};
   if (!file.file_.valid()) file.fail(scope, "create");
   return file;
 }
@@ -154,6 +156,7 @@ std::int64_t Hdf5File::reserve(const std::string& name, const std::vector<std::i
   H5Pset_layout(properties.get(), H5D_CONTIGUOUS);
   H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
+  H5Pset_obj_track_times(properties.get(), false);  // the same values make the same file
   Hdf5Handle dataset = check(scope,
                              {H5Dcreate2(file_.get(), name.c_str(), H5T_IEEE_F32LE, simple_space(shape).get(),
                                          H5P_DEFAULT, properties.get(), H5P_DEFAULT),

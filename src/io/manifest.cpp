@@ -33,6 +33,18 @@ void require_same(const Parameter& saved, const Parameter& wanted, const std::st
 
 }  // namespace
 
+std::string name_of(StateTensor tensor) {
+  switch (tensor) {
+    case StateTensor::weights:
+      return "weights";
+    case StateTensor::exp_avg:
+      return "exp_avg";
+    case StateTensor::exp_avg_sq:
+      break;
+  }
+  return "exp_avg_sq";
+}
+
 std::string shape_text(const Parameter& parameter) {
   return parameter.is_vector ? fmt::format("[{}]", parameter.columns)
                              : fmt::format("[{}, {}]", parameter.rows, parameter.columns);

@@ -1,6 +1,7 @@
 // Manifest: what a checkpoint consists of. Pure data and its JSON form; no file is touched here.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,12 +11,28 @@
 
 namespace cola {
 
+/// What is kept of every parameter, and the names of the datasets that hold it: "weights", "exp_avg",
+/// "exp_avg_sq".
+enum class StateTensor { weights, exp_avg, exp_avg_sq };
+inline constexpr std::array all_state_tensors = {StateTensor::weights, StateTensor::exp_avg,
+                                                 StateTensor::exp_avg_sq};
+std::string name_of(StateTensor tensor);
+
+/// The values of one dataset of a shard file: where their bytes lie, and the xxh3 of them as they were handed
+/// over to be saved.
+struct DatasetRecord {
+  std::int64_t offset = 0, bytes = 0;
+  std::string checksum;
+};
+
 /// One shard file as it was written.
 struct ShardRecord {
-  std::string file;                // inside the checkpoint's folder, shard-00000.h5
-  std::uint64_t bytes = 0;         // size of the file
-  std::string checksum;            // xxh3 (128 bits, hexadecimal) of the whole file
-  std::vector<ShardRange> ranges;  // global flat elements, and where they lie in each of its datasets
+  std::string file = {};                // inside the checkpoint's folder, shard-00000.h5
+  std::uint64_t bytes = 0;              // size of the file
+  std::string checksum = {};            // xxh3 (128 bits, hexadecimal) of the whole file
+  std::vector<ShardRange> ranges = {};  // global flat elements, and where they lie in each of its datasets
+  // In the order of all_state_tensors; empty in checkpoints of versions that kept none.
+  std::array<DatasetRecord, all_state_tensors.size()> datasets = {};
 };
 
 struct Manifest {
@@ -42,6 +59,10 @@ std::string to_json(const Manifest& manifest);
 /// Throws FileError naming `origin` if the text is no manifest, of another format version, or fails its
 /// checksum.
 Manifest manifest_from_json(const std::string& json, const std::string& origin);
+
+/// A shard's record alone, as a rank tells it to another. The latter throws an exception if it is none.
+std::string to_json(const ShardRecord& shard);
+ShardRecord shard_record_from_json(const std::string& json);
 
 /// Throws FileError, naming the first tensor that differs, if a checkpoint does not fit a model.
 void require_same_parameters(const Manifest& manifest, const ParameterTable& table,

@@ -106,7 +106,16 @@ Json shard_to_json(const ShardRecord& shard) {
   Json ranges = Json::array();
   for (const ShardRange& range : shard.ranges)
     ranges.push_back(Json::array({range.begin, range.end, range.local}));
-  return {{"file", shard.file}, {"bytes", shard.bytes}, {"checksum", shard.checksum}, {"ranges", ranges}};
+  Json datasets = Json::object();
+  for (const StateTensor tensor : all_state_tensors) {
+    const DatasetRecord& data = shard.datasets[static_cast<std::size_t>(tensor)];
+    datasets[name_of(tensor)] = {{"offset", data.offset}, {"bytes", data.bytes}, {"checksum", data.checksum}};
+  }
+  return {{"file", shard.file},
+          {"bytes", shard.bytes},
+          {"checksum", shard.checksum},
+          {"datasets", datasets},
+          {"ranges", ranges}};
 }
 
 ShardRecord shard_from_json(const Json& json) {
@@ -117,6 +126,13 @@ ShardRecord shard_from_json(const Json& json) {
   for (const Json& range : json.at("ranges"))
     shard.ranges.push_back(
         {range.at(0).get<std::int64_t>(), range.at(1).get<std::int64_t>(), range.at(2).get<std::int64_t>()});
+  if (const auto datasets = json.find("datasets"); datasets != json.end())
+    for (const StateTensor tensor : all_state_tensors) {
+      const Json& data = datasets->at(name_of(tensor));
+      shard.datasets[static_cast<std::size_t>(tensor)] = {data.at("offset").get<std::int64_t>(),
+                                                          data.at("bytes").get<std::int64_t>(),
+                                                          data.at("checksum").get<std::string>()};
+    }
   // A manifest must not lead a reader out of its own folder.
   if (std::filesystem::path(shard.file).filename() != shard.file)
     throw Error("{} is no file name", shard.file);
@@ -172,6 +188,14 @@ std::string_view checked_text(const std::string& json, const std::string& origin
 }
 
 }  // namespace
+
+std::string to_json(const ShardRecord& shard) {
+  return dump(shard_to_json(shard));
+}
+
+ShardRecord shard_record_from_json(const std::string& json) {
+  return shard_from_json(Json::parse(json));
+}
 
 std::string to_json(const Manifest& manifest) {
   std::string text = "{";

@@ -9,6 +9,7 @@
 
 #include "io/hdf5_file.h"
 #include "io/manifest.h"
+#include "io/shard_writer.h"
 
 namespace cola {
 
@@ -18,16 +19,7 @@ struct ShardState {
   std::span<const float> weights, exp_avg, exp_avg_sq;
 };
 
-/// Which elements a shard holds, and where.
-struct ShardLayout {
-  int shard = 0, shards = 1;
-  std::vector<ShardRange> ranges;
-};
-
-/// Writes folder/file durably: to a temporary name, closed, checksummed, fsynced, renamed, folder fsynced.
-/// `shard` fills the record's ranges. Throws FileError naming the file and the system's reason; nothing
-/// half-written stays behind. The folder is made if it is missing; a committed checkpoint in it is never
-/// written into (FileError).
+/// Writes folder/file durably; see ShardWriter. `shard` fills the record's ranges. Throws FileError.
 ShardRecord write_shard(const std::string& folder, int shard, const ShardMap& map, const ShardState& state);
 ShardRecord write_shard(const std::string& folder, const ShardLayout& layout, const ShardState& state);
 
@@ -36,14 +28,9 @@ std::string shard_name(int shard);
 
 /// Size of a file as it is on disk now against its record: quick. Throws FileError naming the file.
 void require_shard_size(const std::string& folder, const ShardRecord& record);
-/// Size and checksum of a file as it is on disk now against its record. Throws FileError naming the file.
+/// A file as it is on disk now against its record, in one pass: its size, its checksum, and the checksums of
+/// what it holds. Throws FileError naming the file.
 void verify_shard(const std::string& folder, const ShardRecord& record);
-
-enum class StateTensor { weights, exp_avg, exp_avg_sq };
-inline constexpr StateTensor all_state_tensors[] = {StateTensor::weights, StateTensor::exp_avg,
-                                                    StateTensor::exp_avg_sq};
-/// "weights", "exp_avg", "exp_avg_sq": also the names of the datasets.
-std::string name_of(StateTensor tensor);
 
 /// A shard file open for reading. Throws FileError if it is missing, no HDF5, or not of the recorded size.
 class ShardReader {

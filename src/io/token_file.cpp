@@ -9,6 +9,9 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "io/durable_file.h"
@@ -46,10 +49,7 @@ void read_fully(int descriptor, std::span<std::byte> bytes, std::int64_t offset,
   }
 }
 
-/// Where a contiguous dataset lies.
-struct Extent {
-  std::int64_t offset = 0, size = 0, element_bytes = 0;
-};
+using Extent = TokenFileLayout::Extent;
 
 Extent find_dataset(hid_t file, const std::string& path, const char* name) {
   const Hdf5Handle dataset(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
@@ -114,7 +114,42 @@ TokenFileAttributes read_attributes(hid_t file, const std::string& path) {
   return attributes;
 }
 
+void check(const TokenFileLayout& layout, std::int64_t file_bytes) {
+  const auto& [path, attributes, tokens, documents] = layout;
+  if (tokens.element_bytes != 2 && tokens.element_bytes != 4)
+    throw FileError("{}: /tokens holds neither uint16 nor uint32", path);
+  if (documents.element_bytes != 8) throw FileError("{}: /documents does not hold uint64", path);
+  if (attributes.vocab_size < 1 || attributes.eos_id < 0 || attributes.eos_id >= attributes.vocab_size)
+    throw FileError("{}: vocab_size {} and eos_id {} make no sense", path, attributes.vocab_size,
+                    attributes.eos_id);
+  const std::int64_t row = attributes.sequence_length;
+  if (attributes.packing == Packing::document && (row < 2 || tokens.size % row != 0))
+    throw FileError("{}: {} tokens are no rows of sequence_length {}", path, tokens.size, row);
+  const std::int64_t end = std::max(tokens.offset + tokens.size * tokens.element_bytes,
+                                    documents.offset + documents.size * documents.element_bytes);
+  if (file_bytes < end) throw FileError("{}: cut short", path);
+}
+
 }  // namespace
+
+TokenFileLayout read_token_file_layout(const std::string& path) {
+  TokenFileLayout layout;
+  layout.path = path;
+  const Descriptor descriptor(path);  // for the system's reason, if it cannot be opened
+  {
+    const Hdf5Scope scope;
+    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    H5Pset_file_locking(access.get(), false, true);  // refused by some parallel file systems
+    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
+    if (!file.valid()) throw FileError("{}: no HDF5 file, or cut short", path);
+    layout.tokens = find_dataset(file.get(), path, "tokens");
+    layout.documents = find_dataset(file.get(), path, "documents");
+    layout.attributes = read_attributes(file.get(), path);
+  }
+  struct stat status {};
+  check(layout, ::fstat(descriptor.get(), &status) == 0 ? status.st_size : 0);
+  return layout;
+}
 
 std::string to_string(Packing packing) {
   return packing == Packing::packed ? "packed" : "document";
@@ -127,38 +162,16 @@ Packing packing_from_name(const std::string& name) {
 }
 
 struct TokenFile::Implementation {
-  std::string path;
-  TokenFileAttributes attributes;
-  Extent tokens, documents;
-  Descriptor descriptor;
+  TokenFileLayout layout;
+  mutable std::once_flag opening;
+  mutable std::optional<Descriptor> descriptor;
 
-  explicit Implementation(const std::string& file_path) : path(file_path), descriptor(file_path) {
-    const Hdf5Scope scope;
-    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    H5Pset_file_locking(access.get(), false, true);  // refused by some parallel file systems
-    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
-    if (!file.valid()) throw FileError("{}: no HDF5 file, or cut short", path);
-    tokens = find_dataset(file.get(), path, "tokens");
-    documents = find_dataset(file.get(), path, "documents");
-    attributes = read_attributes(file.get(), path);
-    check();
-  }
+  explicit Implementation(TokenFileLayout file) : layout(std::move(file)) {}
 
-  void check() const {
-    if (tokens.element_bytes != 2 && tokens.element_bytes != 4)
-      throw FileError("{}: /tokens holds neither uint16 nor uint32", path);
-    if (documents.element_bytes != 8) throw FileError("{}: /documents does not hold uint64", path);
-    if (attributes.vocab_size < 1 || attributes.eos_id < 0 || attributes.eos_id >= attributes.vocab_size)
-      throw FileError("{}: vocab_size {} and eos_id {} make no sense", path, attributes.vocab_size,
-                      attributes.eos_id);
-    const std::int64_t row = attributes.sequence_length;
-    if (attributes.packing == Packing::document && (row < 2 || tokens.size % row != 0))
-      throw FileError("{}: {} tokens are no rows of sequence_length {}", path, tokens.size, row);
-    struct stat status {};
-    const std::int64_t end = std::max(tokens.offset + tokens.size * tokens.element_bytes,
-                                      documents.offset + documents.size * documents.element_bytes);
-    if (::fstat(descriptor.get(), &status) != 0 || status.st_size < end)
-      throw FileError("{}: cut short", path);
+  /// Opened by the first reader: a rank opens only the files that it reads from.
+  int file() const {
+    std::call_once(opening, [&] { descriptor.emplace(layout.path); });
+    return descriptor->get();
   }
 
   template <typename Id>
@@ -167,31 +180,33 @@ struct TokenFile::Implementation {
     for (std::size_t i = 0; i < stored.size() / sizeof(Id); ++i) {
       Id id;
       std::memcpy(&id, bytes + i * sizeof(Id), sizeof(Id));
-      if (std::int64_t{id} >= attributes.vocab_size)
-        throw FileError("{}: token {} is {}, beyond the file's vocabulary of {}", path,
-                        first + static_cast<std::int64_t>(i), id, attributes.vocab_size);
+      if (std::int64_t{id} >= layout.attributes.vocab_size)
+        throw FileError("{}: token {} is {}, beyond the file's vocabulary of {}", layout.path,
+                        first + static_cast<std::int64_t>(i), id, layout.attributes.vocab_size);
     }
   }
 };
 
-TokenFile::TokenFile(const std::string& path) : implementation_(std::make_unique<Implementation>(path)) {}
+TokenFile::TokenFile(const std::string& path) : TokenFile(read_token_file_layout(path)) {}
+TokenFile::TokenFile(TokenFileLayout layout)
+    : implementation_(std::make_unique<Implementation>(std::move(layout))) {}
 TokenFile::~TokenFile() = default;
 TokenFile::TokenFile(TokenFile&&) noexcept = default;
 
 const std::string& TokenFile::path() const {
-  return implementation_->path;
+  return implementation_->layout.path;
 }
 const TokenFileAttributes& TokenFile::attributes() const {
-  return implementation_->attributes;
+  return implementation_->layout.attributes;
 }
 std::int64_t TokenFile::tokens() const {
-  return implementation_->tokens.size;
+  return implementation_->layout.tokens.size;
 }
 std::int64_t TokenFile::documents() const {
-  return implementation_->documents.size;
+  return implementation_->layout.documents.size;
 }
 std::int64_t TokenFile::token_bytes() const {
-  return implementation_->tokens.element_bytes;
+  return implementation_->layout.tokens.element_bytes;
 }
 
 void TokenFile::read_stored(std::int64_t first, std::span<std::byte> bytes) const {
@@ -199,7 +214,7 @@ void TokenFile::read_stored(std::int64_t first, std::span<std::byte> bytes) cons
   const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / token_bytes();
   if (first < 0 || count > tokens() - first)
     throw Error("{}: tokens {} to {} asked for, {} there", path(), first, first + count, tokens());
-  read_fully(self.descriptor.get(), bytes, self.tokens.offset + first * token_bytes(), path());
+  read_fully(self.file(), bytes, self.layout.tokens.offset + first * token_bytes(), path());
   if (token_bytes() == 2) {
     self.require_known_ids<std::uint16_t>(first, bytes);
   } else {
@@ -218,8 +233,7 @@ void TokenFile::read_documents(std::int64_t first, std::span<std::uint64_t> offs
   if (first < 0 || static_cast<std::int64_t>(offsets.size()) > documents() - first)
     throw Error("{}: documents {} to {} asked for, {} there", path(), first,
                 first + static_cast<std::int64_t>(offsets.size()), documents());
-  read_fully(self.descriptor.get(), std::as_writable_bytes(offsets), self.documents.offset + first * 8,
-             path());
+  read_fully(self.file(), std::as_writable_bytes(offsets), self.layout.documents.offset + first * 8, path());
 }
 
 void widen_tokens(std::span<const std::byte> stored, std::int64_t token_bytes, std::span<std::int32_t> ids) {

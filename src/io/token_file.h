@@ -26,6 +26,7 @@ struct TokenFileAttributes {
   std::string tokenizer;  // name and hash
   Packing packing = Packing::packed;
   std::int64_t sequence_length = 0;  // tokens a row; in document files only
+  bool operator==(const TokenFileAttributes&) const = default;
 };
 
 /// Writes one token file in memory of a few MiB, however large it gets: tokens go to an unnamed scratch file
@@ -55,13 +56,36 @@ class TokenFileWriter {
   std::unique_ptr<Implementation> implementation_;
 };
 
-/// Reads one token file, opened once. The tokens are read past HDF5, straight from where they lie, so that a
+/// What HDF5 is needed for in a token file: its attributes, and where its data lie.
+struct TokenFileLayout {
+  /// A contiguous dataset, in bytes and elements.
+  struct Extent {
+    std::int64_t offset = 0, size = 0, element_bytes = 0;
+    bool operator==(const Extent&) const = default;
+  };
+  std::string path;
+  TokenFileAttributes attributes;
+  Extent tokens, documents;
+  bool operator==(const TokenFileLayout&) const = default;
+};
+
+/// Opens the file, and closes it again. Throws FileError naming the file: unreadable, no token file, cut
+/// short, or without tokens.
+TokenFileLayout read_token_file_layout(const std::string& path);
+
+/// Layouts as text, so that one process may read them for many.
+std::string to_text(std::span<const TokenFileLayout> layouts);
+std::vector<TokenFileLayout> layouts_from_text(const std::string& text);
+
+/// Reads one token file. The tokens are read past HDF5, straight from where they lie, so that a
 /// read never waits for the library's global lock while a checkpoint is written. Reading is const and safe
 /// from several threads.
 class TokenFile {
  public:
-  /// Throws FileError naming the file: unreadable, no token file, cut short, or without tokens.
+  /// As read_token_file_layout.
   explicit TokenFile(const std::string& path);
+  /// Without touching the file, which is opened when it is first read from.
+  explicit TokenFile(TokenFileLayout layout);
   ~TokenFile();
   TokenFile(TokenFile&&) noexcept;
 

@@ -59,9 +59,10 @@ std::vector<BlockActivations> allocate_activations(Arena& arena, const ModelConf
     if (field.columns == 0) continue;
     const bool kept = keeps(recompute, field.keep);
     Tensor shared;
-    if (!kept) shared = arena.allocate(field.type, {rows, field.columns});
+    if (!kept) shared = arena.allocate(MemoryUse::workspace, field.type, {rows, field.columns});
     for (BlockActivations& block : blocks)
-      block.*field.tensor = kept ? arena.allocate(field.type, {rows, field.columns}) : shared;
+      block.*field.tensor =
+          kept ? arena.allocate(MemoryUse::activations, field.type, {rows, field.columns}) : shared;
   }
   return blocks;
 }
@@ -70,19 +71,20 @@ Workspace allocate_workspace(Arena& arena, const ModelConfiguration& configurati
                              std::int64_t rows) {
   const BlockWidths w(configuration);
   Workspace workspace;
-  workspace.delta = arena.allocate(type, {rows, w.hidden});
-  workspace.d_stream = arena.allocate(type, {rows, w.hidden});
-  workspace.d_norm = arena.allocate(type, {rows, w.hidden});
+  workspace.delta = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
+  workspace.d_stream = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
+  workspace.d_norm = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
   // Attention and MLP are never under way at the same time: their gradients share memory.
   const std::int64_t attention_width = 2 * w.hidden + 2 * w.kv;
-  const Tensor shared = arena.allocate(type, {rows, std::max(attention_width, w.intermediate)});
+  const Tensor shared =
+      arena.allocate(MemoryUse::workspace, type, {rows, std::max(attention_width, w.intermediate)});
   workspace.d_attention = shared.view(0, {rows, w.hidden});
   workspace.d_qkv = shared.view(rows * w.hidden, {rows, w.hidden + 2 * w.kv});
   workspace.d_gated = shared.view(0, {rows, w.intermediate});
   if (w.rank == 0) return workspace;
-  workspace.projection.split = arena.allocate(type, {rows, 3 * w.rank});
-  workspace.projection.d_split = arena.allocate(type, {rows, 3 * w.rank});
-  workspace.projection.d_pre = arena.allocate(type, {rows, 3 * w.rank});
+  workspace.projection.split = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
+  workspace.projection.d_split = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
+  workspace.projection.d_pre = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
   return workspace;
 }
 

@@ -13,4 +13,10 @@ namespace cola {
 /// counted, as usual for MFU.
 double training_operations_per_token(const ModelConfiguration& configuration, std::int64_t sequence_length);
 
+/// What a recompute policy repeats of these in the backward pass, for one token: none: nothing; cola_m: the
+/// products with B of q, k, v, gate and up, 2 rank (hidden_size + 2 kv_width + 2 intermediate_size) a layer;
+/// block: each block's whole forward pass.
+double recomputed_operations_per_token(const ModelConfiguration& configuration, Recompute recompute,
+                                       std::int64_t sequence_length);
+
 }  // namespace cola

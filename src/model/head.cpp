@@ -12,12 +12,13 @@ namespace cola {
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
                               std::int64_t rows, std::int64_t logits_rows) {
   const std::int64_t width = configuration.hidden_size, chunk = std::min(rows, logits_rows);
-  return {.input = arena.allocate(type, {rows, width}),
-          .norm = arena.allocate(type, {rows, width}),
-          .inverse_rms = arena.allocate(DataType::float32, {rows}),
-          .logits = arena.allocate(type, {chunk, storage_width(configuration.vocab_size)}),
-          .d_norm = arena.allocate(DataType::float32, {chunk, width}),
-          .losses = arena.allocate(DataType::float32, {rows})};
+  const MemoryUse use = MemoryUse::workspace;
+  return {.input = arena.allocate(use, type, {rows, width}),
+          .norm = arena.allocate(use, type, {rows, width}),
+          .inverse_rms = arena.allocate(use, DataType::float32, {rows}),
+          .logits = arena.allocate(use, type, {chunk, storage_width(configuration.vocab_size)}),
+          .d_norm = arena.allocate(use, DataType::float32, {chunk, width}),
+          .losses = arena.allocate(use, DataType::float32, {rows})};
 }
 
 Head::Head(const ParameterTable& table)

@@ -108,6 +108,7 @@ std::int64_t ParameterTable::stored_elements() const {
 void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::int64_t end,
                 float* values) {
   const std::uint64_t key = philox_key(seed, parameter.name);
+#pragma omp parallel for schedule(static)
   for (std::int64_t element = begin; element < end; ++element) {
     const std::int64_t row = element / parameter.stored_columns, column = element % parameter.stored_columns;
     const bool padding = row >= parameter.rows || column >= parameter.columns;
@@ -115,7 +116,7 @@ void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t beg
     const float value = parameter.standard_deviation == 0
                             ? 1.0f
                             : static_cast<float>(parameter.standard_deviation) * philox_normal(key, logical);
-    *values++ = padding ? 0.0f : value;
+    values[element - begin] = padding ? 0.0f : value;
   }
 }
 

@@ -65,7 +65,7 @@ class ParameterTable {
 };
 
 /// Writes initial values of `parameter` for stored elements [begin, end) into `values`: normal or ones, zeros
-/// in the padding. Values depend on (seed, name, element) alone.
+/// in the padding. Values depend on (seed, name, element) alone, so that all threads draw at once.
 void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::int64_t end,
                 float* values);
 

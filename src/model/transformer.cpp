@@ -70,10 +70,10 @@ TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& config
   memory.blocks = allocate_activations(arena, configuration, options.recompute, options.compute_type, rows);
   memory.workspace = allocate_workspace(arena, configuration, options.compute_type, rows);
   memory.head = allocate_head(arena, configuration, options.compute_type, rows, options.head_rows);
-  memory.ids = arena.allocate(DataType::int32, {rows});
-  memory.targets = arena.allocate(DataType::int32, {rows});
-  memory.cosines = arena.allocate(DataType::float32, {options.sequence_length, half});
-  memory.sines = arena.allocate(DataType::float32, {options.sequence_length, half});
+  memory.ids = arena.allocate(MemoryUse::workspace, DataType::int32, {rows});
+  memory.targets = arena.allocate(MemoryUse::workspace, DataType::int32, {rows});
+  memory.cosines = arena.allocate(MemoryUse::workspace, DataType::float32, {options.sequence_length, half});
+  memory.sines = arena.allocate(MemoryUse::workspace, DataType::float32, {options.sequence_length, half});
   return memory;
 }
 

@@ -12,17 +12,24 @@
 
 namespace cola {
 
+/// One sequence that adds nothing to loss and gradient, for a rank that has no samples left while others make
+/// another pass. The two vectors hold its memory.
+TokenBatch batch_without_targets(std::vector<std::int32_t>& inputs, std::vector<std::int32_t>& targets,
+                                 std::int64_t sequence_length);
+
 class BatchLoader {
  public:
   /// `dataset` must outlive the loader.
   BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::int64_t global_batch,
               std::int64_t micro_batch, int rank, int ranks);
 
-  /// Number of micro-batches of this rank in every step: at least one.
-  std::int64_t micro_batches() const;
+  /// Number of micro-batches in every step: at least one, and the same on all ranks, so that passes may be
+  /// collective.
+  std::int64_t micro_batches() const { return micro_batches_; }
 
-  /// Micro-batch `index` of the step that starts at position `first_sample` of the sample order. The batch's
-  /// memory is valid until the next call. Throws FileError.
+  /// Micro-batch `index` of the step that starts at position `first_sample` of the sample order; a rank whose
+  /// share has ended gets one sequence without targets. The batch's memory is valid until the next call.
+  /// Throws FileError.
   TokenBatch load(std::int64_t first_sample, std::int64_t index);
 
   /// Targets that are not ignored in the micro-batches loaded since micro-batch 0.
@@ -32,6 +39,7 @@ class BatchLoader {
   const TokenDataset& dataset_;
   SampleOrder order_;
   std::int64_t micro_batch_;
+  std::int64_t micro_batches_;
   std::int64_t begin_, end_;  // this rank's sequences inside a global batch
   std::vector<std::int32_t> inputs_, targets_;
   std::int64_t targets_of_step_ = 0;

@@ -36,13 +36,16 @@ BenchmarkModel::BenchmarkModel(const RunConfiguration& configuration, Device& de
   batch_ = {all.first(all.size() - 1), all.subspan(1), batch, length};
 }
 
-void BenchmarkModel::step(std::int64_t micro_batches) {
+void BenchmarkModel::step(std::int64_t micro_batches, const std::function<void()>& between,
+                          const std::function<void()>& before_update) {
   store_.zero_gradients();
   for (std::int64_t index = 0; index < micro_batches; ++index) {
     if (index + 1 == micro_batches) store_.begin_last_micro_batch();
     model_.forward_backward(store_, batch_);
+    between();
   }
   const double norm = store_.gradient_norm();
+  before_update();
   store_.update({.learning_rate = 1e-4f,
                  .step = ++steps_,
                  .gradient_scale = static_cast<float>(1.0 / std::max(1.0, norm))});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "dist/communicator.h"
@@ -16,12 +17,16 @@ class BenchmarkModel {
   /// Allocates and initialises everything that a run of this configuration has on a rank.
   BenchmarkModel(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
-  /// One optimizer step as the trainer makes it, without the data.
-  void step(std::int64_t micro_batches);
+  /// One optimizer step as the trainer makes it, without the data. `between` is called after each
+  /// micro-batch, `before_update` before the weights change.
+  void step(
+      std::int64_t micro_batches, const std::function<void()>& between = [] {},
+      const std::function<void()>& before_update = [] {});
 
   /// Of model, weights, gradients and optimizer state, on this rank.
   std::size_t bytes() const { return model_.bytes() + store_.bytes(); }
   const ParameterTable& table() const { return table_; }
+  ShardedParameterStore& store() { return store_; }
 
  private:
   ParameterTable table_;

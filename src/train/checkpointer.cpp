@@ -1,223 +1,202 @@
 #include "train/checkpointer.h"
 
 #include <filesystem>
-#include <nlohmann/json.hpp>
-#include <span>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
+#include "core/fault_point.h"
 #include "core/log.h"
 #include "io/checkpoint_directory.h"
-#include "io/shard_file.h"
+#include "io/shard_writer.h"
+#include "io/staged_shard.h"
+#include "train/agreement.h"
 
 namespace cola {
 
 namespace {
 
-using Json = nlohmann::json;
+using Clock = std::chrono::steady_clock;
 
-// A shard's state in host memory: where it lies on the CPU, a copy of it otherwise.
-class HostState {
+constexpr double mebibyte = 1024.0 * 1024.0;
+
+// Adds the time from its making to its end.
+class Stopwatch {
  public:
-  HostState(Device& device, const ShardedParameterStore& store)
-      : weights_(device, store.master_weights()),
-        exp_avg_(device, store.exp_avg()),
-        exp_avg_sq_(device, store.exp_avg_sq()) {}
-  ShardState view() const { return {weights_.values, exp_avg_.values, exp_avg_sq_.values}; }
+  explicit Stopwatch(double& seconds) : seconds_(seconds) {}
+  ~Stopwatch() { seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
 
  private:
-  struct Part {
-    Part(Device& device, const Tensor& tensor) {
-      if (device.kind() == DeviceKind::cpu) {
-        values = tensor.span<float>();
-        return;
-      }
-      copy.resize(static_cast<std::size_t>(tensor.elements()));
-      device.copy_to_host(copy.data(), tensor.data(), tensor.bytes());
-      values = copy;
-    }
-    std::vector<float> copy;
-    std::span<const float> values;
-  };
-  Part weights_, exp_avg_, exp_avg_sq_;
+  double& seconds_;
+  Clock::time_point start_ = Clock::now();
 };
 
-// What a rank tells the others of its shard: the record, or an error, or nothing if it wrote none.
-std::string describe(const ShardRecord& record) {
-  return Json{{"file", record.file}, {"bytes", record.bytes}, {"checksum", record.checksum}}.dump();
-}
+// However the writing ends, training does not wait for room in the ring any longer.
+class RingReader {
+ public:
+  explicit RingReader(SnapshotRing& ring) : ring_(ring) {}
+  ~RingReader() { ring_.abandon(); }
+  RingReader(const RingReader&) = delete;
+  RingReader& operator=(const RingReader&) = delete;
 
-// Runs `action` and returns its error as text, empty if there was none.
-template <typename Action>
-std::string error_of(Action&& action) {
-  try {
-    action();
-    return {};
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-}
-
-// Rank 0's word for all ranks.
-std::string shared_text(Communicator& communicator, const std::string& text) {
-  return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
-}
-
-// Throws UsageError if the run would go on as another model, or with other samples, than the checkpoint was
-// trained with.
-void require_same_run(const Manifest& manifest, const ParameterTable& table,
-                      const RunConfiguration& configuration, const std::string& folder) {
-  require_same_parameters(manifest, table, folder);
-  if (manifest.configuration.empty()) return;  // imported weights bring none
-  const RunConfiguration before = parse_run_configuration(manifest.configuration, folder + "/manifest.json");
-  if (before.model != configuration.model)
-    throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
-                     folder);
-  if (manifest.seed != configuration.run.seed ||
-      before.data.sequence_length != configuration.data.sequence_length)
-    throw UsageError(
-        "{}: was trained with run.seed {} and data.sequence_length {}, others would change the samples",
-        folder, manifest.seed, before.data.sequence_length);
-}
+ private:
+  SnapshotRing& ring_;
+};
 
 }  // namespace
 
-ResumeChoice parse_resume(const std::string& text) {
-  if (text == "auto") return {ResumeChoice::Kind::newest, {}};
-  if (text == "none") return {ResumeChoice::Kind::none, {}};
-  return {ResumeChoice::Kind::folder, text};
-}
-
 Checkpointer::Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
-                           std::string directory, std::int64_t keep)
-    : device_(device),
-      communicator_(communicator),
+                           const ShardedParameterStore& store, const RunConfiguration& configuration)
+    : communicator_(communicator),
       table_(table),
-      directory_(std::move(directory)),
-      keep_(keep) {}
+      store_(store),
+      configuration_(configuration),
+      // Without sharding every rank holds the same state, and the first one writes it.
+      writes_(communicator.rank() < store.shard_map().shards()) {
+  if (!writes_) return;
+  const CheckpointSection& options = configuration.checkpoint;
+  const std::int64_t elements = store.shard_map().shard_elements();
+  if (options.local_dir)
+    require_free_space(*options.local_dir, shard_bytes(elements), "checkpoint.local_dir");
+  ring_.emplace(device, ring_layout(options, elements));
+}
 
-std::string Checkpointer::find(const ResumeChoice& choice, const RunConfiguration& configuration) {
-  std::string folder;
-  std::string error;
-  if (communicator_.rank() == 0) {
-    error = error_of([&] {
-      if (choice.kind == ResumeChoice::Kind::none && !committed_checkpoints(directory_).empty())
-        throw UsageError(
-            "--resume none: {} already holds checkpoints, which a fresh start would mix with; set another "
-            "run.dir, or remove them",
-            directory_);
-      if (choice.kind == ResumeChoice::Kind::newest) folder = find_newest_intact();
-      if (choice.kind == ResumeChoice::Kind::folder) {
-        folder = resolve_checkpoint(choice.folder);
-        verify_checkpoint(folder);
-      }
-      if (!folder.empty()) require_same_run(read_manifest(folder), table_, configuration, folder);
-      lock_ = DirectoryLock(std::filesystem::path(directory_).parent_path().string());
-      prepare_directory(folder);
-    });
+Checkpointer::~Checkpointer() {
+  if (ring_) ring_->abandon();
+}
+
+void Checkpointer::start(const TrainingState& state) {
+  if (under_way()) throw Error("a checkpoint is still under way");
+  const Stopwatch blocked(blocked_seconds_);
+  phase_ = Phase::shards;
+  state_ = state;
+  started_ = Clock::now();
+  folder_ = checkpoints_of(configuration_) + "/" + checkpoint_name(state.step);
+  if (!writes_) return;
+  ring_->start({store_.master_weights(), store_.exp_avg(), store_.exp_avg_sq()});
+  task_.start([this](std::stop_token stop) { return save_shard(std::move(stop)); });
+}
+
+void Checkpointer::advance() {
+  if (phase_ != Phase::shards || !writes_) return;
+  const Stopwatch blocked(blocked_seconds_);
+  ring_->advance();
+}
+
+// In any phase: copies may outlast a writer that failed early.
+void Checkpointer::finish_snapshot() {
+  if (!under_way() || !writes_) return;
+  const Stopwatch blocked(blocked_seconds_);
+  ring_->finish();
+  fault_point("update");
+}
+
+// On the writer's thread. Returns the shard's record.
+std::string Checkpointer::save_shard(std::stop_token stop) {
+  const RingReader reader(*ring_);
+  const CheckpointSection& options = configuration_.checkpoint;
+  WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop), unlimited_);
+  if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
+  // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
+  const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
+  const std::string local = staging + "/" + checkpoint_name(state_.step);
+  remove_staged(staging, shard_name(store_.shard()), local);
+  Manifest part = manifest_of(state_);
+  part.shards = {write_shard(local, {})};
+  stage_shard(local, part);
+  drain_shard(local, folder_, part.shards.front(), std::move(pace));
+  return to_json(part.shards.front());
+}
+
+ShardRecord Checkpointer::write_shard(const std::string& folder, WritePace pace) {
+  const ShardMap& map = store_.shard_map();
+  ShardWriter writer(folder, {store_.shard(), map.shards(), map.ranges(store_.shard())}, map.shard_elements(),
+                     std::move(pace));
+  for (auto values = ring_->take(); !values.empty(); values = ring_->take()) {
+    writer.append(values);
+    ring_->give_back();
   }
-  error = shared_text(communicator_, error);
-  if (!error.empty()) throw UsageError("{}", error);
-  return shared_text(communicator_, folder);
+  return writer.commit(configuration_.checkpoint.verify);
 }
 
-std::string Checkpointer::find_newest_intact() const {
-  const std::vector<std::string> all = committed_checkpoints(directory_);
-  for (auto folder = all.rbegin(); folder != all.rend(); ++folder) {
-    const std::string damage = error_of([&] { verify_checkpoint(*folder); });
-    if (damage.empty()) return *folder;
-    warning("{}; falling back to the checkpoint before it", damage);
+std::optional<SaveOutcome> Checkpointer::proceed() {
+  if (!under_way()) return std::nullopt;
+  const Stopwatch blocked(blocked_seconds_);
+  if (phase_ == Phase::shards) {
+    end_shards();
+    return std::nullopt;
   }
-  if (!all.empty()) throw UsageError("{}: none of its {} checkpoints is intact", directory_, all.size());
-  return {};
+  return end();
 }
 
-void Checkpointer::prepare_directory(const std::string& resumed_folder) const {
-  std::filesystem::create_directories(directory_);
-  for (const std::string& removed : remove_orphans(directory_))
-    information("removed {}, left by a crash", removed);
-  if (resumed_folder.empty()) return;
-  const std::int64_t step = read_manifest(resumed_folder).step;
-  for (const std::string& moved : set_aside_newer_checkpoints(directory_, step))
-    information("set a newer checkpoint aside as {}", moved);
+std::optional<SaveOutcome> Checkpointer::wait() {
+  finish_snapshot();
+  std::optional<SaveOutcome> outcome;
+  while (under_way()) outcome = proceed();
+  return outcome;
 }
 
-TrainingState Checkpointer::load(const std::string& folder, ShardedParameterStore& store) {
-  const Manifest manifest = read_manifest(folder);
-  const ShardMap& map = store.shard_map();
-  const std::vector<ShardRange> ranges = map.ranges(store.shard());
-  std::vector<float> values(static_cast<std::size_t>(map.shard_elements()));
-  const auto fill = [&](StateTensor tensor, const Tensor& destination) {
-    std::fill(values.begin(), values.end(), 0.0f);
-    read_ranges(folder, manifest, tensor, ranges, values);
-    device_.copy_from_host(destination.data(), values.data(), destination.bytes());
-  };
-  fill(StateTensor::weights, store.master_weights());
-  fill(StateTensor::exp_avg, store.exp_avg());
-  fill(StateTensor::exp_avg_sq, store.exp_avg_sq());
-  device_.synchronize();
-  store.publish_weights();
-  committed_step_ = manifest.step;
-  return {manifest.step, manifest.next_sample, manifest.tokens};
+// Every rank has written its shard, or failed to. Rank 0's thread goes on with the manifest, or clears away
+// what the others wrote: it would fill a disk that is full already.
+void Checkpointer::end_shards() {
+  const TaskOutcome own = task_.wait();
+  const std::vector<std::string> errors = communicator_.all_gather(own.error);
+  const std::vector<std::string> records = communicator_.all_gather(own.result);
+  error_.clear();
+  for (std::size_t rank = 0; rank < errors.size() && error_.empty(); ++rank)
+    if (!errors[rank].empty()) error_ = fmt::format("rank {}: {}", rank, errors[rank]);
+  phase_ = Phase::manifest;
+  if (communicator_.rank() != 0) return;
+  Manifest manifest = manifest_of(state_);
+  if (error_.empty())
+    for (int shard = 0; shard < store_.shard_map().shards(); ++shard)
+      manifest.shards.push_back(shard_record_from_json(records[static_cast<std::size_t>(shard)]));
+  task_.start([this, manifest = std::move(manifest)](std::stop_token) { return publish(manifest); });
 }
 
-std::string Checkpointer::save(const TrainingState& state, const ShardedParameterStore& store,
-                               std::uint64_t seed, const std::string& configuration_yaml) {
-  const std::string folder = directory_ + "/" + checkpoint_name(state.step);
-  // Without sharding every rank holds the same state, and the first one writes it.
-  const bool writes = communicator_.rank() < store.shard_map().shards();
-  std::string shard_text;
-  std::string error = error_of([&] {
-    if (!writes) return;
-    std::filesystem::create_directories(folder);
-    const HostState host(device_, store);
-    shard_text = describe(write_shard(folder, store.shard(), store.shard_map(), host.view()));
+Manifest Checkpointer::manifest_of(const TrainingState& state) const {
+  return {state.step,
+          state.next_sample,
+          state.tokens,
+          configuration_.run.seed,
+          to_yaml(configuration_),
+          table_.parameters(),
+          table_.units(),
+          {}};
+}
+
+// On rank 0's writer thread. Returns why nothing was published, empty if it was.
+std::string Checkpointer::publish(Manifest manifest) const {
+  std::string error = error_;
+  if (error.empty()) error = error_of([&] { publish_manifest(folder_, manifest); });
+  const std::string trouble = error_of([&] {
+    if (!error.empty())
+      abandon();
+    else
+      retire_old_checkpoints(checkpoints_of(configuration_), configuration_.checkpoint.keep);
   });
-  const std::vector<std::string> errors = communicator_.all_gather(error);
-  for (std::size_t rank = 0; rank < errors.size(); ++rank)
-    if (!errors[rank].empty()) {
-      abandon(folder);
-      return fmt::format("rank {}: {}", rank, errors[rank]);
-    }
-  error = commit(state, folder, shard_text, store.shard_map(), seed, configuration_yaml);
-  if (error.empty())
-    committed_step_ = state.step;
-  else
-    abandon(folder);
+  if (!trouble.empty()) warning("{}", trouble);
   return error;
 }
 
-// What other ranks wrote of a checkpoint that failed would fill the disk that is full already.
-void Checkpointer::abandon(const std::string& folder) const {
-  if (communicator_.rank() != 0) return;
-  const std::string error = error_of([&] {
-    if (!is_committed(folder)) std::filesystem::remove_all(folder);
-  });
-  if (!error.empty()) warning("{}", error);
+void Checkpointer::abandon() const {
+  if (!is_committed(folder_)) std::filesystem::remove_all(folder_);
 }
 
-std::string Checkpointer::commit(const TrainingState& state, const std::string& folder,
-                                 const std::string& shard_text, const ShardMap& map, std::uint64_t seed,
-                                 const std::string& configuration_yaml) {
-  const std::vector<std::string> texts = communicator_.all_gather(shard_text);
-  std::string error;
-  if (communicator_.rank() == 0) {
-    error = error_of([&] {
-      Manifest manifest{state.step,         state.next_sample,   state.tokens,   seed,
-                        configuration_yaml, table_.parameters(), table_.units(), {}};
-      for (int shard = 0; shard < map.shards(); ++shard) {
-        const Json record = Json::parse(texts[static_cast<std::size_t>(shard)]);
-        manifest.shards.push_back(
-            {record.at("file"), record.at("bytes"), record.at("checksum"), map.ranges(shard)});
-      }
-      publish_manifest(folder, manifest);
-    });
-    if (error.empty()) {
-      const std::string retirement = error_of([&] { retire_old_checkpoints(directory_, keep_); });
-      if (!retirement.empty()) warning("{}; older checkpoints stay", retirement);
-    }
-  }
-  return shared_text(communicator_, error);
+SaveOutcome Checkpointer::end() {
+  const TaskOutcome own = task_.wait();
+  const std::string error = shared_text(communicator_, own.error.empty() ? own.result : own.error);
+  phase_ = Phase::idle;
+  if (error.empty()) committed_step_ = state_.step;
+  failures_in_a_row_ = error.empty() ? 0 : failures_in_a_row_ + 1;
+  const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
+  return {state_.step, seconds, error, failures_in_a_row_};
+}
+
+double Checkpointer::take_blocked_seconds() {
+  return std::exchange(blocked_seconds_, 0.0);
 }
 
 }  // namespace cola

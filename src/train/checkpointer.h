@@ -1,7 +1,10 @@
-// Checkpointer: saves a run's state as a committed checkpoint and brings it back. Every rank writes its own
-// shard; the ranks agree that all succeeded; rank 0 then publishes the manifest.
+// Checkpointer: saves a run's state beside training. At a step's end every rank's state begins to travel
+// through host memory to a thread that writes the rank's shard. Once all ranks have theirs on disk, rank 0
+// publishes the manifest, again on its thread; only then is the step saved.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,65 +12,86 @@
 #include "core/device.h"
 #include "dist/communicator.h"
 #include "dist/sharded_parameter_store.h"
-#include "io/directory_lock.h"
 #include "io/manifest.h"
+#include "io/write_pace.h"
 #include "model/parameter_table.h"
+#include "train/background_task.h"
+#include "train/resume.h"
 #include "train/run_configuration.h"
+#include "train/snapshot_ring.h"
 
 namespace cola {
 
-/// What a checkpoint says of a run besides tensors.
-struct TrainingState {
-  std::int64_t step = 0;         // optimizer updates done
-  std::int64_t next_sample = 0;  // position in the sample order
-  std::int64_t tokens = 0;       // trained on so far
+/// How the saving of a step ended; the same on all ranks.
+struct SaveOutcome {
+  std::int64_t step = 0;
+  double seconds = 0;  // from the snapshot to the commit
+  std::string error;   // of the lowest rank that failed, with its number; empty if committed
+  int failures_in_a_row = 0;
 };
-
-/// Which checkpoint a run starts from: the newest that verifies, none, or one step folder.
-struct ResumeChoice {
-  enum class Kind { newest, none, folder } kind = Kind::newest;
-  std::string folder;
-};
-/// "auto", "none" or a step folder, as on the command line.
-ResumeChoice parse_resume(const std::string& text);
 
 class Checkpointer {
  public:
-  /// `directory` is run.dir/checkpoints; `keep` committed checkpoints stay.
-  Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table, std::string directory,
-               std::int64_t keep);
+  /// Allocates the host memory that snapshots pass through; `store` is what is saved, and `configuration`
+  /// goes into every manifest. Throws UsageError or DeviceError.
+  Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
+               const ShardedParameterStore& store, const RunConfiguration& configuration);
+  /// Gives up what is under way: nothing of it is committed.
+  ~Checkpointer();
 
-  /// Finds the checkpoint to resume from, verified, on rank 0, and tells all ranks; empty for a fresh start.
-  /// A damaged newest one is passed over with a warning. Clears away what a crash left. Throws UsageError if
-  /// a fresh start would mix with checkpoints that exist, or if the checkpoint was trained as another model
-  /// or on another order of samples.
-  std::string find(const ResumeChoice& choice, const RunConfiguration& configuration);
+  /// Begins to save the store as it is now, under the step of `state`. What was under way must have ended.
+  void start(const TrainingState& state);
+  /// Lets copies go on; between micro-batches. Never blocks.
+  void advance();
+  /// To be called before the store changes: its kernels wait for what is left of the snapshot.
+  void finish_snapshot();
 
-  /// Loads this rank's part of `folder`, whatever number of ranks wrote it. Collective. Throws FileError.
-  TrainingState load(const std::string& folder, ShardedParameterStore& store);
-
-  /// Writes and commits. Collective. Returns an empty text, or the first error with its rank: then nothing
-  /// was committed, nothing half-written stays, and earlier checkpoints are untouched.
-  std::string save(const TrainingState& state, const ShardedParameterStore& store, std::uint64_t seed,
-                   const std::string& configuration_yaml);
+  /// Whether a checkpoint is under way; the same on all ranks.
+  bool under_way() const { return phase_ != Phase::idle; }
+  /// Whether this rank's thread is at work. When no rank's is, proceed() is due.
+  bool busy() const { return task_.running(); }
+  /// Takes the checkpoint under way one step further; how it ended, once it has. Collective: all ranks at the
+  /// same step, none of them busy() (one that is gets waited for).
+  std::optional<SaveOutcome> proceed();
+  /// From now on checkpoint.bandwidth_mib counts no more: nothing trains beside the writing.
+  void lift_limit() { unlimited_ = true; }
+  /// Waits until nothing is under way; how that ended, if there was anything. Collective.
+  std::optional<SaveOutcome> wait();
 
   /// Step of the newest checkpoint this run committed or loaded, -1 before any.
   std::int64_t committed_step() const { return committed_step_; }
+  void set_committed_step(std::int64_t step) { committed_step_ = step; }
+
+  /// How long training has waited for checkpoints since this was last asked, in seconds.
+  double take_blocked_seconds();
 
  private:
-  std::string find_newest_intact() const;
-  void prepare_directory(const std::string& resumed_folder) const;
-  void abandon(const std::string& folder) const;
-  std::string commit(const TrainingState& state, const std::string& folder, const std::string& shard_text,
-                     const ShardMap& map, std::uint64_t seed, const std::string& configuration_yaml);
+  enum class Phase { idle, shards, manifest };
 
-  Device& device_;
+  std::string save_shard(std::stop_token stop);
+  ShardRecord write_shard(const std::string& folder, WritePace pace);
+  Manifest manifest_of(const TrainingState& state) const;
+  void end_shards();
+  std::string publish(Manifest manifest) const;
+  void abandon() const;
+  SaveOutcome end();
+
   Communicator& communicator_;
   const ParameterTable& table_;
-  std::string directory_;
-  std::int64_t keep_;
-  DirectoryLock lock_;  // rank 0's, on the run directory
+  const ShardedParameterStore& store_;
+  RunConfiguration configuration_;
+  bool writes_;  // whether this rank has a shard of its own
+
+  Phase phase_ = Phase::idle;
+  TrainingState state_;
+  std::string folder_, error_;
+  std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;
+  int failures_in_a_row_ = 0;
+  double blocked_seconds_ = 0;
+  std::optional<SnapshotRing> ring_;
+  std::atomic<bool> unlimited_ = false;
+  BackgroundTask task_;  // last: it uses the others
 };
 
 }  // namespace cola

@@ -6,32 +6,50 @@
 #include <vector>
 
 #include "core/error.h"
+#include "train/batch_loader.h"
 
 namespace cola {
 
-EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
-                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit) {
+namespace {
+
+// Samples [first, last) of the data set; without any, a batch without targets.
+TokenBatch load(const TokenDataset& dataset, std::int64_t first, std::int64_t last,
+                std::vector<std::int32_t>& inputs, std::vector<std::int32_t>& targets) {
   const std::int64_t length = dataset.sequence_length();
-  const std::int64_t samples = std::clamp<std::int64_t>(token_limit / length, 1, dataset.samples());
+  if (first >= last) return batch_without_targets(inputs, targets, length);
+  inputs.resize(static_cast<std::size_t>((last - first) * length));
+  targets.resize(inputs.size());
+  for (std::int64_t sample = first; sample < last; ++sample) {
+    const auto offset = static_cast<std::size_t>((sample - first) * length);
+    dataset.read(sample, std::span(inputs).subspan(offset, static_cast<std::size_t>(length)),
+                 std::span(targets).subspan(offset, static_cast<std::size_t>(length)));
+  }
+  return {inputs, targets, last - first, length};
+}
+
+}  // namespace
+
+std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& store,
+                                         const TokenDataset& dataset, Communicator& communicator,
+                                         std::int64_t micro_batch, std::int64_t token_limit,
+                                         const std::function<bool()>& stop_requested) {
+  const std::int64_t samples =
+      std::clamp<std::int64_t>(token_limit / dataset.sequence_length(), 1, dataset.samples());
   const std::int64_t begin = samples * communicator.rank() / communicator.size();
   const std::int64_t end = samples * (communicator.rank() + 1) / communicator.size();
+  const std::int64_t largest_share = (samples + communicator.size() - 1) / communicator.size();
   std::vector<std::int32_t> inputs, targets;
   std::array<double, 2> sums{0, 0};  // losses, targets
-  for (std::int64_t first = begin; first < end; first += micro_batch) {
-    const std::int64_t last = std::min(end, first + micro_batch);
-    inputs.resize(static_cast<std::size_t>((last - first) * length));
-    targets.resize(inputs.size());
-    for (std::int64_t sample = first; sample < last; ++sample) {
-      const auto offset = static_cast<std::size_t>((sample - first) * length);
-      dataset.read(sample, std::span(inputs).subspan(offset, static_cast<std::size_t>(length)),
-                   std::span(targets).subspan(offset, static_cast<std::size_t>(length)));
-    }
-    sums[0] += model.forward(store, {inputs, targets, last - first, length});
+  // As many passes on every rank, for they may be collective.
+  for (std::int64_t done = 0; done < largest_share; done += micro_batch) {
+    if (stop_requested()) return std::nullopt;
+    const std::int64_t first = begin + done, last = std::min(end, first + micro_batch);
+    sums[0] += model.forward(store, load(dataset, first, last, inputs, targets));
     sums[1] += static_cast<double>(count_targets(targets));
   }
   communicator.all_reduce(sums);
   if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
-  return {sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
+  return EvaluationResult{sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
 }
 
 }  // namespace cola

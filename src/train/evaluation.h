@@ -3,6 +3,8 @@
 
 #include <cmath>
 #include <cstdint>
+#include <functional>
+#include <optional>
 
 #include "dist/communicator.h"
 #include "io/dataset.h"
@@ -19,8 +21,11 @@ struct EvaluationResult {
 
 /// Evaluates the first samples of `dataset`, at most `token_limit` tokens of them (at least one sample), each
 /// rank its part. Collective; every rank gets the same result, which does not depend on the number of ranks
-/// but for rounding.
-EvaluationResult evaluate(Transformer& model, ParameterStore& store, const TokenDataset& dataset,
-                          Communicator& communicator, std::int64_t micro_batch, std::int64_t token_limit);
+/// but for rounding. `stop_requested` is asked before every micro-batch, by all ranks equally often; once it
+/// says yes, there is no result.
+std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& store,
+                                         const TokenDataset& dataset, Communicator& communicator,
+                                         std::int64_t micro_batch, std::int64_t token_limit,
+                                         const std::function<bool()>& stop_requested);
 
 }  // namespace cola

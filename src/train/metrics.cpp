@@ -1,13 +1,14 @@
 #include "train/metrics.h"
 
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <span>
 #include <vector>
 
 #include "core/error.h"
+#include "core/log.h"
 
 namespace cola {
 
@@ -26,14 +27,21 @@ std::vector<std::string> lines_up_to(const std::string& path, std::int64_t last_
   return lines;
 }
 
-void rewrite(const std::string& path, const std::vector<std::string>& lines) {
-  const std::string temporary = path + ".tmp";
-  {
-    std::ofstream file(temporary, std::ios::trunc);
-    for (const std::string& line : lines) file << line << '\n';
-    if (!file.flush()) throw FileError("{}: cannot be written: {}", temporary, std::strerror(errno));
-  }
-  std::filesystem::rename(temporary, path);
+FileDescriptor open_from_step(const std::string& path, std::int64_t resumed_step) {
+  std::string text;
+  if (std::filesystem::exists(path))
+    for (const std::string& line : lines_up_to(path, resumed_step)) text += line + '\n';
+  write_file(path, text);
+  return FileDescriptor::open_to_write(path);
+}
+
+std::int64_t find_evaluated_step(const std::string& path) {
+  std::int64_t step = -1;
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);)
+    if (const Json entry = Json::parse(line); entry.value("event", "") == "evaluation")
+      step = entry.value("step", std::int64_t{-1});
+  return step;
 }
 
 // JSON has no infinity: such a value is written as null.
@@ -43,11 +51,11 @@ Json number(double value) {
 
 }  // namespace
 
-MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step) : path_(path) {
-  if (std::filesystem::exists(path)) rewrite(path, lines_up_to(path, resumed_step));
-  file_.open(path, std::ios::app);
-  if (!file_) throw FileError("{}: cannot be written: {}", path, std::strerror(errno));
-}
+MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
+    : path_(path),
+      file_(open_from_step(path, resumed_step)),
+      end_(file_.bytes()),
+      evaluated_step_(find_evaluated_step(path)) {}
 
 void MetricsWriter::write(const StepMetrics& metrics) {
   write_line(Json{{"event", "step"},
@@ -65,6 +73,7 @@ void MetricsWriter::write(const StepMetrics& metrics) {
 }
 
 void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& result) {
+  evaluated_step_ = step;
   write_line(Json{{"event", "evaluation"},
                   {"step", step},
                   {"loss", number(result.loss)},
@@ -77,9 +86,18 @@ void MetricsWriter::write_event(const std::string& event, std::int64_t step, con
   write_line(Json{{"event", event}, {"step", step}, {"message", message}}.dump());
 }
 
+// At a known place: what a full disk took of a line is written over by the next attempt.
 void MetricsWriter::write_line(const std::string& line) {
-  file_ << line << '\n';
-  if (!file_.flush()) throw FileError("{}: cannot be written: {}", path_, std::strerror(errno));
+  const bool healthy = unwritten_.empty();
+  unwritten_ += line + '\n';
+  try {
+    file_.write_at(end_, std::as_bytes(std::span(unwritten_)));
+  } catch (const FileError& error) {
+    if (healthy) warning("{}; its lines are kept until they can be written", error.what());
+    return;
+  }
+  end_ += static_cast<std::int64_t>(unwritten_.size());
+  unwritten_.clear();
 }
 
 }  // namespace cola

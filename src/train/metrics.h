@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <fstream>
 #include <string>
 
+#include "io/durable_file.h"
 #include "train/evaluation.h"
 
 namespace cola {
@@ -22,11 +22,15 @@ struct StepMetrics {
   std::size_t peak_bytes = 0;  // device memory of rank 0
 };
 
+/// A disk that takes no more lines does not end a run: they are kept, and written when it does.
 class MetricsWriter {
  public:
   /// Opens `path` for appending. Lines of steps beyond `resumed_step` are dropped first: a run that was
   /// killed after its last checkpoint repeats those steps. Throws FileError.
   MetricsWriter(const std::string& path, std::int64_t resumed_step);
+
+  /// The last step that an evaluation is kept of, -1 without one.
+  std::int64_t evaluated_step() const { return evaluated_step_; }
 
   void write(const StepMetrics& metrics);
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
@@ -37,7 +41,10 @@ class MetricsWriter {
   void write_line(const std::string& line);
 
   std::string path_;
-  std::ofstream file_;
+  FileDescriptor file_;
+  std::int64_t end_;       // of the lines that are in the file
+  std::string unwritten_;  // lines that a full disk has not taken yet
+  std::int64_t evaluated_step_;
 };
 
 }  // namespace cola

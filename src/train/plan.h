@@ -1,31 +1,52 @@
-// Plan: what a run needs, computed from the parameter table, the shard map and a counting arena: no memory is
+// Plan: what a run needs, computed from the parameter table, the shard map and counting arenas: no memory is
 // allocated and no rank is started.
 #pragma once
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
+#include "train/memory_plan.h"
 #include "train/run_configuration.h"
 
 namespace cola {
 
-/// Bytes are of one rank.
-struct Plan {
-  int ranks = 1;
-  std::string title, precision;
-  double parameters = 0, operations_per_token = 0, operations_per_step = 0;
-  std::size_t weight_bytes = 0, gradient_bytes = 0, optimizer_bytes = 0, activation_bytes = 0;
-  double sent_bytes_per_step = 0;  // reduce-scatter and all-gather, or all-reduce
-  double checkpoint_bytes = 0;     // of all ranks together
-  std::size_t total_bytes() const {
-    return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes;
-  }
+/// What one recompute policy needs: bytes of a rank at the configured micro-batch, and the largest
+/// micro-batch within the limit.
+struct PolicyPlan {
+  Recompute recompute = Recompute::none;
+  std::size_t peak_bytes = 0;
+  std::int64_t largest_micro_batch = 0;
 };
 
-/// `precision: auto` counts as bf16.
-Plan make_plan(const RunConfiguration& configuration, int ranks);
+/// What one ZeRO stage needs: bytes of a rank, and bytes that it sends in a step.
+struct StagePlan {
+  int zero_stage = 0;
+  std::size_t peak_bytes = 0;
+  double sent_bytes_per_step = 0;
+};
+
+struct Plan {
+  PlanTarget target;
+  MemoryPlan memory;            // of one rank
+  std::size_t limit_bytes = 0;  // train.device_memory_gib; 0: none stated
+  std::vector<PolicyPlan> policies;
+  std::vector<StagePlan> stages;  // empty for one rank
+  double parameters = 0;
+  double operations_per_token = 0, recomputed_operations_per_token = 0, operations_per_step = 0;
+  double sent_bytes_per_step = 0;  // in collectives on weights and gradients
+  double checkpoint_bytes = 0;     // of all ranks together
+};
+
+/// Where `auto` leads on this machine: train.device cuda if a GPU is usable here, otherwise cpu;
+/// train.precision bf16 on GPUs, and on the CPU what this one multiplies faster. A stated device need not
+/// exist here.
+PlanTarget plan_target(const RunConfiguration& configuration, int ranks);
+
+/// Throws UsageError if the batch cannot be dealt out to so many ranks.
+Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target);
 
 /// The plan as a table for people.
-std::string describe_plan(const Plan& plan);
+std::string describe_plan(const Plan& plan, const RunConfiguration& configuration);
 
 }  // namespace cola

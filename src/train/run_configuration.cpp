@@ -34,6 +34,10 @@ void require_within(const ConfigurationNode& node, Number number, const Limits& 
 void read(const ConfigurationNode& node, const Limits&, std::string& value) {
   value = node.text();
 }
+void read(const ConfigurationNode& node, const Limits&, std::optional<std::string>& value) {
+  const std::string text = node.text();
+  value = text == "none" ? std::nullopt : std::optional(text);
+}
 void read(const ConfigurationNode& node, const Limits&, bool& value) {
   value = node.boolean();
 }
@@ -72,6 +76,9 @@ void read(const ConfigurationNode& node, const Limits&, Enumeration& value) {
 std::string write(const std::string& value) {
   return yaml_text(value);
 }
+std::string write(const std::optional<std::string>& value) {
+  return value ? yaml_text(*value) : "none";
+}
 std::string write(bool value) {
   return value ? "true" : "false";
 }
@@ -92,9 +99,7 @@ std::string write(std::tuple<const double&, const double&> values) {
 }
 template <typename Enumeration>
 requires std::is_enum_v<Enumeration> std::string write(Enumeration value) {
-  for (const auto& [word, meaning] : words<Enumeration>)
-    if (meaning == value) return std::string(word);
-  return {};
+  return std::string(word_of(value));
 }
 
 std::vector<std::string> known_keys() {

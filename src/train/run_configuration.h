@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ enum class Collectives { automatic, nccl, mpi };
 struct RunSection {
   std::string name = "cola", dir;  // dir: default runs/NAME
   std::uint64_t seed = 42;
+  std::int64_t time_limit = 0;    // seconds from the program's start until it is killed; 0: none, or Slurm's
+  std::int64_t stop_margin = 30;  // seconds kept at the end of the time limit besides steps and checkpoints
   bool operator==(const RunSection&) const = default;
 };
 struct DataSection {
@@ -43,7 +46,8 @@ struct TrainSection {
   DeviceChoice device = DeviceChoice::automatic;
   AttentionChoice attention = AttentionChoice::automatic;  // on a GPU
   RecordedPasses cuda_graphs = RecordedPasses::automatic;  // on a GPU
-  int threads = 0;  // CPU threads a rank; 0: the cores this rank may use
+  int threads = 0;               // CPU threads a rank; 0: the cores this rank may use
+  double device_memory_gib = 0;  // what a rank may take of its device; 0: all that the device has
   bool operator==(const TrainSection&) const = default;
 };
 struct ParallelSection {
@@ -54,7 +58,12 @@ struct ParallelSection {
 };
 struct CheckpointSection {
   std::int64_t every = 2000, keep = 3;  // every 0: only at the end
-  bool async = true;
+  bool async = true;                    // false: training waits until a checkpoint is committed
+  double ring_gib = 0;       // host memory a rank's snapshots pass through; 0: as much as its state takes
+  double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes
+  bool verify = false;       // reads every file back before it counts
+  std::optional<std::string> local_dir = {};  // a node's own disk that shards are written to first
+  int max_failures = 3;                       // failed checkpoints in a row that end the run
   bool operator==(const CheckpointSection&) const = default;
 };
 struct EvaluationSection {

@@ -29,10 +29,12 @@ ConfigurationProblem find_length_problem(const RunConfiguration& c) {
 ConfigurationProblem find_method_problem(const RunConfiguration& c) {
   if (c.train.recompute == Recompute::cola_m && c.model.projection == ProjectionKind::full)
     return {"train.recompute", "cola_m needs model.projection cola; a full-rank model can use block"};
-  if (c.parallel.zero_stage != 0 && c.parallel.zero_stage != 1)
-    return {"parallel.zero_stage",
-            fmt::format("must be 0 (all replicated) or 1 (optimizer state sharded), got {}",
-                        c.parallel.zero_stage)};
+  if (c.parallel.zero_stage < 0 || c.parallel.zero_stage > 3)
+    return {
+        "parallel.zero_stage",
+        fmt::format("must be 0 (nothing is split over ranks), 1 (optimizer state is), 2 (gradients too) or 3 "
+                    "(weights too), got {}",
+                    c.parallel.zero_stage)};
   if (c.parallel.collectives == Collectives::nccl && c.train.device == DeviceChoice::cpu)
     return {"parallel.collectives", "nccl needs train.device cuda; ranks on the cpu use mpi"};
   return {};

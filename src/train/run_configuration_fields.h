@@ -62,6 +62,14 @@ inline constexpr std::array words<Collectives>{std::pair{std::string_view("auto"
                                                std::pair{std::string_view("nccl"), Collectives::nccl},
                                                std::pair{std::string_view("mpi"), Collectives::mpi}};
 
+/// The word that stands for `value` in the file.
+template <typename Enumeration>
+constexpr std::string_view word_of(Enumeration value) {
+  for (const auto& [word, meaning] : words<Enumeration>)
+    if (meaning == value) return word;
+  return {};
+}
+
 /// Calls visit(Field, value) for every key, in the order of the file; `c` is a RunConfiguration, const or
 /// not.
 template <typename Configuration, typename Visitor>
@@ -69,6 +77,8 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"run", "name"}, c.run.name);
   visit(Field{"run", "dir"}, c.run.dir);
   visit(Field{"run", "seed"}, c.run.seed);
+  visit(Field{"run", "time_limit", count_or_zero}, c.run.time_limit);
+  visit(Field{"run", "stop_margin", count_or_zero}, c.run.stop_margin);
 
   visit(Field{"model", "vocab_size", any_number, required}, c.model.vocab_size);
   visit(Field{"model", "hidden_size", any_number, required}, c.model.hidden_size);
@@ -105,6 +115,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"train", "attention"}, c.train.attention);
   visit(Field{"train", "cuda_graphs"}, c.train.cuda_graphs);
   visit(Field{"train", "threads", count_or_zero}, c.train.threads);
+  visit(Field{"train", "device_memory_gib", not_negative}, c.train.device_memory_gib);
 
   visit(Field{"parallel", "zero_stage"}, c.parallel.zero_stage);
   visit(Field{"parallel", "collectives"}, c.parallel.collectives);
@@ -113,6 +124,11 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"checkpoint", "every", count_or_zero}, c.checkpoint.every);
   visit(Field{"checkpoint", "keep", count}, c.checkpoint.keep);
   visit(Field{"checkpoint", "async"}, c.checkpoint.async);
+  visit(Field{"checkpoint", "ring_gib", not_negative}, c.checkpoint.ring_gib);
+  visit(Field{"checkpoint", "bandwidth_mib", not_negative}, c.checkpoint.bandwidth_mib);
+  visit(Field{"checkpoint", "verify"}, c.checkpoint.verify);
+  visit(Field{"checkpoint", "local_dir"}, c.checkpoint.local_dir);
+  visit(Field{"checkpoint", "max_failures", count}, c.checkpoint.max_failures);
 
   visit(Field{"evaluation", "every", count_or_zero}, c.evaluation.every);
   visit(Field{"evaluation", "tokens", token_count}, c.evaluation.tokens);

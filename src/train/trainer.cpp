@@ -7,11 +7,14 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/evaluation.h"
+#include "train/memory_plan.h"
 #include "train/peak_rate.h"
 #include "train/precision.h"
+#include "train/token_data.h"
 #include "train/transformer_options.h"
 
 namespace cola {
@@ -20,13 +23,30 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Bytes a second of one rank, until a checkpoint has shown what the file system can do.
+constexpr double careful_write_rate = 100e6;
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-TokenDataset open_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration) {
-  return TokenDataset(find_token_files(patterns), configuration.data.sequence_length,
-                      configuration.model.vocab_size);
+// Before anything else is allocated, so that its memory never adds to the run's. Half the size tells nearly
+// as much in an eighth of the time.
+double measure_products_alone(Device& device, DataType type) {
+  const double rate = measure_product_rate(device, type, telling_product_size(device.kind()) / 2);
+  device.reset_peak_allocated_bytes();
+  return rate;
+}
+
+// The compute type, once a rank is known to find room for the run.
+DataType checked_compute_type(const RunConfiguration& configuration, const Device& device, int ranks) {
+  const DataType type = compute_type_of(configuration.train.precision, device);
+  require_memory(configuration, {ranks, device.kind(), type}, device.memory_bytes());
+  return type;
+}
+
+std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
+  return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
 }
 
 }  // namespace
@@ -35,37 +55,49 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
     : configuration_(configuration),
       device_(device),
       communicator_(communicator),
-      compute_type_(compute_type_of(configuration.train.precision, device)),
       table_(configuration.model),
-      training_data_(open_data(configuration.data.train, configuration)),
-      validation_data_(open_data(configuration.data.validation, configuration)),
+      training_data_(open_token_data(configuration.data.train, configuration, communicator)),
+      validation_data_(open_token_data(configuration.data.validation, configuration, communicator)),
+      compute_type_(checked_compute_type(configuration, device, communicator.size())),
+      product_rate_(measure_products_alone(device, compute_type_)),
       loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
-      product_rate_(measure_product_rate(device, compute_type_, telling_product_size(device.kind()))),
       schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
                 configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
       model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
-      checkpointer_(device, communicator, table_, configuration.run.dir + "/checkpoints",
-                    configuration.checkpoint.keep),
+      checkpointer_(device, communicator, table_, store_, configuration),
+      stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
+            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
+      heartbeat_(configuration.run.dir,
+                 state_at_start(configuration, communicator.size(), job_end_of(configuration)),
+                 communicator.rank() == 0),
       operations_per_token_(
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
 void Trainer::start(const ResumeChoice& resume) {
-  const std::string folder = checkpointer_.find(resume, configuration_);
-  if (folder.empty())
+  RunStart found = find_start(communicator_, table_, configuration_, resume);
+  lock_ = std::move(found.lock);
+  const std::string folder = found.folder;
+  if (folder.empty()) {
     store_.initialize(configuration_.run.seed);
-  else
-    state_ = checkpointer_.load(folder, store_);
-  evaluated_step_ = state_.step;  // a step's evaluation comes before its checkpoint
-  std::array<double, 1> rate{product_rate_};
-  communicator_.all_reduce(rate);
-  product_rate_ = rate[0];
-  if (!speaks()) return;
-  write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
-  metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
-  report_start(folder);
+  } else {
+    state_ = load_checkpoint(folder, device_, store_);
+    checkpointer_.set_committed_step(state_.step);
+  }
+  communicator_.all_reduce(std::span(&product_rate_, 1));
+  std::array<std::int64_t, 1> evaluated{-1};
+  if (speaks()) {
+    write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
+    metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
+    evaluated[0] = metrics_->evaluated_step();
+    report_start(folder);
+    heartbeat_.note_start(state_.step);
+    heartbeat_.beat("starting");
+  }
+  communicator_.all_reduce_maximum(evaluated);
+  evaluated_step_ = evaluated[0];
 }
 
 void Trainer::report_start(const std::string& resumed_folder) const {
@@ -91,13 +123,14 @@ void Trainer::report_start(const std::string& resumed_folder) const {
 }
 
 ExitCode Trainer::run() {
-  int signal = 0;
-  while (!finished() && signal == 0) {
+  if (evaluation_is_due()) evaluate_model();  // where the run was stopped before it
+  while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
     after_step(metrics);
-    signal = agreed_stop_signal();
+    proceed_with_checkpoint();
+    stop_.ask();
   }
-  return finish(signal);
+  return finish();
 }
 
 StepMetrics Trainer::step() {
@@ -116,6 +149,7 @@ StepMetrics Trainer::step() {
   metrics.step = state_.step + 1;
   metrics.learning_rate = schedule_.at(metrics.step);
   const OptimizerSection& optimizer = configuration_.optimizer;
+  checkpointer_.finish_snapshot();
   store_.update({.learning_rate = static_cast<float>(metrics.learning_rate),
                  .beta1 = static_cast<float>(optimizer.beta1),
                  .beta2 = static_cast<float>(optimizer.beta2),
@@ -139,6 +173,7 @@ double Trainer::forward_backward() {
     const TokenBatch batch = loader_.load(state_.next_sample, index);
     if (index + 1 == loader_.micro_batches()) store_.begin_last_micro_batch();
     loss += model_.forward_backward(store_, batch);
+    checkpointer_.advance();
   }
   return loss;
 }
@@ -150,8 +185,10 @@ float Trainer::clip_factor(double gradient_norm) const {
 
 // Sums over all ranks are what is looked at: every rank comes to the same verdict, and then says whether it
 // was its own loss. A gradient's rank cannot be told once it is summed.
-void Trainer::require_finite(double local_loss, double loss, double gradient_norm) const {
+void Trainer::require_finite(double local_loss, double loss, double gradient_norm) {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
+  checkpointer_.lift_limit();
+  if (const auto saved = checkpointer_.wait()) report(*saved);
   std::string ranks;
   const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
   for (std::size_t rank = 0; rank < verdicts.size(); ++rank)
@@ -174,58 +211,91 @@ void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
 }
 
 void Trainer::after_step(StepMetrics& metrics) {
-  metrics.checkpoint_blocked_seconds = checkpoint_blocked_seconds_;
-  checkpoint_blocked_seconds_ = 0;
+  metrics.checkpoint_blocked_seconds = checkpointer_.take_blocked_seconds();
   if (metrics_) metrics_->write(metrics);
   progress_.show(metrics);
-  if (is_due(configuration_.evaluation.every)) evaluate_model();
-  if (is_due(configuration_.checkpoint.every) && !finished()) save_checkpoint(false);
+  stop_.learn_step(metrics.step_seconds);
+  heartbeat_.note_step(metrics);
+  heartbeat_.beat("training");
+  if (evaluation_is_due()) evaluate_model();
+  if (is_due(configuration_.checkpoint.every) && !finished()) start_checkpoint();
+}
+
+bool Trainer::evaluation_is_due() const {
+  return evaluated_step_ != state_.step &&
+         (finished() || (state_.step > 0 && is_due(configuration_.evaluation.every)));
 }
 
 void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
-  const EvaluationResult result =
+  const std::optional<EvaluationResult> result =
       evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
-               configuration_.evaluation.tokens);
+               configuration_.evaluation.tokens, [&] {
+                 heartbeat_.beat("evaluating");
+                 return stop_.ask();
+               });
+  if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;
-  if (metrics_) metrics_->write_evaluation(state_.step, result);
+  if (metrics_) metrics_->write_evaluation(state_.step, *result);
   progress_.announce(fmt::format("step {}: validation loss {:.4f}, perplexity {:.2f}", state_.step,
-                                 result.loss, result.perplexity()));
+                                 result->loss, result->perplexity()));
 }
 
-void Trainer::save_checkpoint(bool must_succeed) {
+// One checkpoint at a time: an interval shorter than the writing takes makes training wait here.
+void Trainer::start_checkpoint() {
   const ProfileRange range(device_, "checkpoint");
-  const auto begin = Clock::now();
-  const std::string error =
-      checkpointer_.save(state_, store_, configuration_.run.seed, to_yaml(configuration_));
-  const double seconds = seconds_since(begin);
-  checkpoint_blocked_seconds_ += seconds;
-  if (error.empty())
-    return progress_.announce(fmt::format("step {}: saved {}/checkpoints/step-{:08} in {:.2f} s", state_.step,
-                                          configuration_.run.dir, state_.step, seconds));
-  if (metrics_) metrics_->write_event("checkpoint_failed", state_.step, error);
-  if (must_succeed) throw Error("the checkpoint of step {} failed: {}", state_.step, error);
-  if (speaks()) warning("the checkpoint of step {} failed, training goes on: {}", state_.step, error);
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+  checkpointer_.start(state_);
+  if (configuration_.checkpoint.async) return;
+  if (const auto saved = checkpointer_.wait()) report(*saved);
 }
 
-// A signal may reach some ranks only, or at different steps: the largest number any rank saw counts for all.
-int Trainer::agreed_stop_signal() {
-  std::array<std::int64_t, 1> signal{stop_signal_.received()};
-  communicator_.all_reduce_maximum(signal);
-  return static_cast<int>(signal[0]);
+// Once no rank's writer is at work any more, the checkpoint under way goes on, on all ranks at the same step.
+void Trainer::proceed_with_checkpoint() {
+  if (!checkpointer_.under_way()) return;
+  std::array<std::int64_t, 1> busy{checkpointer_.busy() ? 1 : 0};
+  communicator_.all_reduce_maximum(busy);
+  if (busy[0] > 0) return;
+  if (const auto saved = checkpointer_.proceed()) report(*saved);
 }
 
-ExitCode Trainer::finish(int stop_signal) {
-  if (finished() && evaluated_step_ != state_.step) evaluate_model();
-  if (checkpointer_.committed_step() != state_.step) save_checkpoint(true);
+void Trainer::report(const SaveOutcome& saved) {
+  if (saved.error.empty()) {
+    stop_.learn_checkpoint(saved.seconds);
+    if (metrics_)
+      metrics_->write_event("checkpoint", saved.step, fmt::format("committed in {:.2f} s", saved.seconds));
+    return progress_.announce(fmt::format("step {}: saved {}/{} in {:.2f} s", saved.step,
+                                          checkpoints_of(configuration_), checkpoint_name(saved.step),
+                                          saved.seconds));
+  }
+  if (metrics_) metrics_->write_event("checkpoint_failed", saved.step, saved.error);
+  if (saved.failures_in_a_row >= configuration_.checkpoint.max_failures)
+    throw Error("{} checkpoints in a row failed (checkpoint.max_failures), the last one at step {}: {}",
+                saved.failures_in_a_row, saved.step, saved.error);
+  if (speaks() && !finished())
+    warning("the checkpoint of step {} failed, training goes on: {}", saved.step, saved.error);
+}
+
+ExitCode Trainer::finish() {
+  if (finished() && evaluation_is_due()) evaluate_model();
+  checkpointer_.lift_limit();
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+  if (checkpointer_.committed_step() != state_.step) {
+    checkpointer_.start(state_);
+    const SaveOutcome saved = *checkpointer_.wait();
+    report(saved);
+    if (!saved.error.empty()) throw Error("the checkpoint of step {} failed: {}", saved.step, saved.error);
+  }
   progress_.finish();
-  if (finished()) {
+  const bool done = finished() && evaluated_step_ == state_.step;
+  heartbeat_.last_word(done ? "finished" : "stopped");
+  if (done) {
     progress_.announce(
         fmt::format("finished step {}; run directory {}", state_.step, configuration_.run.dir));
     return exit_finished;
   }
   progress_.announce(fmt::format("stopped by {} after step {}, saved; run the same command to go on",
-                                 signal_name(stop_signal), state_.step));
+                                 stop_.cause(), state_.step));
   return exit_run_again;
 }
 

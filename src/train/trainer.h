@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/device.h"
@@ -16,39 +17,45 @@
 #include "model/transformer.h"
 #include "train/batch_loader.h"
 #include "train/checkpointer.h"
+#include "train/heartbeat.h"
 #include "train/metrics.h"
 #include "train/progress.h"
+#include "train/resume.h"
 #include "train/run_configuration.h"
 #include "train/schedule.h"
-#include "train/stop_signal.h"
+#include "train/stop_condition.h"
 
 namespace cola {
 
 class Trainer {
  public:
-  /// Opens the data and allocates everything; no other rank is waited for. Throws UsageError or FileError.
+  /// Opens the data, collectively and before anything that can fail on one rank alone, and allocates
+  /// everything. Throws UsageError or FileError, and UsageError before anything is allocated if the device's
+  /// memory would not do.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
   /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.
   void start(const ResumeChoice& resume);
 
-  /// Trains to the last step, or until a signal asks to stop. Returns the program's exit code: finished or
-  /// run again.
+  /// Trains to the last step, or until a signal or the time limit asks to stop. Returns the program's exit
+  /// code: finished or run again.
   ExitCode run();
 
  private:
   StepMetrics step();
   double forward_backward();
   float clip_factor(double gradient_norm) const;
-  void require_finite(double local_loss, double loss, double gradient_norm) const;
+  void require_finite(double local_loss, double loss, double gradient_norm);
   void add_rates(StepMetrics& metrics, double seconds) const;
 
   void after_step(StepMetrics& metrics);
   void evaluate_model();
-  void save_checkpoint(bool must_succeed);
-  int agreed_stop_signal();
-  ExitCode finish(int stop_signal);
+  void start_checkpoint();
+  void proceed_with_checkpoint();
+  void report(const SaveOutcome& saved);
+  bool evaluation_is_due() const;
+  ExitCode finish();
 
   void report_start(const std::string& resumed_folder) const;
   bool speaks() const { return communicator_.rank() == 0; }
@@ -58,22 +65,22 @@ class Trainer {
   RunConfiguration configuration_;
   Device& device_;
   Communicator& communicator_;
-  DataType compute_type_;
   ParameterTable table_;
   TokenDataset training_data_, validation_data_;
+  DataType compute_type_;
+  double product_rate_;  // operations a second of plain products: of this rank, then of all
   BatchLoader loader_;
-  double
-      product_rate_;  // FLOP/s of plain products: this rank's, then all ranks'; measured before memory fills
   LearningRateSchedule schedule_;
   Transformer model_;
   ShardedParameterStore store_;
   Checkpointer checkpointer_;
-  StopSignal stop_signal_;
+  StopCondition stop_;
   Progress progress_;
+  Heartbeat heartbeat_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
+  DirectoryLock lock_;  // rank 0's, on the run directory
   double operations_per_token_ = 0;
-  double checkpoint_blocked_seconds_ = 0;  // since the last logged step
   std::int64_t evaluated_step_ = -1;
 };
 

@@ -1,5 +1,6 @@
 """What the tests of training share: real programs, real ranks, a small real corpus, in a temporary directory."""
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -49,6 +50,8 @@ def corpus():
 
 
 class TrainingTest(unittest.TestCase):
+    PROGRAMS, MPIRUN = PROGRAMS, MPIRUN
+
     @classmethod
     def setUpClass(cls):
         cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="cola-test-"))
@@ -100,6 +103,12 @@ class TrainingTest(unittest.TestCase):
     def checkpoints(cls, run):
         return sorted(path.parent.name for path in (cls.directory / run / "checkpoints").glob("step-*/manifest.json"))
 
+    @staticmethod
+    def ranks_of(launcher):
+        """Process ids of a launcher's ranks, which are its children."""
+        children = pathlib.Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+        return [int(word) for word in children.read_text().split()] if children.exists() else []
+
     def start_and_signal(self, run, ranks, step, number, *settings):
         """Starts a run, sends a signal once `step` is in its metrics, and returns the exit code."""
         process = subprocess.Popen(self.command(run, ranks, *settings), stdout=subprocess.DEVNULL,
@@ -111,8 +120,8 @@ class TrainingTest(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, "the run made no progress")
             time.sleep(0.005)
         if number == signal.SIGKILL:
-            # mpirun's ranks are process groups of their own: the configuration's path finds them all.
-            subprocess.run(["pkill", "-KILL", "-f", f"{self.directory}/{run}.yaml"], check=True)
+            for rank in self.ranks_of(process):
+                os.kill(rank, signal.SIGKILL)
         else:
             process.send_signal(number)
         return process.wait(timeout=120)

@@ -22,6 +22,10 @@ class Ranks(harness.TrainingTest):
         self.assert_same_curve(expected, self.losses("five"))
         self.train("unsharded", 3, self.STEPS, "parallel.zero_stage=0")
         self.assert_same_curve(expected, self.losses("unsharded"))
+        for stage in (2, 3):
+            for ranks in (3, 5):
+                self.train(f"stage{stage}_{ranks}", ranks, self.STEPS, f"parallel.zero_stage={stage}")
+                self.assert_same_curve(expected, self.losses(f"stage{stage}_{ranks}"))
         self.train("no_launcher", None, self.STEPS)
         self.assert_same_curve(expected, self.losses("no_launcher"))
 
@@ -30,6 +34,23 @@ class Ranks(harness.TrainingTest):
             self.train(run, 3)
         self.assertEqual(self.losses("first"), self.losses("second"))
         self.assert_identical("first", "second")
+
+    def test_stages_differ_in_no_bit(self):
+        """One micro-batch a step: sums are formed in the same order. Evaluation's samples do not divide evenly."""
+        settings = ["train.micro_batch=4", "evaluation.tokens=480", "schedule.total_steps=20"]
+        for stage in (1, 2, 3):
+            self.train(f"stage{stage}", 3, f"parallel.zero_stage={stage}", *settings)
+        for stage in (2, 3):
+            self.assert_identical("stage1", f"stage{stage}")
+            self.assertEqual(self.losses(f"stage{stage}"), self.losses("stage1"))
+
+    def test_a_checkpoint_goes_on_in_another_stage(self):
+        settings = ["train.micro_batch=4", "schedule.total_steps=16"]
+        for first, second in ((1, 3), (3, 2)):
+            run = f"stage{first}_then_{second}"
+            self.train(run, 3, f"parallel.zero_stage={first}", *settings)
+            self.train(run, 3, f"parallel.zero_stage={second}", *settings, "schedule.total_steps=20")
+        self.assert_identical("stage1_then_3", "stage3_then_2")
 
     def test_recomputation_changes_no_bit(self):
         for recompute in ("none", "cola_m", "block"):

@@ -18,9 +18,11 @@ struct alignas(256) Block {
 // A sequence of allocations such as a model makes.
 std::vector<Tensor> allocate_some(Arena& arena) {
   std::vector<Tensor> tensors;
-  tensors.push_back(arena.allocate(DataType::float32, {3, 7}));     // 84 bytes, 256 with alignment
-  tensors.push_back(arena.allocate(DataType::bfloat16, {2, 64}));   // 256 bytes exactly
-  tensors.push_back(arena.allocate(DataType::bfloat16, {1, 129}));  // 258 bytes, 512 with alignment
+  tensors.push_back(
+      arena.allocate(MemoryUse::weights, DataType::float32, {3, 7}));  // 84 bytes, 256 with alignment
+  tensors.push_back(arena.allocate(MemoryUse::workspace, DataType::bfloat16, {2, 64}));  // 256 bytes exactly
+  tensors.push_back(
+      arena.allocate(MemoryUse::weights, DataType::bfloat16, {1, 129}));  // 258 bytes, 512 with alignment
   return tensors;
 }
 
@@ -42,14 +44,17 @@ TEST(Arena, CountsWithoutMemoryWhatItWouldUse) {
   const auto tensors = allocate_some(counting);
   EXPECT_EQ(counting.used(), real.used());
   for (const Tensor& tensor : tensors) EXPECT_EQ(tensor.data(), nullptr);
+  EXPECT_EQ(counting.used(MemoryUse::weights), 768u);
+  EXPECT_EQ(counting.used(MemoryUse::workspace), 256u);
+  EXPECT_EQ(counting.used(MemoryUse::gradients), 0u);
 }
 
 TEST(Arena, RefusesMoreThanItHas) {
   std::vector<Block> memory(2);
   Arena arena(memory.data(), sizeof(Block) * memory.size());
-  EXPECT_NO_THROW(arena.allocate(DataType::float32, {128}));  // exactly full
+  EXPECT_NO_THROW(arena.allocate(MemoryUse::gradients, DataType::float32, {128}));  // exactly full
   try {
-    arena.allocate(DataType::bfloat16, {1});
+    arena.allocate(MemoryUse::gradients, DataType::bfloat16, {1});
     FAIL() << "the arena gave more than it has";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("bf16[1]"), std::string::npos) << error.what();

@@ -46,6 +46,19 @@ TEST(LaunchEnvironment, ReadsEachLauncher) {
   expect_placement({{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}, {"PMI_LOCAL_RANK", "1"}}, "PMI", 1, 3, 1);
 }
 
+TEST(LaunchEnvironment, ReadsWhatElseALauncherSays) {
+  Variables variables = slurm_step;
+  variables["SLURM_STEP_NUM_NODES"] = "4";
+  EXPECT_EQ(read(variables)->placement.nodes, 4);
+  EXPECT_EQ(
+      read(
+          {{"OMPI_COMM_WORLD_RANK", "2"}, {"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_SIZE", "2"}})
+          ->placement.local_size,
+      2);
+  expect_placement({{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}, {"MPI_LOCALRANKID", "1"}, {"MPI_LOCALNRANKS", "3"}},
+                   "Hydra", 1, 3, 1);
+}
+
 // Polaris: PALS names the rank, and PMI the size.
 TEST(LaunchEnvironment, ReadsPalsTogetherWithPmi) {
   const Variables variables{{"PALS_RANKID", "6"},
@@ -120,12 +133,47 @@ TEST(LaunchProblem, NamesTheCureForUnconnectedSlurmTasks) {
 }
 
 TEST(LaunchProblem, NamesBothViewsWhereTheyDiffer) {
-  for (const Placement mpi : {Placement{4, 8, 1}, Placement{5, 9, 1}, Placement{5, 8, 0}}) {
-    const std::string problem = find_launch_problem({"Slurm", {5, 8, 1}}, mpi);
+  for (const Placement mpi :
+       {Placement{4, 8, 1}, Placement{5, 9, 1}, Placement{5, 8, 0}, Placement{5, 8, 1, 3}}) {
+    const std::string problem = find_launch_problem({"Slurm", {5, 8, 1, 2}}, mpi);
     EXPECT_NE(problem.find("Slurm says this is rank 5 of 8 (number 1 on its node)"), std::string::npos)
         << problem;
     EXPECT_EQ(problem.find('\n'), std::string::npos);
   }
+}
+
+TEST(LaunchProblem, NamesNodesThatMpiDoesNotTellApart) {
+  const Placement meant{5, 8, 1, std::nullopt, 2}, found{5, 8, 1, 8, 1};
+  const std::string problem = find_launch_problem({"Slurm", meant}, found);
+  EXPECT_NE(problem.find("on 2 nodes but MPI finds 1: nodes need hostnames"), std::string::npos) << problem;
+}
+
+std::optional<Allocation> allocation(const Variables& variables, const std::vector<std::string>& node_file) {
+  return find_allocation(
+      [&](const std::string& name) -> std::optional<std::string> {
+        const auto found = variables.find(name);
+        return found == variables.end() ? std::nullopt : std::optional(found->second);
+      },
+      [&](const std::string&) { return node_file; });
+}
+
+TEST(Allocation, IsWhatTheSchedulerGave) {
+  EXPECT_FALSE(allocation({}, {}));
+  EXPECT_EQ(allocation({{"SLURM_JOB_NUM_NODES", "3"}}, {})->nodes, 3);
+  // PBS names a host once for each rank.
+  const auto pbs = allocation({{"PBS_NODEFILE", "/var/spool/nodes"}}, {"x1", "x1", "x2", "x2"});
+  ASSERT_TRUE(pbs);
+  EXPECT_EQ(pbs->scheduler, "PBS");
+  EXPECT_EQ(pbs->nodes, 2);
+  EXPECT_FALSE(allocation({{"PBS_NODEFILE", "/gone"}}, {}));
+}
+
+TEST(Allocation, MustNotLieIdle) {
+  EXPECT_EQ(find_allocation_problem({"Slurm", 2}, 2), "");
+  EXPECT_NE(
+      find_allocation_problem({"Slurm", 2}, 1).find("Slurm gave the job 2 nodes but MPI's ranks run on 1"),
+      std::string::npos);
+  EXPECT_NE(find_allocation_problem({"PBS", 4}, 1).find("--hostfile $PBS_NODEFILE"), std::string::npos);
 }
 
 }  // namespace

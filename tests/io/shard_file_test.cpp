@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <functional>
 #include <numeric>
+#include <thread>
 
 #include "io/checkpoint_fixture.h"
 #include "io/durable_file.h"
@@ -64,6 +66,13 @@ TEST_F(ShardFileTest, IsPlainHdf5) {
   EXPECT_EQ(shard, 1);
   H5Aclose(attribute);
   H5Fclose(file);
+}
+
+// No time or place of writing gets into a file.
+TEST_F(ShardFileTest, TheSameValuesMakeTheSameFile) {
+  const ShardRecord first = write_shard_of(folder_ / "first", state_, map_, 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  EXPECT_EQ(write_shard_of(folder_ / "second", state_, map_, 1).checksum, first.checksum);
 }
 
 TEST_F(ShardFileTest, DetectsFlippedBitsAndTruncations) {

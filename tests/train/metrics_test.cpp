@@ -1,8 +1,11 @@
 #include "train/metrics.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <cmath>
+#include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -76,6 +79,26 @@ TEST(MetricsWriter, WritesNullForWhatJsonCannotHold) {
   const std::string path = folder.path("metrics.jsonl");
   MetricsWriter(path, 0).write({.step = 1, .loss = std::numeric_limits<double>::infinity()});
   EXPECT_TRUE(read(path).front()["loss"].is_null());
+}
+
+// As on a full disk: a limit on the file's size lets through half a line, and is then lifted.
+TEST(MetricsWriter, KeepsLinesUntilTheyCanBeWritten) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  MetricsWriter writer(path, 0);
+  writer.write({.step = 1});
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit limited{std::filesystem::file_size(path) + 20, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limited);
+  for (const std::int64_t step : {2, 3}) EXPECT_NO_THROW(writer.write({.step = step}));
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  writer.write({.step = 4});
+  const auto entries = read(path);
+  ASSERT_EQ(entries.size(), 4u);
+  for (std::size_t i = 0; i < entries.size(); ++i) EXPECT_EQ(entries[i]["step"], i + 1);
 }
 
 TEST(MetricsWriter, NamesAFileItCannotWrite) {

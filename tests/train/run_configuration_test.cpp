@@ -100,7 +100,8 @@ schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
              cuda_graphs: off, threads: 3}
 parallel:   {zero_stage: 0, collectives: nccl, timeout_seconds: 30}
-checkpoint: {every: 0, keep: 1, async: false}
+checkpoint: {every: 0, keep: 1, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true, local_dir: /nvme,
+             max_failures: 5}
 evaluation: {every: 0, tokens: 1000}
 )");
   RunConfiguration expected;
@@ -118,7 +119,7 @@ evaluation: {every: 0, tokens: 1000}
                     RecordedPasses::off,
                     3};
   expected.parallel = {0, Collectives::nccl, 30};
-  expected.checkpoint = {0, 1, false};
+  expected.checkpoint = {0, 1, false, 1.5, 200, true, "/nvme", 5};
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);
   EXPECT_EQ(parse_run_configuration(to_yaml(c), "printed"), expected);
@@ -202,8 +203,9 @@ TEST_F(RunConfigurationTest, RejectsValuesOutOfRange) {
       {"checkpoint: {keep: 0}\n", "bad.yaml:7: checkpoint.keep: must be at least 1, got 0"},
       {"checkpoint: {every: -5}\n", "bad.yaml:7: checkpoint.every: must be at least 0, got -5"},
       {"evaluation: {tokens: 0}\n", "bad.yaml:7: evaluation.tokens: must be at least 1, got 0"},
-      {"parallel: {zero_stage: 2}\n",
-       "bad.yaml:7: parallel.zero_stage: must be 0 (all replicated) or 1 (optimizer state sharded), got 2"},
+      {"parallel: {zero_stage: 4}\n",
+       "bad.yaml:7: parallel.zero_stage: must be 0 (nothing is split over ranks), 1 (optimizer state is), 2 "
+       "(gradients too) or 3 (weights too), got 4"},
   };
   for (const BadFile& file : files) EXPECT_EQ(message(smallest + file.added), file.message) << file.added;
 }
@@ -328,7 +330,7 @@ TEST_F(RunConfigurationTest, PrintingRoundTrips) {
 TEST_F(RunConfigurationTest, PrintsInTheOrderOfTheFile) {
   const std::string yaml = to_yaml(load(smallest));
   EXPECT_EQ(yaml.substr(0, yaml.find("data:")),
-            "run:\n  name: cola\n  dir: runs/cola\n  seed: 42\n"
+            "run:\n  name: cola\n  dir: runs/cola\n  seed: 42\n  time_limit: 0\n  stop_margin: 30\n"
             "model:\n  vocab_size: 258\n  hidden_size: 64\n  intermediate_size: 172\n  num_hidden_layers: 2\n"
             "  num_attention_heads: 4\n  num_key_value_heads: 4\n  max_position_embeddings: 1024\n"
             "  rms_norm_eps: 1.0e-06\n  rope_theta: 10000\n  projection: cola\n  rank: 16\n  "

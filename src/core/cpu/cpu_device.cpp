@@ -100,6 +100,9 @@ class CpuDevice final : public Device {
     allocated_ -= malloc_usable_size(memory);
     std::free(memory);
   }
+  std::size_t memory_bytes() const override {
+    return 0;
+  }
   std::size_t peak_allocated_bytes() const override {
     return peak_allocated_;
   }

@@ -152,6 +152,12 @@ void* CudaDevice::allocate(std::size_t bytes) {
   return memory;
 }
 
+std::size_t CudaDevice::memory_bytes() const {
+  std::size_t available = 0, total = 0;
+  check(cudaMemGetInfo(&available, &total), "reading the GPU's free memory");
+  return available + allocated_;
+}
+
 void CudaDevice::free(void* memory) noexcept {
   const auto entry = sizes_.find(memory);
   if (entry == sizes_.end()) return;

@@ -45,6 +45,7 @@ class CudaDevice final : public Device {
 
   void* allocate(std::size_t bytes) override;
   void free(void* memory) noexcept override;
+  std::size_t memory_bytes() const override;
   std::size_t peak_allocated_bytes() const override { return peak_allocated_; }
   void reset_peak_allocated_bytes() override { peak_allocated_ = allocated_; }
   void fill_bytes(void* memory, int value, std::size_t bytes) override;

@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# What the PBS jobs share: training across as many time limits as it takes. Sourced, never run.
+
+# Seconds until PBS kills the job. Its environment does not tell, but the server does; nothing where it does not answer.
+seconds_left() {
+  local limit
+  limit=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *Resource_List\.walltime = *//p')
+  [ -n "$limit" ] || return 0
+  awk -F: -v passed="$SECONDS" '{ s = 0; for (i = 1; i <= NF; ++i) s = 60 * s + $i; print s - passed }' <<<"$limit"
+}
+
+# Submits this script once more, to start when this job has ended: qrerun would keep the job, but is for operators.
+# usage: run_again MOST_RESTARTS SCRIPT
+run_again() {
+  local restarts=$((${COLA_RESTARTS:-0} + 1))
+  if [ "$restarts" -gt "$1" ]; then
+    echo "restarted $1 times already, so the job ends here: submit it again to go on"
+    exit 75
+  fi
+  export COLA_RESTARTS=$restarts
+  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST "$2"; then
+    echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
+  elif ! qrerun "$PBS_JOBID"; then
+    echo "neither qsub nor qrerun works here: submit the job again to go on"
+  fi
+  exit 75
+}
+
+# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75). Any other
+# exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are "section.key=value ..." for it.
+# usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
+train() {
+  local most_restarts=$1 script=$2 code=0 left setting
+  local -a settings=()
+  shift 2
+  left=$(seconds_left)
+  [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
+  for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done
+  # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
+  unset OMP_NUM_THREADS
+  echo "job $PBS_JOBID, restart ${COLA_RESTARTS:-0} of at most $most_restarts, ${left:-unknown} s left, $(date)"
+  "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  [ "$code" -ne 75 ] || run_again "$most_restarts" "$script"
+  exit "$code"
+}

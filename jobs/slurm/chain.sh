@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# A chain of jobs, each waiting for the one before: text to tokens, training, and a check of what came out. The training
+# job requeues itself under its own number, so the check waits until it is really finished; if one fails, those behind it
+# are cancelled.
+#
+# usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...
+#   jobs/slurm/chain.sh configs/1b.yaml "$SCRATCH/data/c4" --input c4/*.json.gz --tokenizer t5.model
+
+# --- edit here -------------------------------------------------------------------------------------------------------
+preparation=()   # what sbatch is told besides the scripts' own lines, for example --account=PROJECT
+training=()
+check=(--ntasks=1 --time=01:00:00 --job-name=cola-check --output=%x-%j.log)
+programs=${COLA_PROGRAMS:-build/release/bin}
+# --- end of what is to be edited -------------------------------------------------------------------------------------
+
+set -euo pipefail
+configuration=${1:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...}
+data=${2:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...}
+shift 2
+jobs=${COLA_JOBS:-jobs}/slurm
+run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's/^  dir: //p')
+
+submit() { sbatch --parsable --kill-on-invalid-dep=yes "$@" | cut -d ';' -f 1; }
+prepare=$(submit "${preparation[@]}" "$jobs/prepare-data.sbatch" "$data" "$@")
+train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/generic.sbatch" "$configuration" \
+  --set "data.train=[$data/train-*.h5]" --set "data.validation=[$data/validation-*.h5]")
+verify=$(submit "${check[@]}" --dependency="afterok:$train" --wrap "$programs/cola_ckpt verify $run")
+echo "$prepare prepares the data, $train trains, $verify checks the checkpoints"

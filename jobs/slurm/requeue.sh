@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# What the Slurm jobs share: training across as many time limits and lost nodes as it takes. Sourced, never run.
+
+# Newer versions of Slurm tell a job its end themselves; the program stops before it, whether or not a signal comes.
+export_job_end() {
+  [ -z "${SLURM_JOB_END_TIME:-}" ] || return 0
+  local end
+  end=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e) && end=$(date --date="$end" +%s) || return 0
+  export SLURM_JOB_END_TIME=$end
+}
+
+# Whether a trivial step still runs on every node of the job.
+all_nodes_answer() {
+  timeout 60 srun --overlap --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" --cpus-per-task=1 --mpi=none true \
+    >/dev/null 2>&1
+}
+
+# Puts the job back into the queue, where it keeps its number, and ends. Slurm ends the script itself on the way.
+# usage: requeue MOST_RESTARTS REASON
+requeue() {
+  if [ "${SLURM_RESTART_COUNT:-0}" -ge "$1" ]; then
+    echo "$2; restarted $1 times already, so the job ends here: submit it again to go on"
+    exit 75
+  fi
+  echo "$2: back into the queue"
+  scontrol requeue "$SLURM_JOB_ID" || { echo "this site does not requeue jobs: submit it again to go on"; exit 75; }
+  sleep 60
+  exit 75
+}
+
+# Runs srun, and requeues the job if it stopped early (exit code 75) or lost a node. Any other exit code ends the job.
+# usage: train MOST_RESTARTS SRUN_ARGUMENT...
+train() {
+  local most_restarts=$1 code=0
+  shift
+  export_job_end
+  echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0} of at most $most_restarts, $(date)"
+  srun --kill-on-bad-exit=1 "$@" || code=$?
+  [ "$code" -ne 75 ] || requeue "$most_restarts" "stopped early with a committed checkpoint"
+  [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || all_nodes_answer || requeue "$most_restarts" "lost a node"
+  exit "$code"
+}

@@ -1,0 +1,57 @@
+# The recipe of cola_dist for Spack:
+#
+#   spack repo add packaging/spack/repo
+#   spack dev-build --source-path . cola-dist@main          # CPU
+#   spack dev-build --source-path . cola-dist@main +cuda    # with NVIDIA GPUs
+from spack.package import *
+
+
+class ColaDist(CMakePackage):
+    """Distributed pretraining of CoLA language models with C++20 and MPI."""
+
+    license("Apache-2.0")
+
+    # Built from the tree at hand: spack dev-build --source-path . cola-dist@main
+    version("main")
+
+    variant("cuda", default=False, description="Train on NVIDIA GPUs")
+    variant("tests", default=False, description="Build the tests")
+    variant(
+        "cpu_target",
+        default="x86-64-v3",
+        description="Processor of the CPU kernels, as -march= takes it; native for a cluster of one kind of node",
+    )
+
+    depends_on("c", type="build")
+    depends_on("cxx", type="build")
+    depends_on("cmake@3.24:", type="build")
+    depends_on("ninja", type="build")
+    depends_on("pkgconfig", type="build")
+
+    depends_on("mpi@3:")
+    depends_on("hdf5@1.10: ~mpi")  # serial: each rank writes files of its own
+    depends_on("onednn@2.6: cpu_runtime=omp gpu_runtime=none")
+    depends_on("hwloc@2:")
+    depends_on("yaml-cpp@0.6:")
+    depends_on("boost@1.74: +program_options +iostreams +context")
+    depends_on("sentencepiece")
+    depends_on("nlohmann-json@3.9:")
+    depends_on("fmt@8:")
+    depends_on("spdlog@1.8: +fmt_external")
+    depends_on("xxhash@0.8:")
+    depends_on("googletest", type="build", when="+tests")
+    with when("+cuda"):
+        depends_on("cuda@12:")
+        depends_on("nccl@2.18:")
+
+    conflicts("%gcc@:11", msg="C++20 as g++ 12 knows it is needed")
+
+    generator("ninja")
+
+    def cmake_args(self):
+        return [
+            self.define_from_variant("COLA_BUILD_TESTS", "tests"),
+            self.define_from_variant("COLA_CPU_TARGET", "cpu_target"),
+            self.define("COLA_BUNDLE_LIBRARIES", False),
+            self.define("COLA_CUDA", "auto" if self.spec.satisfies("+cuda") else "off"),
+        ]

@@ -1,0 +1,28 @@
+// Start report: what a job looks like from its first rank, and what will work badly in it.
+#pragma once
+
+#include <string>
+
+#include "core/log.h"
+#include "dist/launch.h"
+#include "dist/launch_environment.h"
+#include "dist/node_layout.h"
+
+namespace cola {
+
+/// Says on rank 0 who started the program, where all ranks run and on what; warns of what is wrong with that,
+/// with its cure. Collective.
+inline void report_layout(const std::string& program, MpiSession& session, const RankPlace& mine) {
+  const std::vector<RankPlace> places = gather_places(session.world(), mine);
+  if (session.world().rank() != 0) return;
+  information("{} {}, {}, {}", program, COLA_VERSION, session.world().transport(),
+              session.launcher().empty() ? "without a launcher" : "started by " + session.launcher());
+  for (const std::string& line : describe_layout(places)) information("{}", line);
+  for (const std::string& problem : find_layout_problems(places)) warning("{}", problem);
+  const std::optional<Allocation> allocation = find_allocation(environment_variable, lines_of_file);
+  if (!allocation) return;
+  const std::string problem = find_allocation_problem(*allocation, session.nodes());
+  if (!problem.empty()) warning("{}", problem);
+}
+
+}  // namespace cola

@@ -1,0 +1,26 @@
+// HostTopology: which cores of this host lie near which of its GPUs and network cards, as hwloc finds it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace cola {
+
+struct HostDevice {
+  std::string name;             // a GPU's PCI address, a network card's interface: "0000:c7:00.0", "hsn0"
+  std::vector<int> near_cores;  // by number, as usable_core_ids counts them
+  bool operator==(const HostDevice&) const = default;
+};
+
+struct HostTopology {
+  int packages = 0, numa_domains = 0, cores = 0;  // cores: what the system schedules on, hardware threads too
+  std::vector<HostDevice> gpus;                   // NVIDIA's, in the order of their PCI addresses
+  std::vector<HostDevice> network_cards;          // those that MPI uses between nodes, in the order of names
+};
+
+/// Of the host this runs on, whatever cores the process is bound to. Empty where hwloc cannot read it.
+HostTopology read_host_topology();
+/// Of a host described in hwloc's XML format. Throws FileError.
+HostTopology read_host_topology(const std::string& xml);
+
+}  // namespace cola

@@ -1,0 +1,92 @@
+#include "dist/near_device.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <tuple>
+
+namespace cola {
+
+namespace {
+
+struct Pair {
+  double nearness;  // share of the rank's cores that the device is near
+  std::size_t rank, device;
+};
+
+double share_of(const std::vector<int>& cores, const std::vector<int>& near_cores) {
+  std::vector<int> common;
+  std::set_intersection(cores.begin(), cores.end(), near_cores.begin(), near_cores.end(),
+                        std::back_inserter(common));
+  return cores.empty() ? 0 : static_cast<double>(common.size()) / static_cast<double>(cores.size());
+}
+
+// All pairs, the nearest first, then in the order of ranks and devices.
+std::vector<Pair> rank_pairs(std::span<const std::vector<int>> cores_of_ranks,
+                             std::span<const HostDevice> devices) {
+  std::vector<Pair> pairs;
+  for (std::size_t rank = 0; rank < cores_of_ranks.size(); ++rank)
+    for (std::size_t device = 0; device < devices.size(); ++device)
+      pairs.push_back({share_of(cores_of_ranks[rank], devices[device].near_cores), rank, device});
+  std::sort(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+    return std::tuple(-a.nearness, a.rank, a.device) < std::tuple(-b.nearness, b.rank, b.device);
+  });
+  return pairs;
+}
+
+bool bound_alike(std::span<const std::vector<int>> cores_of_ranks) {
+  return std::all_of(cores_of_ranks.begin(), cores_of_ranks.end(),
+                     [&](const std::vector<int>& cores) { return cores == cores_of_ranks.front(); });
+}
+
+}  // namespace
+
+std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_ranks,
+                                     std::span<const HostDevice> devices) {
+  std::vector<int> chosen(cores_of_ranks.size(), -1);
+  if (cores_of_ranks.size() > 1 && bound_alike(cores_of_ranks)) {
+    for (std::size_t rank = 0; rank < chosen.size(); ++rank)
+      chosen[rank] = static_cast<int>(rank % devices.size());
+    return chosen;
+  }
+  const std::size_t most = (chosen.size() + devices.size() - 1) / devices.size();
+  std::vector<std::size_t> ranks_of(devices.size(), 0);
+  for (const Pair& pair : rank_pairs(cores_of_ranks, devices)) {
+    if (chosen[pair.rank] >= 0 || ranks_of[pair.device] == most) continue;
+    chosen[pair.rank] = static_cast<int>(pair.device);
+    ++ranks_of[pair.device];
+  }
+  return chosen;
+}
+
+int nearest_device(int local_rank, const std::vector<int>& cores, std::span<const HostDevice> devices) {
+  std::vector<int> nearest;
+  double most = -1;
+  for (std::size_t device = 0; device < devices.size(); ++device) {
+    const double share = share_of(cores, devices[device].near_cores);
+    if (share > most) nearest.clear();
+    most = std::max(most, share);
+    if (share == most) nearest.push_back(static_cast<int>(device));
+  }
+  return nearest[static_cast<std::size_t>(local_rank) % nearest.size()];
+}
+
+std::vector<HostDevice> visible_gpus(const std::vector<HostDevice>& gpus,
+                                     const std::optional<std::string>& visible, int count) {
+  std::vector<HostDevice> shown = gpus;
+  if (visible) {
+    shown.clear();
+    const char* next = visible->data();
+    const char* const end = next + visible->size();
+    for (std::size_t number = 0; next < end; ++next) {
+      const auto [rest, error] = std::from_chars(next, end, number);
+      if (error != std::errc() || number >= gpus.size()) break;
+      shown.push_back(gpus[number]);
+      next = rest;
+    }
+  }
+  if (shown.size() == static_cast<std::size_t>(count)) return shown;
+  return std::vector<HostDevice>(static_cast<std::size_t>(count));
+}
+
+}  // namespace cola

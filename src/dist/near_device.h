@@ -1,0 +1,32 @@
+// Near devices: which GPU or network card each rank of a node works with. Pure functions, so that all ranks
+// of a node come to one answer without asking each other.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/host_topology.h"
+
+namespace cola {
+
+/// For each rank of a node, given by the cores it is bound to, the number of its device: the one near most of
+/// its cores, no device taken by one rank more than another while there is a choice. Ranks bound alike (or
+/// not at all) get devices in their own order; so do all where `devices` know no cores. `devices` must not be
+/// empty. On Polaris, where rank 0 is bound to the cores near GPU 3, this gives 3 - local rank.
+std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_ranks,
+                                     std::span<const HostDevice> devices);
+
+/// The same from what a rank knows alone, before it can ask others: the device near most of its cores, and of
+/// several such the one whose turn is the local rank's.
+int nearest_device(int local_rank, const std::vector<int>& cores, std::span<const HostDevice> devices);
+
+/// The GPUs that CUDA shows a process, in CUDA's order by PCI address (CUDA_DEVICE_ORDER=PCI_BUS_ID), out of
+/// those of the host: all, or those that `visible`, the value of CUDA_VISIBLE_DEVICES, lists by number. If
+/// these are not `count`, as CUDA counts them (names instead of numbers, a cgroup hides some), what is near
+/// cannot be told: `count` devices without names and cores.
+std::vector<HostDevice> visible_gpus(const std::vector<HostDevice>& gpus,
+                                     const std::optional<std::string>& visible, int count);
+
+}  // namespace cola

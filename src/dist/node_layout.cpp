@@ -1,0 +1,159 @@
+#include "dist/node_layout.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace cola {
+
+namespace {
+
+using Places = std::vector<RankPlace>;
+
+// One field a line.
+std::string to_text(const RankPlace& place) {
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", place.host, place.device, place.gpu,
+                     place.network_card, format_cores(place.cores), place.gpu_number, place.node,
+                     place.local_rank, place.threads);
+}
+
+RankPlace from_text(const std::string& text) {
+  std::istringstream lines(text);
+  RankPlace place;
+  std::string cores;
+  for (std::string* field : {&place.host, &place.device, &place.gpu, &place.network_card, &cores})
+    std::getline(lines, *field);
+  lines >> place.gpu_number >> place.node >> place.local_rank >> place.threads;
+  place.cores = parse_cores(cores);
+  return place;
+}
+
+std::map<std::int64_t, Places> by_node(const Places& places) {
+  std::map<std::int64_t, Places> nodes;
+  for (const RankPlace& place : places) nodes[place.node].push_back(place);
+  for (auto& [node, ranks] : nodes)
+    std::sort(ranks.begin(), ranks.end(),
+              [](const RankPlace& a, const RankPlace& b) { return a.local_rank < b.local_rank; });
+  return nodes;
+}
+
+std::string describe_rank(const RankPlace& place) {
+  std::string text = fmt::format("rank {} on {}", place.local_rank, place.device);
+  if (!place.gpu.empty()) text += fmt::format(" at {}", place.gpu);
+  text += fmt::format(", cores {}", format_cores(place.cores));
+  if (!place.network_card.empty()) text += fmt::format(", network card {}", place.network_card);
+  return text;
+}
+
+std::vector<std::string> describe_ranks(const Places& ranks) {
+  std::vector<std::string> lines;
+  for (const RankPlace& place : ranks) lines.push_back(describe_rank(place));
+  return lines;
+}
+
+std::string list_hosts(const std::vector<std::string>& hosts) {
+  constexpr std::size_t most = 8;
+  if (hosts.size() <= most) return fmt::format("{}", fmt::join(hosts, ", "));
+  return fmt::format("{}, ..., {}", fmt::join(hosts.begin(), hosts.begin() + most - 1, ", "), hosts.back());
+}
+
+void find_shared_gpus(const Places& ranks, std::vector<std::string>& problems) {
+  std::map<std::string, std::vector<std::int64_t>> users;
+  for (const RankPlace& place : ranks)
+    if (!place.gpu.empty()) users[place.gpu].push_back(place.local_rank);
+  for (const auto& [gpu, local_ranks] : users)
+    if (local_ranks.size() > 1)
+      problems.push_back(
+          fmt::format("ranks {} of {} share GPU {}: start one rank a GPU (--ntasks-per-node, --ppn), and let "
+                      "every rank see all GPUs of its node",
+                      fmt::join(local_ranks, " and "), ranks.front().host, gpu));
+}
+
+void find_crowded_cores(const Places& ranks, std::vector<std::string>& problems) {
+  std::set<int> cores;
+  std::int64_t threads = 0;
+  for (const RankPlace& place : ranks) {
+    cores.insert(place.cores.begin(), place.cores.end());
+    threads += place.threads;
+  }
+  if (threads > static_cast<std::int64_t>(cores.size()))
+    problems.push_back(
+        fmt::format("{} ranks with {} threads in all share {} cores of {}: start fewer ranks a node, bind "
+                    "them to cores of "
+                    "their own (--cpu-bind=cores, --bind-to core), or lower train.threads",
+                    ranks.size(), threads, cores.size(), ranks.front().host));
+}
+
+}  // namespace
+
+std::vector<RankPlace> gather_places(Communicator& world, const RankPlace& mine) {
+  Places places;
+  for (const std::string& text : world.all_gather(to_text(mine))) places.push_back(from_text(text));
+  return places;
+}
+
+std::string format_cores(const std::vector<int>& cores) {
+  std::string text;
+  for (std::size_t first = 0; first < cores.size();) {
+    std::size_t last = first;
+    while (last + 1 < cores.size() && cores[last + 1] == cores[last] + 1) ++last;
+    if (!text.empty()) text += ",";
+    text += last == first ? fmt::format("{}", cores[first]) : fmt::format("{}-{}", cores[first], cores[last]);
+    first = last + 1;
+  }
+  return text;
+}
+
+std::vector<int> parse_cores(const std::string& text) {
+  std::vector<int> cores;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t dash = part.find('-');
+    const int first = std::stoi(part),
+              last = dash == std::string::npos ? first : std::stoi(part.substr(dash + 1));
+    for (int core = first; core <= last; ++core) cores.push_back(core);
+  }
+  return cores;
+}
+
+std::vector<std::string> describe_layout(const std::vector<RankPlace>& places) {
+  std::vector<std::string> hosts;
+  std::map<std::vector<std::string>, std::vector<std::string>> kinds;  // what a node looks like -> its hosts
+  for (const auto& [node, ranks] : by_node(places)) {
+    hosts.push_back(ranks.front().host);
+    kinds[describe_ranks(ranks)].push_back(ranks.front().host);
+  }
+  std::vector<std::string> lines{fmt::format("nodes: {} ({})", hosts.size(), list_hosts(hosts))};
+  for (const auto& [ranks, alike] : kinds) {
+    lines.push_back(fmt::format("{} {} on {}:", ranks.size(), ranks.size() == 1 ? "rank" : "ranks",
+                                kinds.size() == 1 && hosts.size() > 1 ? "each" : list_hosts(alike)));
+    for (const std::string& rank : ranks) lines.push_back("  " + rank);
+  }
+  return lines;
+}
+
+std::vector<std::string> find_layout_problems(const std::vector<RankPlace>& places) {
+  std::vector<std::string> problems;
+  std::size_t fewest = places.size(), most = 0;
+  for (const auto& [node, ranks] : by_node(places)) {
+    find_shared_gpus(ranks, problems);
+    find_crowded_cores(ranks, problems);
+    fewest = std::min(fewest, ranks.size());
+    most = std::max(most, ranks.size());
+  }
+  if (fewest != most)
+    problems.push_back(
+        fmt::format("some nodes have {} ranks and some {}: give every node as many "
+                    "(--ntasks-per-node, --ppn)",
+                    fewest, most));
+  return problems;
+}
+
+}  // namespace cola

@@ -1,0 +1,40 @@
+// NodeLayout: where every rank of the job runs and what it computes on, as the start report shows it, and
+// what is wrong with it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dist/communicator.h"
+
+namespace cola {
+
+struct RankPlace {
+  std::string host, device;  // device: its name for people
+  std::string gpu;           // its PCI address; empty on the CPU, and where it is not known
+  std::string network_card;  // the nearest one; empty if none is known
+  int gpu_number = -1;       // as CUDA counts them; -1: on the CPU
+  std::int64_t node = 0, local_rank = 0;
+  std::int64_t threads = 1;
+  std::vector<int> cores;  // those it may use, by number
+  bool operator==(const RankPlace&) const = default;
+};
+
+/// Every rank's place, in rank order. Collective.
+std::vector<RankPlace> gather_places(Communicator& world, const RankPlace& mine);
+
+/// "0-3,8": core numbers in ranges, as taskset and cgroups write them.
+std::string format_cores(const std::vector<int>& cores);
+/// The inverse, for lists that format_cores wrote.
+std::vector<int> parse_cores(const std::string& text);
+
+/// Lines for people: the nodes and their ranks; then the ranks of one node of each kind, each with device,
+/// cores and network card.
+std::vector<std::string> describe_layout(const std::vector<RankPlace>& places);
+
+/// One line for each thing that will work badly, with its cure: ranks that share a GPU, threads that
+/// outnumber a node's cores, nodes of unlike numbers of ranks.
+std::vector<std::string> find_layout_problems(const std::vector<RankPlace>& places);
+
+}  // namespace cola

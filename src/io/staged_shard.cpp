@@ -1,0 +1,84 @@
+#include "io/staged_shard.h"
+
+#include <filesystem>
+
+#include "core/error.h"
+#include "core/fault_point.h"
+#include "io/checkpoint_directory.h"
+#include "io/checksum.h"
+#include "io/durable_file.h"
+#include "io/shard_writer.h"
+
+namespace cola {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view part_suffix = ".json";
+
+std::string part_path(const std::string& folder, const std::string& shard_file) {
+  return folder + "/" + shard_file + std::string(part_suffix);
+}
+
+}  // namespace
+
+std::string staging_directory(const std::string& local_directory, const std::string& run_directory) {
+  const std::string run = fs::absolute(run_directory).lexically_normal().string();
+  return fmt::format("{}/{}-{}", local_directory, last_name(run), checksum_of(run).substr(0, 8));
+}
+
+void stage_shard(const std::string& folder, const Manifest& part) {
+  write_file(part_path(folder, part.shards.at(0).file), to_json(part));
+}
+
+std::vector<StagedShard> staged_shards(const std::string& staging) {
+  std::vector<StagedShard> found;
+  for (const std::string& folder : step_folders(staging)) {
+    std::error_code ignored;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+      const std::string path = entry.path().string();
+      if (!path.ends_with(part_suffix)) continue;
+      try {
+        found.push_back({folder, manifest_from_json(read_file(path), path)});
+      } catch (const FileError&) {  // half a file: its shard was not staged
+      }
+    }
+  }
+  return found;
+}
+
+void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record, WritePace pace) {
+  fault_point("drain");
+  require_free_space(to, record.bytes, to + "/" + record.file);
+  std::error_code problem;
+  fs::create_directories(to, problem);
+  if (problem) throw FileError("{}: cannot make the folder: {}", to, problem.message());
+  TemporaryFile temporary(to + "/" + record.file);
+  FileDescriptor target = FileDescriptor::create(temporary.temporary_path());
+  Checksum checksum;
+  const std::string source = from + "/" + record.file;
+  FileDescriptor::open_to_read(source).for_each_block(
+      [&](std::int64_t offset, std::span<const std::byte> block) {
+        checksum.update(block);
+        target.write_at(offset, block);
+        target.start_flush(offset, block.size());
+        pace.spend(block.size());
+      });
+  target.close();
+  if (checksum.digits() != record.checksum)
+    throw FileError("{}: damaged: its checksum is not what was written", source);
+  temporary.commit();
+}
+
+void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current) {
+  for (const std::string& folder : step_folders(staging)) {
+    if (folder == current) continue;
+    std::error_code ignored;
+    fs::remove(part_path(folder, shard_file), ignored);
+    fs::remove(folder + "/" + shard_file, ignored);
+    fs::remove(folder, ignored);  // if it is empty now: other ranks of the node use it too
+  }
+}
+
+}  // namespace cola

@@ -1,0 +1,37 @@
+// Staged shards: shards that were written to a node's own disk first and have yet to be drained to the shared
+// file system. Beside each lies a manifest that knows this shard alone, so that a run that ended in between
+// can be finished at its next start.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "io/manifest.h"
+#include "io/write_pace.h"
+
+namespace cola {
+
+/// Where the run in `run_directory` stages on a node: a folder of its own under `local_directory`.
+std::string staging_directory(const std::string& local_directory, const std::string& run_directory);
+
+struct StagedShard {
+  std::string folder;  // STAGING/step-00002000
+  Manifest part;       // with one shard
+};
+
+/// Declares a shard in `folder` staged: `part` holds its record. Throws FileError.
+void stage_shard(const std::string& folder, const Manifest& part);
+
+/// All that are staged in a staging directory, by step and shard; unreadable ones are left out.
+std::vector<StagedShard> staged_shards(const std::string& staging);
+
+/// Copies a shard's file from one step folder to another, durably, its checksum compared on the way. Throws
+/// FileError; nothing half-written stays.
+void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record,
+                 WritePace pace = {});
+
+/// Removes what is staged of one shard in all step folders but `current`, which other ranks of the node may
+/// be filling.
+void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current);
+
+}  // namespace cola

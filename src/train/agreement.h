@@ -1,0 +1,27 @@
+// Agreement: small things that all ranks must know alike.
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "dist/communicator.h"
+
+namespace cola {
+
+/// Runs `action` and returns its error as text, empty if there was none.
+template <typename Action>
+std::string error_of(Action&& action) {
+  try {
+    action();
+    return {};
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+/// Rank 0's word, on all ranks. Collective.
+inline std::string shared_text(Communicator& communicator, const std::string& text) {
+  return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
+}
+
+}  // namespace cola

@@ -1,0 +1,120 @@
+#include "train/heartbeat.h"
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/error.h"
+#include "core/host.h"
+#include "dist/launch_environment.h"
+#include "io/durable_file.h"
+
+namespace cola {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::chrono::seconds interval{5};
+constexpr const char* file_name = "/heartbeat.json";
+
+std::int64_t seconds_since_1970(SystemTime time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+std::int64_t now_since_1970() {
+  return seconds_since_1970(std::chrono::system_clock::now());
+}
+
+/// Calls visit(key, member) for every field; `state` is a RunState, const or not.
+template <typename State, typename Visitor>
+void visit_fields(State& state, const Visitor& visit) {
+  visit("name", state.name);
+  visit("activity", state.activity);
+  visit("host", state.host);
+  visit("job", state.job);
+  visit("ranks", state.ranks);
+  visit("step", state.step);
+  visit("total_steps", state.total_steps);
+  visit("loss", state.loss);
+  visit("tokens_per_second", state.tokens_per_second);
+  visit("seconds_per_step", state.seconds_per_step);
+  visit("started", state.started);
+  visit("written", state.written);
+  visit("job_end", state.job_end);
+}
+
+/// The number that Slurm or PBS gave this job; empty outside of one.
+std::string scheduler_job() {
+  for (const char* variable : {"SLURM_JOB_ID", "PBS_JOBID"})
+    if (const auto job = environment_variable(variable)) return *job;
+  return {};
+}
+
+}  // namespace
+
+RunState state_at_start(const RunConfiguration& configuration, int ranks, std::optional<SystemTime> job_end) {
+  RunState state;
+  state.name = configuration.run.name;
+  state.host = host_name();
+  state.job = scheduler_job();
+  state.ranks = ranks;
+  state.total_steps = configuration.schedule.total_steps;
+  if (job_end) state.job_end = seconds_since_1970(*job_end);
+  return state;
+}
+
+Heartbeat::Heartbeat(const std::string& directory, const RunState& first, bool beats)
+    : path_(directory + file_name), state_(first), beats_(beats) {
+  state_.started = now_since_1970();
+}
+
+void Heartbeat::note_start(std::int64_t step) {
+  state_.step = step;
+}
+
+void Heartbeat::note_step(const StepMetrics& metrics) {
+  // The first step pays for what is set up once: the average forgets it.
+  const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
+  ++steps_seen_;
+  state_.seconds_per_step += weight * (metrics.step_seconds - state_.seconds_per_step);
+  state_.step = metrics.step;
+  state_.loss = metrics.loss;
+  state_.tokens_per_second = metrics.tokens_per_second;
+}
+
+void Heartbeat::beat(const std::string& activity) {
+  if (beats_ && Clock::now() - last_written_ >= interval) write(activity);
+}
+
+void Heartbeat::last_word(const std::string& activity) {
+  if (beats_) write(activity);
+}
+
+void Heartbeat::write(const std::string& activity) {
+  state_.activity = activity;
+  state_.written = now_since_1970();
+  last_written_ = Clock::now();
+  Json json;
+  visit_fields(std::as_const(state_), [&](const char* key, const auto& value) { json[key] = value; });
+  // No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
+  const std::string temporary = path_ + std::string(temporary_suffix);
+  std::error_code ignored;
+  if (std::ofstream file(temporary); file << json.dump(2) << '\n' && file.flush())
+    std::filesystem::rename(temporary, path_, ignored);
+}
+
+std::optional<RunState> read_heartbeat(const std::string& directory) {
+  const std::string path = directory + file_name;
+  if (!std::filesystem::exists(path)) return std::nullopt;
+  RunState state;
+  try {
+    const Json json = Json::parse(read_file(path));
+    visit_fields(state, [&](const char* key, auto& value) { json.at(key).get_to(value); });
+  } catch (const Json::exception& error) {
+    throw FileError("{}: no heartbeat of a run: {}", path, error.what());
+  }
+  return state;
+}
+
+}  // namespace cola

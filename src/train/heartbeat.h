@@ -1,0 +1,60 @@
+// Heartbeat: a small file in the run directory that says what the run is doing and how far it is. It is
+// replaced whole every few seconds by rank 0, so that a reader on another machine sees one state or the next.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "train/metrics.h"
+#include "train/run_configuration.h"
+#include "train/stop_condition.h"
+
+namespace cola {
+
+/// What is known of a run at one moment. Times are seconds, moments seconds since 1970.
+struct RunState {
+  std::string name, activity;  // activity: starting, training, evaluating, finished, stopped
+  std::string host, job;       // of rank 0; job: the scheduler's number, empty outside of a job
+  std::int64_t ranks = 1;
+  std::int64_t step = 0, total_steps = 0;
+  double loss = 0, tokens_per_second = 0, seconds_per_step = 0;
+  std::int64_t started = 0, written = 0;
+  std::int64_t job_end = 0;  // 0: not known
+  bool operator==(const RunState&) const = default;
+};
+
+/// What is known before the first step.
+RunState state_at_start(const RunConfiguration& configuration, int ranks, std::optional<SystemTime> job_end);
+
+class Heartbeat {
+ public:
+  /// Writes DIRECTORY/heartbeat.json where `beats` (rank 0), nothing elsewhere.
+  Heartbeat(const std::string& directory, const RunState& first, bool beats);
+
+  /// What the next beats will say.
+  void note_start(std::int64_t step);
+  void note_step(const StepMetrics& metrics);
+  /// Writes the state, five seconds after the last time or later. A file that cannot be written is left as it
+  /// is: training goes on.
+  void beat(const std::string& activity);
+  /// Writes the state at once.
+  void last_word(const std::string& activity);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void write(const std::string& activity);
+
+  std::string path_;
+  RunState state_;
+  bool beats_;
+  std::int64_t steps_seen_ = 0;
+  Clock::time_point last_written_{};
+};
+
+/// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
+/// file.
+std::optional<RunState> read_heartbeat(const std::string& directory);
+
+}  // namespace cola

@@ -1,0 +1,56 @@
+// StopCondition: whether a run should end before its last step, and why: a signal that any rank received, or
+// the job's time limit. All ranks come to the same answer at the same place.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "dist/communicator.h"
+#include "dist/launch_environment.h"
+#include "train/stop_signal.h"
+
+namespace cola {
+
+using SystemTime = std::chrono::system_clock::time_point;
+
+/// When this job will be killed: the earlier of SLURM_JOB_END_TIME (seconds since 1970) and `now` plus
+/// `time_limit` seconds (0: none). Throws UsageError for a variable that is no number.
+std::optional<SystemTime> find_job_end(const VariableLookup& lookup, std::int64_t time_limit, SystemTime now);
+
+class StopCondition {
+ public:
+  /// `least_margin` seconds are kept before `job_end` in any case, for the program's own end.
+  /// `checkpoint_guess` is the time that a checkpoint takes until one was made.
+  StopCondition(Communicator& communicator, std::optional<SystemTime> job_end, double least_margin,
+                double checkpoint_guess);
+
+  /// Asks all ranks whether to stop now. Collective: one all-reduce of a number. Once true, it stays true.
+  bool ask();
+  /// What was answered last.
+  bool requested() const { return cause_ != 0; }
+  /// "SIGUSR1" or "the time limit"; empty if there is no reason to stop.
+  std::string cause() const;
+
+  /// What a step and a checkpoint took, in seconds.
+  void learn_step(double seconds);
+  void learn_checkpoint(double seconds) { checkpoint_seconds_ = seconds; }
+
+  /// Seconds before the job's end at which the run stops: the least margin, two steps and two checkpoints.
+  double margin() const { return least_margin_ + 2 * (step_seconds_ + checkpoint_seconds_); }
+  /// Seconds until the job is killed; nothing without a limit.
+  std::optional<double> seconds_left() const;
+
+ private:
+  std::int64_t local_cause() const;
+
+  Communicator& communicator_;
+  StopSignal signal_;
+  std::optional<SystemTime> job_end_;
+  double least_margin_, checkpoint_seconds_;
+  double step_seconds_ = 0;  // the longest of late
+  std::int64_t cause_ = 0;   // agreed: a signal's number, or time_limit
+};
+
+}  // namespace cola

@@ -1,0 +1,20 @@
+// Token data of a run: opened in the manner that a shared file system likes.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dist/communicator.h"
+#include "io/dataset.h"
+#include "train/run_configuration.h"
+
+namespace cola {
+
+/// The data set of the files that `patterns` match. Rank 0 looks for the files and reads their metadata for
+/// all; one rank of every other node tries whether it can open them; the rest open a file when they first
+/// read from it. Collective. Throws UsageError, on all ranks, for what find_token_files and TokenDataset
+/// refuse, and for a file that a node does not see.
+TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
+                             Communicator& world);
+
+}  // namespace cola

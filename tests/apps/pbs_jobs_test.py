@@ -1,0 +1,97 @@
+"""The PBS jobs' own logic, with the environment a real job has and a real mpirun. qstat, qsub, qrerun, module and the
+Cray's mpiexec are stand-ins that note how they are called: there is no PBS server here."""
+import os
+import pathlib
+import re
+import subprocess
+
+import harness
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+STAND_INS = {
+    "qstat": """echo "Job Id: 7.pbs"; echo "    Job_Name = cola"; echo "    Resource_List.walltime = $WALLTIME"
+                echo "    run_count = 1" """,
+    "qsub": 'printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"; exit "${QSUB_CODE:-0}"',
+    "qrerun": 'echo "qrerun $*" >>"$CALLS"',
+    "module": 'echo "module $*" >>"$CALLS"',
+    # PALS' options are not those of Open MPI.
+    "mpiexec": """printf 'mpiexec %s\\n' "$*" >>"$CALLS"; env | grep -E '^(NCCL|FI_|MPICH|OMP_NUM)' >>"$CALLS"
+                  [ "$3" != --ppn ] || { ranks=$2; shift 7; set -- -n "$ranks" "$@"; }
+                  exec mpirun --oversubscribe "$@" """,
+}
+
+
+class PbsJobs(harness.TrainingTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.train("whole", 2)
+        cls.stand_ins = cls.directory / "stand-ins"
+        cls.stand_ins.mkdir()
+        for name, body in STAND_INS.items():
+            (cls.stand_ins / name).write_text(f"#!/bin/bash\n{body}\n")
+            (cls.stand_ins / name).chmod(0o755)
+
+    def submit(self, run, script="generic", walltime="01:00:00", settings="", ranks=2, **more):
+        """Runs the script as pbs_mom does, and returns its exit code, its log and the stand-ins' calls."""
+        calls, node_file = self.directory / f"{run}.calls", self.directory / "nodes"
+        node_file.write_text("localhost\n" * ranks)
+        calls.write_text("")
+        environment = dict(
+            os.environ, PATH=f"{self.stand_ins}:{os.environ['PATH']}", CALLS=str(calls), WALLTIME=walltime,
+            PBS_JOBID="7.pbs", PBS_JOBNAME=run, PBS_O_WORKDIR=str(self.directory), PBS_NODEFILE=str(node_file),
+            PBS_ENVIRONMENT="PBS_BATCH", NCPUS="32", OMP_NUM_THREADS="32", COLA_JOBS=str(SOURCE / "jobs"),
+            COLA_DIST=str(harness.PROGRAMS / "cola_dist"), CONFIGURATION=str(self.configuration(run)),
+            SETTINGS=settings, **more)
+        code = subprocess.run(["bash", SOURCE / f"jobs/pbs/{script}.pbs"], env=environment, cwd="/", timeout=120).returncode
+        return code, (self.directory / f"{run}.log").read_text(), calls.read_text()
+
+    def test_a_job_that_has_time_finishes(self):
+        code, log, calls = self.submit("enough")
+        self.assertEqual(code, 0, log)
+        self.assertRegex(log, r"3[56]\d\d s left")
+        self.assertNotIn("qsub", calls)
+        self.assertNotIn("OMP_NUM_THREADS", calls)
+        self.assert_identical("whole", "enough")
+
+    def test_a_job_at_its_limit_submits_the_next_one(self):
+        code, log, calls = self.submit("limited", walltime="00:00:20")
+        self.assertEqual(code, 75, log)
+        self.assertRegex(log, r"stopped by the time limit after step \d+, saved")
+        self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v CONFIGURATION,SETTINGS,COLA_RESTARTS", calls)
+        self.assertTrue(re.search(r"jobs/pbs/generic.pbs\nqsub restarts=1\n", calls), calls)
+        code, log, _ = self.submit("limited", COLA_RESTARTS="1")
+        self.assertEqual(code, 0, log)
+        self.assertIn("stopped by the time limit", log)  # one log over all restarts
+        self.assertIn("restart 1 of at most 100", log)
+        self.assert_identical("whole", "limited")
+
+    def test_restarts_are_bounded(self):
+        code, log, calls = self.submit("bounded", walltime="00:00:20", COLA_RESTARTS="100")
+        self.assertEqual(code, 75)
+        self.assertIn("restarted 100 times already", log)
+        self.assertNotIn("qsub", calls)
+
+    def test_qrerun_where_compute_nodes_cannot_submit(self):
+        code, _, calls = self.submit("rerun", walltime="00:00:20", QSUB_CODE="1")
+        self.assertEqual(code, 75)
+        self.assertIn("qrerun 7.pbs", calls)
+
+    def test_a_failure_is_not_repeated(self):
+        code, log, calls = self.submit("failing", settings="model.hidden_size=33")
+        self.assertEqual(code, 2, log)
+        self.assertIn("model.hidden_size", log)
+        self.assertNotIn("qsub", calls)
+
+    def test_polaris(self):
+        code, log, calls = self.submit("polaris", script="polaris", ranks=4)
+        self.assertEqual(code, 0, log)
+        self.assertIn("mpiexec -n 4 --ppn 4 --depth=8 --cpu-bind depth", calls)
+        self.assertIn("NCCL_NET=AWS Libfabric", calls)
+        _, _, calls = self.submit("plain", script="polaris", SLINGSHOT_NCCL="no")
+        self.assertNotIn("NCCL", calls)
+        self.assertIn("MPICH_OFI_NIC_POLICY=NUMA", calls)
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

@@ -1,0 +1,59 @@
+"""What --plan says is what a run takes, and a run that cannot fit ends before it begins."""
+import json
+import re
+
+import harness
+
+UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+class Plans(harness.TrainingTest):
+    def planned(self, run, ranks, *settings):
+        """The plan's rows: name without its indentation to bytes or text."""
+        done = self.train(run, None, *settings, more=["--plan", "--ranks", str(ranks)])
+        self.assertFalse((self.directory / run).exists(), "a plan wrote something")
+        return dict(re.findall(r"^  (\S.*?)  +(\S.*)$", done.stdout, re.MULTILINE)), done.stdout
+
+    def test_the_planned_peak_is_the_measured_one(self):
+        for policy in ("none", "cola_m", "block"):
+            for stage in (0, 1, 2, 3):
+                settings = [f"train.recompute={policy}", f"parallel.zero_stage={stage}", "schedule.total_steps=2",
+                            "schedule.warmup_steps=1", "model.hidden_size=128", "model.rank=32"]
+                run = f"{policy}{stage}"
+                rows, _ = self.planned(run, 2, *settings)
+                number, unit = rows["peak"].split()
+                self.train(run, 2, *settings)
+                lines = (self.directory / run / "metrics.jsonl").read_text().splitlines()
+                measured = [json.loads(line)["peak_bytes"] for line in lines if '"event":"step"' in line]
+                for peak in measured:
+                    self.assertAlmostEqual(peak / (float(number) * UNITS[unit]), 1, delta=0.02, msg=run)
+
+    def test_a_plan_needs_neither_gpu_nor_ranks(self):
+        rows, text = self.planned("gpus", 64, "train.global_batch=64", "train.device=cuda", "train.precision=auto",
+                                  "train.device_memory_gib=80")
+        self.assertEqual((rows["device"], rows["compute precision"]), ("cuda", "bf16"))
+        self.assertIn("64 ranks", text)
+        self.assertRegex(text, r"cola_m +\S+ MiB +1\n")  # a rank's share of 64 sequences
+
+    def assert_refused(self, run, settings, *fragments):
+        done = self.train(run, 2, *settings, expect=2)
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        self.assertEqual(len(said), 1, done.stderr)
+        for fragment in fragments:
+            self.assertIn(fragment, said[0])
+        self.assertFalse((self.directory / run).exists(), "something was written")
+
+    def test_what_cannot_fit_is_refused_with_what_can(self):
+        small = ["train.device_memory_gib=0.00322", "train.micro_batch=6"]
+        self.assert_refused("large", small, "train.micro_batch: 6 sequences of 32", "train.device_memory_gib",
+                            "the largest micro-batch that fits is 4", "with train.recompute cola_m it takes")
+        self.assert_refused("never", ["train.device_memory_gib=0.0001"], "not even one sequence fits")
+        self.assert_refused("negative", ["train.device_memory_gib=-1"], "train.device_memory_gib=-1: must be at least 0")
+
+    def test_policies_that_cannot_be_are_refused_with_those_that_can(self):
+        self.assert_refused("full", ["train.recompute=cola_m", "model.projection=full"], "train.recompute", "block")
+        self.assert_refused("unknown", ["train.recompute=cola-m"], "train.recompute", "none, cola_m, block")
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

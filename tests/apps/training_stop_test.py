@@ -1,0 +1,66 @@
+"""A run stops in good order before its last step, and tells how it stands."""
+import os
+import signal
+import time
+
+import harness
+
+LONG_EVALUATION = ("data.validation=[DATA/train-*.h5]", "evaluation.tokens=1000000")
+
+
+class Stop(harness.TrainingTest):
+    def settings(self, words):
+        return [word.replace("DATA", str(self.directory / "data")) for word in words]
+
+    def status(self, run, expect=0):
+        """As on a login node: without a launcher, and where MPI's programs are not found."""
+        done = self.call(["env", "-i", "PATH=/nowhere", harness.PROGRAMS / "cola_dist", "--status", self.directory / run],
+                         expect=expect)
+        return done.stdout + done.stderr
+
+    def test_a_signal_during_an_evaluation(self):
+        settings = self.settings(LONG_EVALUATION)
+        self.train("evaluated", 2, *settings)
+        self.assertEqual(self.start_and_signal("cut", 2, 20, signal.SIGUSR1, *settings), 75)
+        self.assertEqual(self.checkpoints("cut")[-1], "step-00000020")
+        self.assertEqual(self.events("cut", "evaluation"), [])
+        self.train("cut", 2, *settings)
+        self.assert_identical("evaluated", "cut")
+        self.assertEqual(self.events("evaluated", "evaluation"), self.events("cut", "evaluation"))
+
+    def test_a_signal_during_the_last_evaluation(self):
+        settings = self.settings(LONG_EVALUATION) + ["evaluation.every=0"]
+        self.assertEqual(self.start_and_signal("last", 2, 40, signal.SIGUSR2, *settings), 75)
+        self.assertEqual(self.checkpoints("last")[-1], "step-00000040")
+        self.train("last", 2, *settings)
+        self.assertEqual([entry["step"] for entry in self.events("last", "evaluation")], [40])
+
+    def test_the_time_limit(self):
+        endless = ("schedule.total_steps=1000000", "checkpoint.every=0", "evaluation.every=0", "run.stop_margin=0")
+        done = self.train("limited", 2, *endless, "run.time_limit=4", expect=75)
+        self.assertIn("stopped by the time limit", done.stdout)
+        before = len(self.events("limited"))
+        os.environ["SLURM_JOB_END_TIME"] = str(int(time.time()) + 5)
+        try:
+            self.train("limited", 2, *endless, expect=75)
+        finally:
+            del os.environ["SLURM_JOB_END_TIME"]
+        self.assertGreater(len(self.events("limited")), before)
+
+    def test_status(self):
+        self.start_and_signal("told", 2, 13, signal.SIGUSR1)
+        told = self.status("told")
+        self.assertIn("stopped early with a committed checkpoint", told)
+        self.assertIn("last commit " + self.checkpoints("told")[-1], told)
+        self.train("told", 2)
+        self.assertRegex(self.status("told"), r"state +finished\nstep +40 of 40 \(100.0 %\)")
+        self.assertIn("no run directory", self.status("nowhere", expect=2))
+
+    def test_the_configuration_is_printed_without_mpi(self):
+        done = self.call(["env", "-i", "PATH=/nowhere", harness.PROGRAMS / "cola_dist", "--print-config", "--config",
+                          self.configuration("printed")], expect=0)
+        self.assertIn("num_key_value_heads: 2", done.stdout)
+
+
+if __name__ == "__main__":
+    harness.unittest.main()

@@ -1,0 +1,76 @@
+#include "dist/node_layout.h"
+
+#include <gtest/gtest.h>
+
+namespace cola {
+namespace {
+
+RankPlace place(int node, int local_rank, const std::string& gpu, std::vector<int> cores, int threads = 1) {
+  RankPlace rank;
+  rank.host = "n" + std::to_string(node);
+  rank.device = gpu.empty() ? "a processor" : "a GPU";
+  rank.gpu = gpu;
+  rank.node = node;
+  rank.local_rank = local_rank;
+  rank.threads = threads;
+  rank.cores = std::move(cores);
+  return rank;
+}
+
+TEST(CoreList, IsWrittenInRangesAndReadBack) {
+  for (const auto& [cores, text] : std::vector<std::pair<std::vector<int>, std::string>>{
+           {{}, ""}, {{5}, "5"}, {{0, 1, 2, 3}, "0-3"}, {{0, 1, 4, 6, 7}, "0-1,4,6-7"}}) {
+    EXPECT_EQ(format_cores(cores), text);
+    EXPECT_EQ(parse_cores(text), cores);
+  }
+}
+
+TEST(NodeLayout, IsTheSameOnAllRanks) {
+  run_on_threads(3, [](Communicator& world) {
+    RankPlace mine = place(world.rank() / 2, world.rank() % 2, "0000:01:00.0", {world.rank()});
+    mine.gpu_number = 2;
+    mine.network_card = "hsn0";
+    const auto places = gather_places(world, mine);
+    ASSERT_EQ(places.size(), 3u);
+    EXPECT_EQ(places[static_cast<std::size_t>(world.rank())], mine);
+    EXPECT_EQ(places[2].host, "n1");
+  });
+}
+
+TEST(NodeLayout, DescribesNodesOfOneKindOnce) {
+  const auto lines = describe_layout(
+      {place(0, 0, "", {0, 1}), place(0, 1, "", {2, 3}), place(1, 0, "", {0, 1}), place(1, 1, "", {2, 3})});
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[0], "nodes: 2 (n0, n1)");
+  EXPECT_EQ(lines[1], "2 ranks on each:");
+  EXPECT_EQ(lines[2], "  rank 0 on a processor, cores 0-1");
+}
+
+TEST(NodeLayout, FindsNothingWrongWithAGoodOne) {
+  EXPECT_TRUE(find_layout_problems({place(0, 0, "01", {0, 1}, 2), place(0, 1, "02", {2, 3}, 2)}).empty());
+}
+
+void expect_problem(const std::vector<RankPlace>& places, const std::string& words) {
+  const auto problems = find_layout_problems(places);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_NE(problems[0].find(words), std::string::npos) << problems[0];
+}
+
+TEST(NodeLayout, NamesRanksThatShareAGpu) {
+  expect_problem(
+      {place(0, 0, "01", {0}), place(0, 1, "01", {1}), place(1, 0, "01", {0}), place(1, 1, "02", {1})},
+      "ranks 0 and 1 of n0 share GPU 01");
+}
+
+TEST(NodeLayout, NamesThreadsThatOutnumberCores) {
+  expect_problem({place(0, 0, "", {0, 1}, 2), place(0, 1, "", {0, 1}, 2)},
+                 "4 threads in all share 2 cores of n0");
+}
+
+TEST(NodeLayout, NamesUnlikeNodes) {
+  expect_problem({place(0, 0, "", {0}), place(0, 1, "", {1}), place(1, 0, "", {0})},
+                 "some nodes have 1 ranks");
+}
+
+}  // namespace
+}  // namespace cola

@@ -1,0 +1,89 @@
+"""Training as a job of a real Slurm of two nodes: it finishes, meets its time limit, is cancelled, and loses a node."""
+import pathlib
+import re
+import sys
+import unittest
+
+import cluster
+
+cluster.enter_namespace()
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
+import jobs  # noqa: E402  (takes the folder of the programs from the command line)
+from jobs import Job  # noqa: E402
+
+STEPS = 1200
+
+
+class SlurmTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.slurm = cls.enterClassContext(cluster.Cluster())
+        jobs.install(cls.slurm)
+        cls.whole = Job(cls.slurm, "whole", STEPS)
+        cls.whole.submit()
+        cls.whole.wait("COMPLETED")
+
+    def test_trains_on_two_nodes_of_two_ranks(self):
+        self.assertIn("ranks: 4 over MPI", self.whole.log())
+        self.assertIn(f"finished step {STEPS}", self.whole.log())
+
+    def test_time_limit(self):
+        job = Job(self.slurm, "limited", STEPS)
+        job.submit("run.stop_margin=57", minutes=1)
+        job.wait("PENDING")
+        job.wait("RUNNING")
+        job.wait("PENDING")
+        self.slurm.call("scontrol", "update", f"JobId={job.number}", "TimeLimit=20")
+        job.wait("COMPLETED")
+        log = job.log()
+        self.assertRegex(log, r"stopped by (the time limit|SIGUSR1) after step \d+, saved")
+        self.assertIn("committed checkpoint: back into the queue", log)
+        self.assertRegex(log, r"resumes from \S*limited/checkpoints/step-")
+        self.assertGreaterEqual(int(self.slurm.job(job.number)["Restarts"]), 1)
+        job.assert_finished_as(self.whole, STEPS)
+
+    def test_cancelled_with_scancel(self):
+        job = Job(self.slurm, "cancelled", STEPS)
+        job.submit()
+        job.wait_for_step(350)
+        self.slurm.call("scancel", job.number)
+        job.wait("CANCELLED")
+        cluster.wait_for(lambda: "stopped by SIGTERM" in job.log(), 20, "the last checkpoint")
+        self.assertGreater(int(job.checkpoints()[-1].removeprefix("step-")), 350)
+        job.submit()
+        job.wait("COMPLETED")
+        job.assert_finished_as(self.whole, STEPS)
+
+    def test_a_lost_node(self):
+        job = Job(self.slurm, "lost", STEPS)
+        job.submit()
+        job.wait_for_step(350)
+        self.slurm.kill_node("n2")
+        job.wait("PENDING")
+        self.slurm.start_node("n2")
+        job.wait("COMPLETED")
+        self.assertRegex(job.log(), r"resumes from \S*lost/checkpoints/step-00000300")
+        job.assert_finished_as(self.whole, STEPS)
+
+    def test_a_chain_of_jobs(self):
+        Job(self.slurm, "chained", steps=100)
+        chain = (self.slurm.folder / "jobs/slurm/chain.sh").read_text()
+        chain = chain.replace("preparation=()", "preparation=(--ntasks-per-node=2 --time=20)")
+        chain = chain.replace("training=()", "training=(--cpus-per-task=1 --time=20)")
+        said = self.slurm.call("bash", "-c", chain, "chain.sh", "chained.yaml", "chained-data", "--bytes", "--document-bytes",
+                               "500", "--input", "text.txt")
+        for number in re.findall(r"\d+", said):
+            self.slurm.wait_for_state(number, "COMPLETED", 120)
+        self.assertIn("step-00000100", (self.slurm.folder / f"cola-check-{number}.log").read_text())
+
+    def test_a_failure_is_not_repeated(self):
+        job = Job(self.slurm, "failing", STEPS)
+        job.submit("data.train=[nowhere-*.h5]")
+        job.wait("FAILED")
+        self.assertIn("no token file matches 'nowhere-*.h5'", job.log())
+        self.assertNotIn("back into the queue", job.log())
+        self.assertEqual(self.slurm.job(job.number)["ExitCode"], "2:0")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,287 @@
+#include "train/checkpointer.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/philox.h"
+#include "io/checkpoint_compare.h"
+#include "io/checkpoint_directory.h"
+#include "io/staged_shard.h"
+#include "support/test_folder.h"
+#include "train/staged_checkpoint.h"
+
+namespace cola {
+namespace {
+
+namespace fs = std::filesystem;
+
+ModelConfiguration model_of(std::int64_t vocabulary) {
+  ModelConfiguration model;
+  model.vocab_size = vocabulary;
+  model.hidden_size = 24;
+  model.intermediate_size = 21;
+  model.num_hidden_layers = 2;
+  model.num_attention_heads = model.num_key_value_heads = 2;
+  model.rank = 6;
+  return model;
+}
+
+// One rank of a run: a store whose "training" draws its gradients from the step's number.
+class Rank {
+ public:
+  Rank(Communicator& communicator, const RunConfiguration& configuration)
+      : communicator_(communicator),
+        configuration_(configuration),
+        table_(configuration.model),
+        store_(*device_, communicator, table_, {configuration.parallel.zero_stage, DataType::float32}),
+        checkpointer_(*device_, communicator, table_, store_, configuration) {
+    store_.initialize(configuration.run.seed);
+  }
+
+  void train_step(std::int64_t step) {
+    store_.zero_gradients();
+    store_.begin_last_micro_batch();
+    for (int unit = store_.shard_map().units() - 1; unit >= 0; --unit) {
+      const std::uint64_t key =
+          philox_key(static_cast<std::uint64_t>(step), "unit") + static_cast<unsigned>(unit);
+      std::span<float> gradient = store_.gradients(unit).span<float>();
+      for (std::size_t i = 0; i < gradient.size(); i += 7)
+        gradient[i] = static_cast<float>(philox(key, i)[0]) * 0x1p-31f - 1.0f;
+      store_.gradients_ready(unit);
+      checkpointer_.advance();
+    }
+    store_.gradient_norm();
+    checkpointer_.finish_snapshot();
+    store_.update({.learning_rate = 1e-2f, .step = step});
+  }
+
+  SaveOutcome save(std::int64_t step) {
+    checkpointer_.start({step, step * 8, step * 512});
+    return *checkpointer_.wait();
+  }
+
+  // As the trainer does it: polls at the end of each step.
+  SaveOutcome poll_while_training(std::int64_t& step) {
+    while (true) {
+      train_step(++step);
+      std::array<std::int64_t, 1> busy{checkpointer_.busy()};
+      communicator_.all_reduce_maximum(busy);
+      if (busy[0] != 0) continue;
+      if (const auto outcome = checkpointer_.proceed()) return *outcome;
+    }
+  }
+
+  std::vector<float> state() const {
+    std::vector<float> all;
+    for (const Tensor& tensor : {store_.master_weights(), store_.exp_avg(), store_.exp_avg_sq()}) {
+      const std::span<const float> values = tensor.span<float>();
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+  void load(std::int64_t step) { load_folder(folder(step)); }
+  void load_folder(const std::string& folder) { load_checkpoint(folder, *device_, store_); }
+  std::string folder(std::int64_t step) const {
+    return checkpoints_of(configuration_) + "/" + checkpoint_name(step);
+  }
+  Checkpointer& checkpointer() { return checkpointer_; }
+
+ private:
+  Communicator& communicator_;
+  RunConfiguration configuration_;
+  std::unique_ptr<Device> device_ = make_cpu_device(1);
+  ParameterTable table_;
+  ShardedParameterStore store_;
+  Checkpointer checkpointer_;
+};
+
+class CheckpointerTest : public testing::Test {
+ protected:
+  RunConfiguration configuration(const std::string& run) const {
+    RunConfiguration configuration;
+    configuration.run.dir = folder_.path(run);
+    configuration.model = model_of(258);
+    configuration.data.train = configuration.data.validation = {"none.h5"};
+    return configuration;
+  }
+  static void expect_identical(const std::string& a, const std::string& b) {
+    CheckpointReader one(a), other(b);
+    EXPECT_TRUE(compare_checkpoints(one, other).empty()) << a << " and " << b;
+  }
+  static std::vector<std::string> shard_checksums(const std::string& folder) {
+    std::vector<std::string> checksums;
+    for (const ShardRecord& shard : read_manifest(folder).shards) checksums.push_back(shard.checksum);
+    return checksums;
+  }
+
+  TestFolder folder_;
+};
+
+TEST_F(CheckpointerTest, SavesNoNewerValuesThanTheStepItIsNamedAfter) {
+  RunConfiguration run = configuration("run");
+  run.model = model_of(60000);         // 2.9 M parameters: more than a small ring holds
+  run.checkpoint.bandwidth_mib = 150;  // so that updates come while the writer is at work
+  for (const double ring : {0.0, 0.0157}) {
+    run.checkpoint.ring_gib = ring;
+    run.run.dir = folder_.path("ring" + std::to_string(ring));
+    run_on_threads(2, [&](Communicator& communicator) {
+      Rank rank(communicator, run);
+      rank.train_step(1);
+      const std::vector<float> wanted = rank.state();
+      std::int64_t step = 1;
+      rank.checkpointer().start({1, 8, 512});
+      const SaveOutcome outcome = rank.poll_while_training(step);
+      EXPECT_EQ(outcome.error, "");
+      EXPECT_GT(step, 1);
+      EXPECT_NE(rank.state(), wanted);
+      rank.load(1);
+      EXPECT_TRUE(rank.state() == wanted) << "ring of " << ring << " GiB";
+    });
+  }
+}
+
+TEST_F(CheckpointerTest, ASlowedWriterWritesTheSameFilesAsASynchronousSave) {
+  RunConfiguration fast = configuration("fast"), slow = configuration("slow");
+  slow.checkpoint.bandwidth_mib = 1;
+  slow.checkpoint.verify = true;
+  std::array<double, 2> seconds{};
+  for (const bool slowed : {false, true})
+    run_on_threads(2, [&](Communicator& communicator) {
+      Rank rank(communicator, slowed ? slow : fast);
+      rank.train_step(1);
+      rank.checkpointer().start({1, 8, 512});
+      if (slowed) rank.train_step(2);  // beside the writer
+      const SaveOutcome outcome = *rank.checkpointer().wait();
+      EXPECT_EQ(outcome.error, "");
+      if (communicator.rank() == 0) seconds[slowed] = outcome.seconds;
+    });
+  EXPECT_GT(seconds[1], 0.1);  // a shard of 0.16 MiB
+  EXPECT_EQ(shard_checksums(fast.run.dir + "/checkpoints/step-00000001"),
+            shard_checksums(slow.run.dir + "/checkpoints/step-00000001"));
+}
+
+TEST_F(CheckpointerTest, AnyNumberOfRanksGoesOnFromAnyOther) {
+  const RunConfiguration first = configuration("first");
+  run_on_threads(1, [&](Communicator& communicator) {
+    Rank rank(communicator, first);
+    for (const std::int64_t step : {1, 2}) rank.train_step(step);
+    EXPECT_EQ(rank.save(2).error, "");
+  });
+  const std::string origin = first.run.dir + "/checkpoints/step-00000002";
+  const auto resave = [&](const std::string& from, const std::string& to, int ranks) {
+    run_on_threads(ranks, [&](Communicator& communicator) {
+      Rank rank(communicator, configuration(to));
+      rank.load_folder(folder_.path(from + "/checkpoints/step-00000002"));
+      EXPECT_EQ(rank.save(2).error, "");
+    });
+    const std::string folder = folder_.path(to + "/checkpoints/step-00000002");
+    EXPECT_EQ(read_manifest(folder).shards.size(), static_cast<std::size_t>(ranks));
+    expect_identical(origin, folder);
+  };
+  for (int saved = 1; saved <= 4; ++saved) {
+    const std::string from = fmt::format("on{}", saved);
+    resave("first", from, saved);
+    for (int loading = 1; loading <= 4; ++loading)
+      resave(from, fmt::format("on{}then{}", saved, loading), loading);
+  }
+}
+
+TEST_F(CheckpointerTest, OneRanksFailureCommitsNothingAndTheNextSaveSucceeds) {
+  const RunConfiguration run = configuration("run");
+  run_on_threads(3, [&](Communicator& communicator) {
+    Rank rank(communicator, run);
+    rank.train_step(1);
+    EXPECT_EQ(rank.save(1).error, "");
+    // Rank 1's file cannot be made: a folder has its name.
+    if (communicator.rank() == 1) fs::create_directories(rank.folder(2) + "/shard-00001.h5.tmp");
+    communicator.barrier();
+    rank.train_step(2);
+    rank.checkpointer().start({2, 16, 1024});
+    std::int64_t step = 2;
+    const SaveOutcome failed = rank.poll_while_training(step);
+    EXPECT_EQ(failed.error.rfind("rank 1: ", 0), 0u) << failed.error;
+    EXPECT_NE(failed.error.find("shard-00001.h5"), std::string::npos) << failed.error;
+    EXPECT_EQ(failed.failures_in_a_row, 1);
+    EXPECT_EQ(rank.checkpointer().committed_step(), 1);
+    EXPECT_FALSE(fs::exists(rank.folder(2)));
+    EXPECT_NO_THROW(verify_checkpoint(rank.folder(1)));
+    const SaveOutcome saved = rank.save(step);
+    EXPECT_EQ(saved.error, "");
+    EXPECT_EQ(saved.failures_in_a_row, 0);
+  });
+}
+
+TEST_F(CheckpointerTest, GivesUpWithinMomentsAndLeavesNoHalfFile) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.bandwidth_mib = 0.001;
+  const auto begin = std::chrono::steady_clock::now();
+  run_on_threads(2, [&](Communicator& communicator) {
+    Rank rank(communicator, run);
+    rank.train_step(1);
+    rank.checkpointer().start({1, 8, 512});
+  });
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
+  EXPECT_TRUE(committed_checkpoints(checkpoints_of(run)).empty());
+  EXPECT_TRUE(fs::is_empty(checkpoints_of(run) + "/step-00000001"));
+}
+
+TEST_F(CheckpointerTest, StagesOnTheLocalDiskAndDrains) {
+  RunConfiguration run = configuration("run"), plain = configuration("plain");
+  run.checkpoint.local_dir = folder_.path("local");
+  for (const RunConfiguration& one : {run, plain})
+    run_on_threads(2, [&](Communicator& communicator) {
+      Rank rank(communicator, one);
+      for (const std::int64_t step : {1, 2}) {
+        rank.train_step(step);
+        EXPECT_EQ(rank.save(step).error, "");
+      }
+    });
+  EXPECT_EQ(shard_checksums(run.run.dir + "/checkpoints/step-00000002"),
+            shard_checksums(plain.run.dir + "/checkpoints/step-00000002"));
+  EXPECT_NO_THROW(verify_checkpoint(run.run.dir + "/checkpoints/step-00000001"));
+  const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
+  EXPECT_EQ(step_folders(staging), std::vector<std::string>{staging + "/step-00000002"});
+  EXPECT_EQ(staged_shards(staging).size(), 2u);
+}
+
+// The node's disk has all of step 2, the shared one nothing: the next start brings it there. Of step 3 one
+// shard is missing.
+TEST_F(CheckpointerTest, CommitsAtTheNextStartWhatAllNodesHadStaged) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
+  run_on_threads(2, [&](Communicator& communicator) {
+    Rank rank(communicator, run);
+    for (const std::int64_t step : {1, 2}) {
+      rank.train_step(step);
+      EXPECT_EQ(rank.save(step).error, "");
+    }
+  });
+  fs::rename(run.run.dir + "/checkpoints/step-00000002", folder_.path("wanted"));
+  fs::copy(staging + "/step-00000002", staging + "/step-00000003");
+  Manifest third = read_manifest(folder_.path("wanted"));
+  third.step = 3;
+  third.shards.pop_back();
+  stage_shard(staging + "/step-00000003", third);
+  fs::remove(staging + "/step-00000003/shard-00001.h5.json");
+  for (const int ranks : {3, 1}) {
+    run_on_threads(ranks, [&](Communicator& communicator) {
+      commit_staged_checkpoint(communicator, run);
+      clear_staged_checkpoints(communicator, run);
+    });
+    EXPECT_EQ(committed_checkpoints(checkpoints_of(run)).size(), 2u);
+    EXPECT_NO_THROW(verify_checkpoint(run.run.dir + "/checkpoints/step-00000002"));
+    expect_identical(folder_.path("wanted"), run.run.dir + "/checkpoints/step-00000002");
+    EXPECT_FALSE(fs::exists(staging));
+  }
+}
+
+}  // namespace
+}  // namespace cola

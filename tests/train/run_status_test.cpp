@@ -1,0 +1,95 @@
+#include "train/run_status.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+
+#include "core/error.h"
+#include "support/test_folder.h"
+#include "train/heartbeat.h"
+
+namespace cola {
+namespace {
+
+std::int64_t now() {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+class RunStatus : public ::testing::Test {
+ protected:
+  RunStatus() { std::filesystem::create_directory(directory()); }
+  Heartbeat heartbeat() const {
+    RunState state;
+    state.name = "cola-1b";
+    state.host = "the-first-node-of-all";
+    state.job = "4711";
+    state.ranks = 64;
+    state.total_steps = 1000;
+    return Heartbeat(directory(), state, true);
+  }
+  std::string directory() const { return folder_.path("run"); }
+  void expect_words(const std::string& text, const std::vector<std::string>& words) const {
+    for (const std::string& word : words)
+      EXPECT_NE(text.find(word), std::string::npos) << word << " in\n" << text;
+  }
+  TestFolder folder_;
+};
+
+TEST_F(RunStatus, TellsProgressOfALivingRun) {
+  Heartbeat heart = heartbeat();
+  StepMetrics metrics;
+  metrics.step = 250;
+  metrics.loss = 3.25;
+  metrics.step_seconds = 2;
+  metrics.tokens_per_second = 65536;
+  heart.note_step(metrics);
+  heart.beat("training");
+  expect_words(describe_run(directory(), now()),
+               {"training on 64 ranks, rank 0 on the-first-node-of-all, job 4711", "250 of 1000 (25.0 %)",
+                "3.25", "65.5 k tokens/s", "25 min 0 s", "none"});
+}
+
+TEST_F(RunStatus, SaysWhenARunIsSilent) {
+  Heartbeat heart = heartbeat();
+  heart.beat("evaluating");
+  expect_words(describe_run(directory(), now() + 600), {"no sign of life since it was evaluating", "10 min"});
+  heart.last_word("stopped");
+  expect_words(describe_run(directory(), now() + 600), {"stopped early with a committed checkpoint"});
+}
+
+TEST_F(RunStatus, NamesTheLastCommittedCheckpoint) {
+  for (const char* step : {"step-00000100", "step-00000200", "step-00000300"})
+    std::filesystem::create_directories(directory() + "/checkpoints/" + step);
+  std::ofstream(directory() + "/checkpoints/step-00000100/manifest.json") << "{}";
+  std::ofstream(directory() + "/checkpoints/step-00000200/manifest.json") << "{}";
+  expect_words(describe_run(directory(), now()), {"last commit step-00000200"});
+}
+
+TEST_F(RunStatus, RefusesWhatIsNoRun) {
+  EXPECT_THROW(describe_run(directory(), now()), UsageError);
+  EXPECT_THROW(describe_run(directory() + "/gone", now()), UsageError);
+  std::ofstream(directory() + "/heartbeat.json") << "half a li";
+  EXPECT_THROW(describe_run(directory(), now()), FileError);
+}
+
+TEST_F(RunStatus, IsWrittenAtMostEveryFewSeconds) {
+  Heartbeat heart = heartbeat();
+  heart.note_start(7);
+  heart.beat("training");
+  heart.note_start(8);
+  heart.beat("training");
+  EXPECT_EQ(read_heartbeat(directory())->step, 7);
+  heart.last_word("finished");
+  EXPECT_EQ(read_heartbeat(directory())->step, 8);
+}
+
+TEST_F(RunStatus, OnlyRankZeroBeats) {
+  Heartbeat(directory(), {}, false).last_word("finished");
+  EXPECT_FALSE(read_heartbeat(directory()));
+}
+
+}  // namespace
+}  // namespace cola

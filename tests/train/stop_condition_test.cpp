@@ -1,0 +1,80 @@
+#include "train/stop_condition.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+
+#include "core/error.h"
+
+namespace cola {
+namespace {
+
+using namespace std::chrono_literals;
+
+const SystemTime noon = SystemTime(std::chrono::seconds(1'800'000'000));
+
+std::optional<SystemTime> job_end(const std::string& slurm_end, std::int64_t time_limit) {
+  return find_job_end(
+      [&](const std::string& name) -> std::optional<std::string> {
+        return name == "SLURM_JOB_END_TIME" && !slurm_end.empty() ? std::optional(slurm_end) : std::nullopt;
+      },
+      time_limit, noon);
+}
+
+TEST(JobEnd, IsTheEarlierOfSlurmsAndTheConfigured) {
+  EXPECT_FALSE(job_end("", 0));
+  EXPECT_EQ(job_end("", 60), noon + 60s);
+  EXPECT_EQ(job_end("1800000030", 0), noon + 30s);
+  EXPECT_EQ(job_end("1800000030", 60), noon + 30s);
+  EXPECT_EQ(job_end("1800000090", 60), noon + 60s);
+  EXPECT_THROW(job_end("12:00", 0), UsageError);
+}
+
+TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
+  const auto self = make_self_communicator();
+  StopCondition stop(*self, std::nullopt, 30, 5);
+  EXPECT_FALSE(stop.ask());
+  EXPECT_EQ(stop.cause(), "");
+  EXPECT_FALSE(stop.seconds_left());
+}
+
+TEST(StopCondition, IsEachOfTheSignals) {
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
+    const auto self = make_self_communicator();
+    StopCondition stop(*self, std::nullopt, 0, 0);
+    std::raise(signal);
+    EXPECT_FALSE(stop.requested());  // nobody asked yet
+    EXPECT_TRUE(stop.ask());
+    EXPECT_EQ(stop.cause(), signal_name(signal));
+    EXPECT_TRUE(stop.requested());
+  }
+}
+
+TEST(StopCondition, ComesBeforeTheJobsEndByWhatStepsAndCheckpointsTake) {
+  const auto self = make_self_communicator();
+  StopCondition stop(*self, std::chrono::system_clock::now() + 100s, 30, 5);
+  EXPECT_EQ(stop.margin(), 30 + 2 * 5);
+  EXPECT_FALSE(stop.ask());
+  stop.learn_step(10);
+  stop.learn_checkpoint(15);
+  EXPECT_EQ(stop.margin(), 30 + 2 * (10 + 15));
+  EXPECT_FALSE(stop.ask());
+  stop.learn_step(2);  // the slow one is not forgotten at once
+  EXPECT_NEAR(stop.margin(), 30 + 2 * (9.5 + 15), 1e-9);
+  stop.learn_checkpoint(30);
+  EXPECT_TRUE(stop.ask());
+  EXPECT_EQ(stop.cause(), "the time limit");
+}
+
+// Only one rank's clock says that it is time.
+TEST(StopCondition, IsAgreedByAllRanks) {
+  run_on_threads(3, [](Communicator& world) {
+    const auto end = std::chrono::system_clock::now() + (world.rank() == 1 ? 5s : 500s);
+    StopCondition stop(world, end, 30, 0);
+    EXPECT_TRUE(stop.ask());
+    EXPECT_EQ(stop.cause(), "the time limit");
+  });
+}
+
+}  // namespace
+}  // namespace cola

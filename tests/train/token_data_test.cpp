@@ -1,0 +1,74 @@
+#include "train/token_data.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <numeric>
+
+#include "core/error.h"
+#include "support/test_folder.h"
+
+namespace cola {
+namespace {
+
+class TokenData : public ::testing::Test {
+ protected:
+  TokenData() {
+    configuration_.data.sequence_length = 8;
+    configuration_.model.vocab_size = 100;
+    for (const char* name : {"a.h5", "b.h5"}) {
+      TokenFileWriter writer(folder_.path(name), {100, 1, 0, "test", Packing::packed});
+      std::vector<std::int32_t> ids(50);
+      std::iota(ids.begin(), ids.end(), 2);
+      writer.append(ids);
+      writer.close();
+      writer.publish();
+    }
+  }
+  RunConfiguration configuration_;
+  TestFolder folder_;
+};
+
+TEST_F(TokenData, LayoutsSurviveAsText) {
+  const auto layouts = read_token_file_layouts({folder_.path("a.h5"), folder_.path("b.h5")});
+  EXPECT_EQ(layouts_from_text(to_text(layouts)), layouts);
+  EXPECT_EQ(layouts[0].tokens.size, 51);
+}
+
+TEST_F(TokenData, IsTheSameOnAllRanks) {
+  run_on_threads(3, [&](Communicator& world) {
+    const TokenDataset data = open_token_data({folder_.path("*.h5")}, configuration_, world);
+    EXPECT_EQ(data.samples(), 12);
+    std::vector<std::int32_t> inputs(8), targets(8);
+    data.read(7, inputs, targets);
+    EXPECT_EQ(inputs[0], 10);
+    EXPECT_EQ(targets[7], 18);
+  });
+}
+
+// A file is opened by the ranks that read from it, when they do.
+TEST_F(TokenData, IsOpenedWhenItIsRead) {
+  const auto layouts = read_token_file_layouts({folder_.path("a.h5"), folder_.path("b.h5")});
+  const TokenDataset data(layouts, 8, 100);
+  std::filesystem::remove(folder_.path("b.h5"));
+  std::vector<std::int32_t> inputs(8), targets(8);
+  data.read(0, inputs, targets);
+  EXPECT_THROW(data.read(11, inputs, targets), FileError);
+}
+
+TEST_F(TokenData, FailsOnAllRanksAlike) {
+  std::atomic<int> refused = 0;
+  run_on_threads(3, [&](Communicator& world) {
+    try {
+      open_token_data({folder_.path("none-*.h5")}, configuration_, world);
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find("none-*.h5"), std::string::npos);
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 3);
+}
+
+}  // namespace
+}  // namespace cola
