@@ -4,6 +4,7 @@ own. Everything lives in one folder and in one PID and mount namespace, so that 
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -55,6 +56,8 @@ def enter_namespace():
     """Starts this program again inside namespaces whose end is the end of every daemon and mount. Skips the test where
     that is not allowed."""
     if os.environ.get(INSIDE):
+        # The first process of a PID namespace ignores what it has no handler for; this one cleans up first.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         return
     for program in ("slurmctld", "slurmd", "munged", "unshare", "srun"):
         if not shutil.which(program, path="/usr/sbin:/sbin:" + os.environ["PATH"]):

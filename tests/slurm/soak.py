@@ -21,18 +21,19 @@ sys.argv = [sys.argv[0], arguments.programs]
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
 import jobs  # noqa: E402
 
-STEPS = 1500
+STEPS = 8000
 
 
 class Soak:
-    def __init__(self, slurm, chance):
+    def __init__(self, slurm, chance, undisturbed_seconds):
         self.slurm, self.chance = slurm, chance
+        self.undisturbed_seconds = undisturbed_seconds
         self.counts = {}
 
     def run(self, job):
-        """One run to its end, disturbed every few seconds; a job that ended is submitted again, as a person would."""
+        """One run to its end, disturbed a few times; a job that ended is submitted again, as a person would."""
         job.submit()
-        next_time = time.monotonic() + self.chance.uniform(4, 20)
+        next_time = self.next_time()
         while (state := self.slurm.job(job.number)["JobState"]) != "COMPLETED":
             if state in cluster.ENDED:
                 job.submit()
@@ -40,8 +41,12 @@ class Soak:
                 kind = self.chance.choice((self.warn, self.kill_ranks, self.cancel, self.requeue, self.cut_power))
                 self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
                 kind(job)
-                next_time = time.monotonic() + self.chance.uniform(4, 20)
+                next_time = self.next_time()
             time.sleep(0.3)
+
+    def next_time(self):
+        """Of the next disturbance: three a run or so, however fast the machine is."""
+        return time.monotonic() + self.undisturbed_seconds * self.chance.uniform(0.1, 0.6)
 
     def warn(self, job):
         self.slurm.call("scancel", "--signal=" + self.chance.choice(("USR1", "USR2", "TERM")), f"{job.number}.0", check=False)
@@ -69,9 +74,12 @@ def main():
     with cluster.Cluster() as slurm:
         jobs.install(slurm)
         whole = jobs.Job(slurm, "whole", STEPS)
+        began = time.monotonic()
         whole.submit()
         whole.wait("COMPLETED")
-        soak, runs = Soak(slurm, random.Random(seed)), 0
+        undisturbed_seconds = time.monotonic() - began
+        print(f"{STEPS} steps without disturbance take {undisturbed_seconds:.0f} s", flush=True)
+        soak, runs = Soak(slurm, random.Random(seed), undisturbed_seconds), 0
         while time.monotonic() < end:
             job = jobs.Job(slurm, f"run{runs}", STEPS)
             soak.run(job)
