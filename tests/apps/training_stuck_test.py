@@ -34,10 +34,13 @@ def is_running(process):
 
 
 class Stuck(harness.TrainingTest):
+    SETTINGS = ()
+    STEPS_AFTER_SUSPENSION = 50
+
     def start(self, run, *settings):
         """A job of three ranks that is in the middle of training, and its ranks."""
         job = subprocess.Popen(self.command(run, 3, f"parallel.timeout_seconds={TIMEOUT}", "checkpoint.every=0",
-                                            "evaluation.every=0", *settings), stdout=subprocess.DEVNULL,
+                                            "evaluation.every=0", *self.SETTINGS, *settings), stdout=subprocess.DEVNULL,
                                stderr=subprocess.PIPE, text=True)
         self.addCleanup(lambda: job.poll() is None and job.kill())
         self.wait_for_step(run, job, 5)
@@ -88,7 +91,7 @@ class Stuck(harness.TrainingTest):
         suspended_after = self.events("suspended")[-1]["step"]
         for rank in ranks:
             os.kill(rank, signal.SIGCONT)
-        self.wait_for_step("suspended", job, suspended_after + 50)
+        self.wait_for_step("suspended", job, suspended_after + self.STEPS_AFTER_SUSPENSION)
         job.send_signal(signal.SIGUSR1)
         errors = job.communicate(timeout=60)[1]
         self.assertEqual(job.returncode, 75, errors)

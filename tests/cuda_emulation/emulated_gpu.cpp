@@ -1,5 +1,6 @@
 #include "emulated_gpu.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
@@ -18,14 +19,25 @@ std::uint64_t choose_seed() {
   return text ? std::strtoull(text, nullptr, 10) : std::random_device{}();
 }
 
+int choose_device_count() {
+  const char* text = std::getenv("COLA_EMULATED_GPUS");
+  return text ? std::atoi(text) : 1;
+}
+
 }  // namespace
+
+int& EmulatedGpu::current_device() {
+  static thread_local int device = 0;
+  return device;
+}
 
 EmulatedGpu& EmulatedGpu::instance() {
   static EmulatedGpu gpu;
   return gpu;
 }
 
-EmulatedGpu::EmulatedGpu() : seed_(choose_seed()), default_stream_(make_stream(false)) {
+EmulatedGpu::EmulatedGpu()
+    : seed_(choose_seed()), device_count_(choose_device_count()), default_stream_(make_stream(false)) {
   use_fault_handler_on_this_thread();
   thread_ = std::thread([this] { serve(); });
 }
@@ -73,7 +85,7 @@ cudaError_t EmulatedGpu::run(const std::function<void()>& work) {
 }
 
 std::shared_ptr<Stream> EmulatedGpu::make_stream(bool blocking) {
-  const auto stream = std::make_shared<Stream>();
+  const auto stream = std::make_shared<Stream>(current_device());
   streams_.insert(stream);
   if (blocking) blocking_streams_.insert(stream);
   return stream;
@@ -108,15 +120,33 @@ bool EmulatedGpu::invalidate_captures() {
   return any;
 }
 
+// Tries again while other ranks are waited for. Between tries, other threads of this process get their turn.
+cudaError_t EmulatedGpu::run_until_true(const std::function<bool()>& work) {
+  for (bool done = false;;) {
+    const cudaError_t result = run([&] { done = work(); });
+    if (result != cudaSuccess || done) return result;
+    mutex_.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    mutex_.lock();
+  }
+}
+
 cudaError_t EmulatedGpu::finish(const Point& point) {
   if (point.stream->done() >= point.count) return cudaSuccess;
-  return run([&] { point.stream->run_until(point.count); });
+  return run_until_true([&] { return point.stream->run_until(point.count); });
 }
 
 cudaError_t EmulatedGpu::finish_everything() {
-  return run([this] {
-    for (const auto& stream : streams_) stream->run_until(stream->pushed());
+  return run_until_true([this, current = current_device()] {
+    bool done = true;
+    for (const auto& stream : streams_)
+      if (stream->device() == current) done = stream->run_until(stream->pushed()) && done;
+    return done;
   });
+}
+
+cudaError_t EmulatedGpu::advance(const std::shared_ptr<Stream>& stream) {
+  return run([&] { stream->run_until(stream->done() + 1); });
 }
 
 cudaError_t EmulatedGpu::fail(cudaError_t error, std::string explanation) {

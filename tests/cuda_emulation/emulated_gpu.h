@@ -1,5 +1,5 @@
-// EmulatedGpu: the one GPU that the emulated CUDA runtime finds. A thread of its own runs kernels and copies
-// while the host waits for them.
+// EmulatedGpu: the GPUs that the emulated CUDA runtime finds, which share one memory and one thread that runs
+// their kernels and copies while the host waits for them. One, or COLA_EMULATED_GPUS.
 #pragma once
 
 #include <condition_variable>
@@ -27,6 +27,9 @@ class EmulatedGpu {
   std::recursive_mutex& mutex() { return mutex_; }
   DeviceMemory& memory() { return memory_; }
   std::uint64_t seed() const { return seed_; }
+  int device_count() const { return device_count_; }
+  /// The GPU that this thread has chosen.
+  static int& current_device();
   /// On the GPU's thread: what runs there.
   BlockRunner& runner() { return *runner_; }
   bool on_gpu_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
@@ -42,9 +45,13 @@ class EmulatedGpu {
   /// Whether this thread records a stream; what is refused meanwhile spoils the recording.
   bool invalidate_captures();
 
-  /// Does the stream's work up to that count.
+  /// Does the stream's work up to that count, and waits for other ranks where it must. The caller holds the
+  /// mutex once; others may take it meanwhile.
   cudaError_t finish(const Point& point);
+  /// All work of this thread's GPU.
   cudaError_t finish_everything();
+  /// Does the stream's next operation, if it need not wait. Success does not mean that there was one.
+  cudaError_t advance(const std::shared_ptr<Stream>& stream);
 
   /// Keeps the error for cudaGetLastError and, with `explanation`, for cudaGetErrorString; returns it.
   cudaError_t fail(cudaError_t error, std::string explanation = {});
@@ -57,9 +64,11 @@ class EmulatedGpu {
   ~EmulatedGpu();
   void serve();
   cudaError_t run(const std::function<void()>& work);
+  cudaError_t run_until_true(const std::function<bool()>& work);
 
   std::recursive_mutex mutex_;
   std::uint64_t seed_;
+  int device_count_;
   DeviceMemory memory_;
   std::set<std::shared_ptr<Stream>> streams_, blocking_streams_;
   std::shared_ptr<Stream> default_stream_;

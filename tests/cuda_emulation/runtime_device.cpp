@@ -1,6 +1,7 @@
 // CUDA runtime, emulated: devices, errors and launches.
 #include <cuda_runtime_api.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "block_runner.h"
@@ -17,6 +18,10 @@ constexpr int multiprocessors = 6;  // few, so that loops over what a grid leave
 
 EmulatedGpu& gpu() {
   return EmulatedGpu::instance();
+}
+
+bool exists(int device) {
+  return device >= 0 && device < gpu().device_count();
 }
 
 }  // namespace
@@ -52,18 +57,25 @@ cudaError_t launch(Grid&& grid, cudaStream_t stream) {
 extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
+  *count = gpu().device_count();
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return device == 0 ? cudaSuccess : gpu().fail(cudaErrorInvalidDevice);
+  if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
+  EmulatedGpu::current_device() = device;
+  return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
-  *device = 0;
+  *device = EmulatedGpu::current_device();
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
+  if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
+  std::snprintf(id, static_cast<std::size_t>(length), "0000:%02X:00.0", 0x65 + device);
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-  if (device != 0) return gpu().fail(cudaErrorInvalidDevice);
+  if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
   *properties = {};
   std::strcpy(properties->name, "emulated GPU");
   properties->totalGlobalMem = gpu().memory().total_bytes();
@@ -77,7 +89,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-  if (device != 0) return gpu().fail(cudaErrorInvalidDevice);
+  if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
   switch (attribute) {
     case cudaDevAttrMultiProcessorCount:
       *value = multiprocessors;

@@ -35,6 +35,10 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned flags, int) {
   return cudaStreamCreateWithFlags(stream, flags);
 }
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = *greatest = 0;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
   return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
 }
@@ -55,7 +59,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   const auto stream = gpu().stream(handle);
   if (stream->capturing()) return refuse_while_capturing(*stream, "asking whether it is done");
   if (stream->done() == stream->pushed()) return cudaSuccess;
-  const cudaError_t result = gpu().finish({stream, stream->done() + 1});
+  const cudaError_t result = gpu().advance(stream);
   return result == cudaSuccess ? cudaErrorNotReady : result;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
@@ -92,7 +96,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::lock_guard lock(gpu().mutex());
   const Point& point = event->recorded;
   if (reached(point)) return cudaSuccess;
-  const cudaError_t result = gpu().finish({point.stream, point.stream->done() + 1});
+  const cudaError_t result = gpu().advance(point.stream);
   return result == cudaSuccess ? cudaErrorNotReady : result;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {

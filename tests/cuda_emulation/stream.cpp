@@ -13,14 +13,17 @@ void Stream::push(Operation operation) {
   }
 }
 
-void Stream::run_until(std::uint64_t count) {
+bool Stream::run_until(std::uint64_t count) {
   while (done_ < count) {
+    const Operation& next = pending_.front();
+    if (next.awaited.stream && !next.awaited.stream->run_until(next.awaited.count)) return false;
+    if (next.may_start && !next.may_start()) return false;
     const Operation operation = std::move(pending_.front());
     pending_.pop_front();
     ++done_;
-    if (operation.awaited.stream) operation.awaited.stream->run_until(operation.awaited.count);
     if (operation.work) operation.work();
   }
+  return true;
 }
 
 void Stream::discard() {

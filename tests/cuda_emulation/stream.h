@@ -26,15 +26,22 @@ struct Point {
 struct Operation {
   std::function<void()> work;
   Point awaited;
+  /// Whether the work can be done: what other ranks decide. Asked again and again; none means yes.
+  std::function<bool()> may_start = {};
 };
 
 class Stream {
  public:
+  explicit Stream(int device) : device_(device) {}
+  /// Number of the GPU it belongs to.
+  int device() const { return device_; }
+
   void push(Operation operation);
   std::uint64_t pushed() const { return pushed_; }
   std::uint64_t done() const { return done_; }
-  /// Does all work up to that count, and before it what this waits for.
-  void run_until(std::uint64_t count);
+  /// Does all work up to that count, and before it what this waits for. False if something of it must wait
+  /// for other ranks: what comes before that is done.
+  bool run_until(std::uint64_t count);
   /// Forgets what has not been done.
   void discard();
 
@@ -47,6 +54,7 @@ class Stream {
   std::vector<Operation> end_capture(bool& valid);
 
  private:
+  int device_;
   std::deque<Operation> pending_;
   std::uint64_t pushed_ = 0, done_ = 0;
   bool capturing_ = false, capture_valid_ = false;

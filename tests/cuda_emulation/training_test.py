@@ -2,12 +2,16 @@
 a real one.
 
 training_test.py FOLDER_OF_PROGRAMS"""
+import os
 import pathlib
 import sys
+import unittest.mock
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "apps"))
 import harness
+import training_stuck_test
 
+os.environ["COLA_EMULATED_GPUS"] = "3"
 SHORT = ("schedule.total_steps=4", "schedule.warmup_steps=1", "train.global_batch=6", "evaluation.tokens=128")
 GPU = ("train.device=cuda", "train.threads=1")
 # Heads of 64 and bf16 take the tensor cores' attention.
@@ -50,6 +54,13 @@ class EmulatedGpu(harness.TrainingTest):
             shared = self.losses_of(f"shared_{stage}", "parallel.collectives=mpi", f"parallel.zero_stage={stage}", *GPU, ranks=2)
             self.assert_close(expected, shared, 1e-4)
 
+    def test_nccl_and_host_memory_give_the_same_bits(self):
+        # Two addends have one sum, in whatever order.
+        for stage in range(4):
+            for route in ("nccl", "mpi"):
+                self.losses_of(f"{route}{stage}", f"parallel.collectives={route}", f"parallel.zero_stage={stage}", *GPU, ranks=2)
+            self.assert_identical(f"nccl{stage}", f"mpi{stage}")
+
     def test_a_resumed_run_is_the_same_to_the_bit(self):
         self.losses_of("whole", "checkpoint.every=2", *GPU)
         self.losses_of("parts", "checkpoint.every=2", *GPU)
@@ -59,5 +70,16 @@ class EmulatedGpu(harness.TrainingTest):
         self.assert_identical("whole", "parts")
 
 
+class StuckInNccl(training_stuck_test.Stuck):
+    """Ranks that die or stop while the others' GPUs wait for them."""
+    SETTINGS = ("parallel.collectives=nccl", "train.global_batch=6", *GPU)
+    STEPS_AFTER_SUSPENSION = 2
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.enterClassContext(unittest.mock.patch.dict(os.environ, TMPDIR=str(cls.directory)))  # what the killed leave
+
+
 if __name__ == "__main__":
-    harness.unittest.main()
+    unittest.main()
