@@ -19,8 +19,14 @@ class Gpu(harness.TrainingTest):
         for step, (a, b) in enumerate(zip(actual, expected), start=1):
             self.assertLess(abs(a - b) / b, tolerance, f"step {step}: {a} instead of {b}")
 
+    def train_on_cpu(self, run, *settings):
+        done = self.call(self.command(run, None, *settings))
+        if "need oneDNN" in done.stderr:
+            self.skipTest("no oneDNN here, so no curve of the CPU")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def compare(self, name, tolerance, *settings):
-        self.train(f"{name}_cpu", None, self.STEPS, *settings)
+        self.train_on_cpu(f"{name}_cpu", self.STEPS, *settings)
         self.train(f"{name}_gpu", None, self.STEPS, *settings, *self.GPU)
         expected = self.losses(f"{name}_cpu")
         self.assertLess(expected[-1], 0.8 * expected[0])
@@ -55,7 +61,7 @@ class Gpu(harness.TrainingTest):
         self.assert_identical("first", "second")
 
     def test_checkpoints_go_from_cpu_to_gpu_and_back(self):
-        self.train("mixed", None, "schedule.total_steps=50", more=("--resume", "auto"))
+        self.train_on_cpu("mixed", "schedule.total_steps=50")
         expected = self.losses("mixed")
         for run, devices in (("there", ("cpu", "cuda")), ("back", ("cuda", "cpu"))):
             for steps, device in zip((20, 50), devices):

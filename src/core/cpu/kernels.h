@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/cpu/onednn_product.h"
+#include "core/cpu/product_cache.h"
 #include "core/kernels/activation.h"
 #include "core/kernels/adamw.h"
 #include "core/kernels/attention.h"

@@ -1,8 +1,12 @@
-#include "core/cpu/onednn_product.h"
-
+// Matrix products through oneDNN, in its second and third major version: the part of the program that
+// product_cache.cpp loads, and the only place that knows oneDNN.
 #include <dnnl.hpp>
+#include <map>
+#include <memory>
 #include <unordered_map>
+#include <vector>
 
+#include "core/cpu/product_cache.h"
 #include "core/error.h"
 
 namespace cola::cpu {
@@ -43,9 +47,8 @@ dnnl::matmul::primitive_desc make_description(const ProductShape& shape) {
 #endif
 }
 
-}  // namespace
-
-struct ProductCache::Product {
+// Generated code for one shape.
+struct Product {
   explicit Product(const dnnl::matmul::primitive_desc& description)
       : primitive(description),
         a(description.src_desc(), cpu_engine(), DNNL_MEMORY_NONE),
@@ -62,18 +65,25 @@ struct ProductCache::Product {
   std::unordered_map<int, dnnl::memory> arguments;
 };
 
-ProductCache::ProductCache() = default;
-ProductCache::~ProductCache() = default;
-ProductCache::ProductCache(ProductCache&&) noexcept = default;
-ProductCache& ProductCache::operator=(ProductCache&&) noexcept = default;
+// Products are made at their first use and kept; one scratchpad serves all.
+class OneDnnProducts final : public Products {
+ public:
+  void multiply(const ProductShape& shape, const void* a, const void* b, void* c) override;
 
-ProductCache::Product& ProductCache::find(const ProductShape& shape) {
+ private:
+  Product& find(const ProductShape& shape);
+
+  std::map<ProductShape, std::unique_ptr<Product>> products_;
+  std::vector<std::byte> scratchpad_;
+};
+
+Product& OneDnnProducts::find(const ProductShape& shape) {
   std::unique_ptr<Product>& product = products_[shape];
   if (!product) product = std::make_unique<Product>(make_description(shape));
   return *product;
 }
 
-void ProductCache::multiply(const ProductShape& shape, const void* a, const void* b, void* c) {
+void OneDnnProducts::multiply(const ProductShape& shape, const void* a, const void* b, void* c) {
   try {
     Product& product = find(shape);
     const std::size_t needed = product.scratchpad.get_desc().get_size();
@@ -89,4 +99,10 @@ void ProductCache::multiply(const ProductShape& shape, const void* a, const void
   }
 }
 
+}  // namespace
+
 }  // namespace cola::cpu
+
+extern "C" std::unique_ptr<cola::cpu::Products> cola_make_onednn_products() {
+  return std::make_unique<cola::cpu::OneDnnProducts>();
+}
