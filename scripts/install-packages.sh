@@ -22,6 +22,7 @@ build=(
   nlohmann-json3-dev libfmt-dev libspdlog-dev   # manifests, metrics and messages
   libxxhash-dev                                 # checksums
   libbenchmark-dev                              # kernel benchmarks
+  patchelf                                      # installs a tree that runs wherever it is copied to
 )
 tests=(
   libgtest-dev           # the tests' framework
