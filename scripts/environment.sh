@@ -5,7 +5,6 @@ cola_tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export PATH="$cola_tree/bin:$PATH"
 if [ -d "$cola_tree/lib/openmpi" ]; then
   export OPAL_PREFIX="$cola_tree" OMPI_MCA_mca_base_component_path="$cola_tree/lib/openmpi"
-  export LD_LIBRARY_PATH="$cola_tree/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" # for mpirun: programs know it themselves
   export PMIX_MCA_mca_base_component_path="$cola_tree/lib/pmix"
   export OMPI_MCA_ess_singleton_isolated=1 # one rank without a launcher starts no helper process
 fi
@@ -27,13 +26,17 @@ except ImportError:
     pass
 PYTHON
 }
-cola_needed="libcublasLt.so.13 libcudnn.so.9 libnccl.so.2"
-for cola_folder in $(cola_find_library_folders); do
-  for cola_library in $cola_needed; do
-    [ ! -e "$cola_folder/$cola_library" ] || case ":${LD_LIBRARY_PATH:-}:" in
-      *":$cola_folder:"*) ;;
-      *) export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cola_folder" ;;
-    esac
+cola_missing_libraries() {
+  LC_ALL=C ldd "$cola_tree/bin/cola_dist" | sed -n 's/^[[:space:]]*\(lib[^ ]*\) => not found.*/\1/p' | sort -u
+}
+cola_folders=$(cola_find_library_folders)
+for cola_library in $(cola_missing_libraries); do
+  for cola_folder in $cola_folders; do
+    [ -e "$cola_folder/$cola_library" ] || continue
+    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cola_folder"
+    break
   done
 done
-unset cola_folder cola_library cola_needed
+cola_missing=$(cola_missing_libraries | tr '\n' ' ')
+[ -z "$cola_missing" ] || echo "neither in a CUDA toolkit nor in Python's nvidia packages: $cola_missing" >&2
+unset cola_folders cola_folder cola_library cola_missing
