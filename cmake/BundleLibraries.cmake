@@ -10,13 +10,12 @@ find_program(patchelf patchelf REQUIRED)
 
 # Open MPI loads its transports and launchers by name, so no program's list of libraries holds them. Left out are those
 # for networks whose libraries only a site can provide (a tree for such a site is built there), and those for what no
-# program here does: one-sided communication, files, process topologies. The bundled launcher serves one machine, also one
-# without ssh; several are Slurm's or PBS's.
+# program here does: one-sided communication, files, process topologies.
 execute_process(COMMAND ompi_info --path pkglibdir --path pkgdatadir --parsable OUTPUT_VARIABLE answer ERROR_QUIET)
 if(answer MATCHES "pkglibdir:([^\n]+)")
   file(GLOB components ${CMAKE_MATCH_1}/mca_*.so)
   list(FILTER components EXCLUDE REGEX
-       "_(ucx|ofi|openib|psm2?|flux|cm|monitoring|romio[0-9]*|gridengine|simulator|rsh|treematch|netlink)\\.so$")
+       "_(ucx|ofi|openib|psm2?|flux|cm|monitoring|romio[0-9]*|gridengine|simulator|treematch|netlink)\\.so$")
   list(FILTER components EXCLUDE REGEX
        "mca_(memheap|scoll|spml|sshmem|atomic|crs|vprotocol|osc|io|fs|fbtl|fcoll|sharedfp)_|mca_(coll|btl)_sm\\.so$")
   file(INSTALL ${components} DESTINATION ${prefix}/lib/openmpi FOLLOW_SYMLINK_CHAIN)

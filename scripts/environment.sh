@@ -7,6 +7,8 @@ if [ -d "$cola_tree/lib/openmpi" ]; then
   export OPAL_PREFIX="$cola_tree" OMPI_MCA_mca_base_component_path="$cola_tree/lib/openmpi"
   export PMIX_MCA_mca_base_component_path="$cola_tree/lib/pmix"
   export OMPI_MCA_ess_singleton_isolated=1 # one rank without a launcher starts no helper process
+  # mpirun starts ranks on its own machine also where there is no ssh for others.
+  command -v ssh >/dev/null || export OMPI_MCA_plm=^rsh
 fi
 
 # CUDA's libraries: a toolkit's, or those that Python packages bring.
