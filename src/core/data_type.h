@@ -7,13 +7,24 @@
 
 namespace cola {
 
-enum class DataType { float32, bfloat16, int32 };
+/// fp64 is for sums that stay on the device: nothing is computed in it otherwise.
+enum class DataType { float32, bfloat16, int32, float64 };
 
 constexpr std::size_t size_of(DataType type) {
-  return type == DataType::bfloat16 ? 2 : 4;
+  return type == DataType::bfloat16 ? 2 : type == DataType::float64 ? 8 : 4;
 }
 constexpr const char* name_of(DataType type) {
-  return type == DataType::float32 ? "fp32" : type == DataType::bfloat16 ? "bf16" : "int32";
+  switch (type) {
+    case DataType::float32:
+      return "fp32";
+    case DataType::bfloat16:
+      return "bf16";
+    case DataType::int32:
+      return "int32";
+    case DataType::float64:
+      return "fp64";
+  }
+  return "";
 }
 
 /// Brain floating point: the upper half of an IEEE binary32, rounded to nearest even.
@@ -52,6 +63,10 @@ constexpr DataType data_type_of<bfloat16>() {
 template <>
 constexpr DataType data_type_of<std::int32_t>() {
   return DataType::int32;
+}
+template <>
+constexpr DataType data_type_of<double>() {
+  return DataType::float64;
 }
 
 }  // namespace cola

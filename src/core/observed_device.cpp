@@ -199,8 +199,8 @@ class ObservedReduce final : public Observed<ReduceKernels> {
   double sum_of_squares(const Tensor& values) const override {
     return observe()("sum of squares", 0, bytes_of(values), [&] { return real_.sum_of_squares(values); });
   }
-  double sum(const Tensor& values) const override {
-    return observe()("sum", 0, bytes_of(values), [&] { return real_.sum(values); });
+  void add_sum(const Tensor& values, const Tensor& total) const override {
+    observe()("sum", 0, bytes_of(values, total), [&] { real_.add_sum(values, total); });
   }
   void convert(const Tensor& source, const Tensor& destination) const override {
     observe()("conversion", 0, bytes_of(source, destination), [&] { real_.convert(source, destination); });

@@ -18,7 +18,8 @@ HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configurat
           .inverse_rms = arena.allocate(use, DataType::float32, {rows}),
           .logits = arena.allocate(use, type, {chunk, storage_width(configuration.vocab_size)}),
           .d_norm = arena.allocate(use, DataType::float32, {chunk, width}),
-          .losses = arena.allocate(use, DataType::float32, {rows})};
+          .losses = arena.allocate(use, DataType::float32, {rows}),
+          .loss_sum = arena.allocate(use, DataType::float64, {1})};
 }
 
 Head::Head(const ParameterTable& table)
@@ -75,10 +76,11 @@ void Head::forward(const Pass& pass, const Tensor& weights, const ResidualStream
     pass.device.cross_entropy().forward(tiles, targets.rows(first, last), matrix_.rows,
                                         memory.losses.rows(first, last));
   });
+  add_up_losses(pass, memory);
 }
 
-double Head::sum_losses(const Pass& pass, const HeadActivations& memory) const {
-  return pass.device.reduce().sum(memory.losses.rows(0, pass.rows()));
+void Head::add_up_losses(const Pass& pass, const HeadActivations& memory) {
+  pass.device.reduce().add_sum(memory.losses.rows(0, pass.rows()), memory.loss_sum);
 }
 
 void Head::forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
@@ -99,6 +101,7 @@ void Head::forward_backward(const Pass& pass, const Tensor& weights, const Tenso
     });
     pass.device.reduce().convert(d_norm, workspace.d_norm.rows(first, last));
   });
+  add_up_losses(pass, memory);
   pass.device.fill_bytes(workspace.d_stream.data(), 0, workspace.d_stream.bytes());
   pass.device.norm().backward(workspace.d_norm, memory.input.rows(0, n), norm_of(weights),
                               memory.inverse_rms.rows(0, n), workspace.d_stream, norm_of(gradients));

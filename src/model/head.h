@@ -23,6 +23,7 @@ struct HeadActivations {
   Tensor logits;       // a chunk of rows times the stored vocabulary, as tiles of columns
   Tensor d_norm;       // [chunk, d] fp32, summed over the tiles
   Tensor losses;       // [n] fp32
+  Tensor loss_sum;     // [1] fp64: of all passes until it is cleared
 };
 
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
@@ -42,7 +43,7 @@ class Head {
  public:
   explicit Head(const ParameterTable& table);
 
-  /// Writes the loss of every row. targets [n] int32.
+  /// Writes the loss of every row, and adds their sum to memory.loss_sum. targets [n] int32.
   void forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream, const Tensor& targets,
                const HeadActivations& memory) const;
 
@@ -52,9 +53,6 @@ class Head {
                         const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
                         const Workspace& workspace) const;
 
-  /// The sum of the losses that one of the above wrote. Waits for the device.
-  double sum_losses(const Pass& pass, const HeadActivations& memory) const;
-
   /// Hands over the logits chunk by chunk: the first row, and tiles [rows, width] of the stored vocabulary's
   /// columns.
   using LogitsReader = std::function<void(std::int64_t first_row, std::span<const Tensor> tiles)>;
@@ -62,6 +60,7 @@ class Head {
                    const HeadActivations& memory, const LogitsReader& reader) const;
 
  private:
+  static void add_up_losses(const Pass& pass, const HeadActivations& memory);
   void normalize(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
                  const HeadActivations& memory) const;
   std::vector<Tensor> tiles_of(const Device& device, const Tensor& logits, std::int64_t rows) const;

@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/embedding.h"
-#include "core/kernels/reduce.h"
 
 namespace cola {
 
@@ -93,6 +92,18 @@ Transformer::Transformer(Device& device, const ParameterTable& table, const Tran
   for (std::int64_t layer = 0; layer < table.configuration().num_hidden_layers; ++layer)
     blocks_.emplace_back(table, layer);
   fill_rotation_tables(device, table.configuration(), memory_.cosines, memory_.sines);
+  clear_loss();
+}
+
+void Transformer::clear_loss() {
+  device_.fill_bytes(memory_.head.loss_sum.data(), 0, memory_.head.loss_sum.bytes());
+}
+
+double Transformer::take_loss() {
+  double loss = 0;
+  device_.copy_to_host(&loss, memory_.head.loss_sum.data(), sizeof(loss));
+  clear_loss();
+  return loss;
 }
 
 // Puts ids and targets on the device and says what the pass works on.
@@ -147,13 +158,12 @@ void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
   store.gradients_ready(0);
 }
 
-double Transformer::forward_backward(ParameterStore& store, const TokenBatch& batch) {
+void Transformer::forward_backward(ParameterStore& store, const TokenBatch& batch) {
   const Pass pass = begin(batch);
   if (can_be_recorded(store, pass))
     recorded_passes_->run([&] { run_passes(store, pass); });
   else
     run_passes(store, pass);
-  return head_.sum_losses(pass, memory_.head);
 }
 
 // A recording holds for one shape of batch, and must not hold what a store does for one micro-batch only.
@@ -176,13 +186,12 @@ void Transformer::run_passes(ParameterStore& store, const Pass& pass) {
   backward_blocks(store, pass);
 }
 
-double Transformer::forward(ParameterStore& store, const TokenBatch& batch) {
+void Transformer::forward(ParameterStore& store, const TokenBatch& batch) {
   const Pass pass = begin(batch);
   const ResidualStream stream = forward_blocks(store, pass, false);
   head_.forward(pass, store.acquire_weights(head_unit()), stream, memory_.targets.rows(0, pass.rows()),
                 memory_.head);
   store.release_weights(head_unit());
-  return head_.sum_losses(pass, memory_.head);
 }
 
 std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,

@@ -52,12 +52,15 @@ class Transformer {
   /// Allocates all activation memory. `table` must outlive the model.
   Transformer(Device& device, const ParameterTable& table, const TransformerOptions& options);
 
-  /// Sum of the losses over all targets that are not ignored; adds the gradient of that sum to the store's
-  /// gradients.
-  double forward_backward(ParameterStore& store, const TokenBatch& batch);
+  /// Adds the gradient of the losses' sum, over all targets that are not ignored, to the store's gradients,
+  /// and that sum to what take_loss tells. Does not wait for the device.
+  void forward_backward(ParameterStore& store, const TokenBatch& batch);
 
-  /// Sum of the losses alone.
-  double forward(ParameterStore& store, const TokenBatch& batch);
+  /// The losses alone.
+  void forward(ParameterStore& store, const TokenBatch& batch);
+
+  /// The sum of the losses of all passes since it was last asked for. Waits for them.
+  double take_loss();
 
   /// Logits of rows [first, last) of a batch (targets unused) as fp32 [last - first, vocabulary].
   std::vector<float> logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,
@@ -72,6 +75,7 @@ class Transformer {
   void run_passes(ParameterStore& store, const Pass& pass);
   ResidualStream forward_blocks(ParameterStore& store, const Pass& pass, bool training);
   void backward_blocks(ParameterStore& store, const Pass& pass);
+  void clear_loss();
   int head_unit() const { return static_cast<int>(blocks_.size()) + 1; }
 
   Device& device_;

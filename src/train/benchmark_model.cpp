@@ -44,6 +44,7 @@ void BenchmarkModel::step(std::int64_t micro_batches, const std::function<void()
     model_.forward_backward(store_, batch_);
     between();
   }
+  model_.take_loss();
   const double norm = store_.gradient_norm();
   before_update();
   store_.update({.learning_rate = 1e-4f,

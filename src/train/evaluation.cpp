@@ -42,11 +42,15 @@ std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& sto
   std::array<double, 2> sums{0, 0};  // losses, targets
   // As many passes on every rank, for they may be collective.
   for (std::int64_t done = 0; done < largest_share; done += micro_batch) {
-    if (stop_requested()) return std::nullopt;
+    if (stop_requested()) {
+      model.take_loss();  // of the part that was done
+      return std::nullopt;
+    }
     const std::int64_t first = begin + done, last = std::min(end, first + micro_batch);
-    sums[0] += model.forward(store, load(dataset, first, last, inputs, targets));
+    model.forward(store, load(dataset, first, last, inputs, targets));
     sums[1] += static_cast<double>(count_targets(targets));
   }
+  sums[0] = model.take_loss();
   communicator.all_reduce(sums);
   if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
   return EvaluationResult{sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};

@@ -166,16 +166,16 @@ StepMetrics Trainer::step() {
 }
 
 // Forward and backward over this rank's micro-batches; gradients are summed, and reduced as the last one
-// completes them.
+// completes them. A GPU is given all of them before the first wait: the next one's tokens are read while it
+// works on one.
 double Trainer::forward_backward() {
-  double loss = 0;
   for (std::int64_t index = 0; index < loader_.micro_batches(); ++index) {
     const TokenBatch batch = loader_.load(state_.next_sample, index);
     if (index + 1 == loader_.micro_batches()) store_.begin_last_micro_batch();
-    loss += model_.forward_backward(store_, batch);
+    model_.forward_backward(store_, batch);
     checkpointer_.advance();
   }
-  return loss;
+  return model_.take_loss();
 }
 
 float Trainer::clip_factor(double gradient_norm) const {

@@ -24,7 +24,22 @@ TEST(ReduceReference, AgreesWithHandValues) {
   EXPECT_EQ(reference::sum(std::vector<double>{}), 0);
 }
 
-class ReduceKernel : public DeviceTest {};
+class ReduceKernel : public DeviceTest {
+ protected:
+  // The sum of both, one after the other, on top of `before`.
+  double sum(const DeviceTensor& first, const DeviceTensor& second, double before) {
+    const Buffer total(device(), sizeof(double));
+    device().copy_from_host(total.data(), &before, sizeof(before));
+    for (const DeviceTensor* values : {&first, &second})
+      device().reduce().add_sum(*values, total.tensor(DataType::float64, 1));
+    double result = 0;
+    device().copy_to_host(&result, total.data(), sizeof(result));
+    return result;
+  }
+  double sum(const DeviceTensor& values) {
+    return sum(values, DeviceTensor(device(), DataType::float32, {0}), 0);
+  }
+};
 
 TEST_P(ReduceKernel, SumsAgreeWithReferenceAndRepeat) {
   TestRandom random;
@@ -33,12 +48,12 @@ TEST_P(ReduceKernel, SumsAgreeWithReferenceAndRepeat) {
     SCOPED_TRACE(fmt::format("n {}", n));
     const auto values = random.normal(n, 1.0, 0.5);
     const DeviceTensor tensor(device(), DataType::float32, {n}, values);
-    const double sum = device().reduce().sum(tensor), squares = device().reduce().sum_of_squares(tensor);
+    const double sum_of_values = sum(tensor), squares = device().reduce().sum_of_squares(tensor);
     // Terms of both signs may cancel: the error is measured against the sum of their sizes, at most sqrt(n *
     // squares).
-    EXPECT_NEAR(sum, reference::sum(values), 1e-13 * std::sqrt(static_cast<double>(n) * squares));
+    EXPECT_NEAR(sum_of_values, reference::sum(values), 1e-13 * std::sqrt(static_cast<double>(n) * squares));
     EXPECT_NEAR(squares / reference::sum_of_squares(values), 1, 1e-12);
-    EXPECT_EQ(device().reduce().sum(tensor), sum);
+    EXPECT_EQ(sum(tensor), sum_of_values);
     EXPECT_EQ(device().reduce().sum_of_squares(tensor), squares);
   }
 }
@@ -50,14 +65,20 @@ TEST_P(ReduceKernel, SumsOfManyValues) {
     std::vector<double> values(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i % 11) - 3;
     const DeviceTensor tensor(device(), DataType::float32, {n}, values);
-    EXPECT_EQ(device().reduce().sum(tensor), reference::sum(values));
+    EXPECT_EQ(sum(tensor), reference::sum(values));
     EXPECT_EQ(device().reduce().sum_of_squares(tensor), reference::sum_of_squares(values));
   }
 }
 
+TEST_P(ReduceKernel, SumsAddToWhatIsThere) {
+  const DeviceTensor first(device(), DataType::float32, {3}, std::vector<double>{1, 2, 4});
+  const DeviceTensor second(device(), DataType::float32, {2}, std::vector<double>{8, 0.5});
+  EXPECT_EQ(sum(first, second, 0x1p-40), 15.5 + 0x1p-40);
+}
+
 TEST_P(ReduceKernel, NothingSumsToZero) {
   const DeviceTensor nothing(device(), DataType::float32, {0});
-  EXPECT_EQ(device().reduce().sum(nothing), 0);
+  EXPECT_EQ(sum(nothing), 0);
   EXPECT_EQ(device().reduce().sum_of_squares(nothing), 0);
   device().reduce().convert(nothing, nothing);
 }
@@ -71,7 +92,7 @@ TEST_P(ReduceKernel, SumsInDouble) {
   values.front() = static_cast<float>(1e15);  // in fp32 the ones would vanish beside it
   values.back() = -values.front();
   const DeviceTensor cancelling(device(), DataType::float32, {1000}, values);
-  EXPECT_EQ(device().reduce().sum(cancelling), 998);
+  EXPECT_EQ(sum(cancelling), 998);
 }
 
 TEST_P(ReduceKernel, NanAndInfinityAreNotLost) {
@@ -81,11 +102,11 @@ TEST_P(ReduceKernel, NanAndInfinityAreNotLost) {
     std::vector<double> values(1376, 0.5);
     values[at] = std::numeric_limits<double>::quiet_NaN();
     const DeviceTensor with_nan(device(), DataType::float32, {1376}, values);
-    EXPECT_TRUE(std::isnan(device().reduce().sum(with_nan)));
+    EXPECT_TRUE(std::isnan(sum(with_nan)));
     EXPECT_TRUE(std::isnan(device().reduce().sum_of_squares(with_nan)));
     values[at] = -infinity;
     const DeviceTensor with_infinity(device(), DataType::float32, {1376}, values);
-    EXPECT_EQ(device().reduce().sum(with_infinity), -infinity);
+    EXPECT_EQ(sum(with_infinity), -infinity);
     EXPECT_EQ(device().reduce().sum_of_squares(with_infinity), infinity);
   }
 }

@@ -98,7 +98,7 @@ class CpuAdamW final : public AdamWKernels {
 class CpuReduce final : public ReduceKernels {
  public:
   double sum_of_squares(const Tensor& values) const override;
-  double sum(const Tensor& values) const override;
+  void add_sum(const Tensor& values, const Tensor& total) const override;
   void convert(const Tensor& source, const Tensor& destination) const override;
 };
 

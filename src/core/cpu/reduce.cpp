@@ -35,8 +35,8 @@ double CpuReduce::sum_of_squares(const Tensor& values) const {
   return blocked_sum(values, [](double value) { return value * value; });
 }
 
-double CpuReduce::sum(const Tensor& values) const {
-  return blocked_sum(values, [](double value) { return value; });
+void CpuReduce::add_sum(const Tensor& values, const Tensor& total) const {
+  total.as<double>()[0] += blocked_sum(values, [](double value) { return value; });
 }
 
 void CpuReduce::convert(const Tensor& source, const Tensor& destination) const {

@@ -98,7 +98,7 @@ class CudaReduce final : public ReduceKernels, OnContext {
  public:
   using OnContext::OnContext;
   double sum_of_squares(const Tensor& values) const override;
-  double sum(const Tensor& values) const override;
+  void add_sum(const Tensor& values, const Tensor& total) const override;
   void convert(const Tensor& source, const Tensor& destination) const override;
 };
 

@@ -43,17 +43,17 @@ __global__ void __launch_bounds__(flat_threads)
   if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// One block, a thread a sum.
-__global__ void __launch_bounds__(most_blocks) add_sums_kernel(double* sums, int count) {
+// One block, a thread a sum: total = their sum, or total += their sum. Total may be the first of them.
+__global__ void __launch_bounds__(most_blocks)
+    add_sums_kernel(const double* sums, int count, double* total, bool accumulate) {
   const int i = static_cast<int>(threadIdx.x);
   const double sum = block_sum(i < count ? sums[i] : 0.0);
-  if (i == 0) sums[0] = sum;
+  if (i == 0) *total = accumulate ? *total + sum : sum;
 }
 
 template <typename Term>
-double sum_of_terms(const Context& context, const Tensor& values) {
+void sum_terms(const Context& context, const Tensor& values, double* total, bool accumulate) {
   const std::int64_t elements = values.elements();
-  if (elements == 0) return 0;
   auto* const sums = static_cast<double*>(context.scratch);
   const bool aligned = rows_are_aligned(elements, values.type(), values.data());
   LaunchShape shape = flat_shape(elements, aligned ? full_width<float> : 1);
@@ -61,12 +61,7 @@ double sum_of_terms(const Context& context, const Tensor& values) {
   launch("sum", aligned ? sum_terms_kernel<Term, full_width<float>> : sum_terms_kernel<Term, 1>, shape,
          context.stream, values.as<float>(), elements, sums);
   launch("sum", add_sums_kernel, LaunchShape{dim3(1), dim3(most_blocks)}, context.stream, sums,
-         static_cast<int>(shape.blocks.x));
-  double total = 0;
-  check(cudaMemcpyAsync(&total, sums, sizeof(total), cudaMemcpyDeviceToHost, context.stream),
-        "copying a sum to host memory");
-  check(cudaStreamSynchronize(context.stream), "the work up to a sum");
-  return total;
+         static_cast<int>(shape.blocks.x), total, accumulate);
 }
 
 template <typename From, typename To, int width>
@@ -94,11 +89,19 @@ void convert_types(cudaStream_t stream, const Tensor& source, const Tensor& dest
 }  // namespace
 
 double CudaReduce::sum_of_squares(const Tensor& values) const {
-  return sum_of_terms<Square>(context_, values);
+  if (values.elements() == 0) return 0;
+  auto* const sum = static_cast<double*>(context_.scratch);
+  sum_terms<Square>(context_, values, sum, false);
+  double total = 0;
+  check(cudaMemcpyAsync(&total, sum, sizeof(total), cudaMemcpyDeviceToHost, context_.stream),
+        "copying a sum to host memory");
+  check(cudaStreamSynchronize(context_.stream), "the work up to a sum");
+  return total;
 }
 
-double CudaReduce::sum(const Tensor& values) const {
-  return sum_of_terms<Value>(context_, values);
+void CudaReduce::add_sum(const Tensor& values, const Tensor& total) const {
+  if (values.elements() == 0) return;
+  sum_terms<Value>(context_, values, total.as<double>(), true);
 }
 
 void CudaReduce::convert(const Tensor& source, const Tensor& destination) const {

@@ -10,11 +10,11 @@ class ReduceKernels {
   virtual ~ReduceKernels() = default;
 
   /// Sum of the squares of an fp32 tensor, in double and in a fixed order. NaN or infinity in, NaN or
-  /// infinity out.
+  /// infinity out. Waits for the device.
   virtual double sum_of_squares(const Tensor& values) const = 0;
 
-  /// Sum of an fp32 tensor, in double and in a fixed order.
-  virtual double sum(const Tensor& values) const = 0;
+  /// total += the sum of an fp32 tensor, in double and in a fixed order; total is a single fp64 number.
+  virtual void add_sum(const Tensor& values, const Tensor& total) const = 0;
 
   /// destination = source, converted between fp32 and bf16; equal numbers of elements.
   virtual void convert(const Tensor& source, const Tensor& destination) const = 0;
