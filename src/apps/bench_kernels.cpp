@@ -1,6 +1,11 @@
 #include "apps/bench_kernels.h"
 
+#include <memory>
+#include <utility>
+
+#include "core/error.h"
 #include "core/log.h"
+#include "train/attention_benchmark.h"
 #include "train/progress.h"
 #include "train/step_breakdown.h"
 
@@ -26,6 +31,23 @@ void print_step_breakdown(const RunConfiguration& configuration, Device& device)
   }
   information("{:.1f} % of the kernels' time lies outside matrix products",
               100 * step.share_outside_products());
+}
+
+void print_attention_choices(const RunConfiguration& configuration, int gpu) {
+  const auto layers = static_cast<double>(configuration.model.num_hidden_layers);
+  information("| train.attention | forward, ms | backward, ms | both in all layers, ms |");
+  information("|---|---:|---:|---:|");
+  for (const auto& [name, choice] :
+       {std::pair{"flash", AttentionChoice::flash}, std::pair{"cudnn", AttentionChoice::cudnn},
+        std::pair{"auto", AttentionChoice::automatic}})
+    try {
+      const std::unique_ptr<Device> device = make_cuda_device(gpu, {.attention = choice});
+      const AttentionSeconds seconds = measure_attention(configuration, *device);
+      information("| {} | {:.3f} | {:.3f} | {:.2f} |", name, 1e3 * seconds.forward, 1e3 * seconds.backward,
+                  1e3 * layers * (seconds.forward + seconds.backward));
+    } catch (const UsageError& error) {
+      information("| {} | {} | | |", name, error.what());
+    }
 }
 
 }  // namespace cola

@@ -10,4 +10,8 @@ namespace cola {
 /// device's limits.
 void print_step_breakdown(const RunConfiguration& configuration, Device& device);
 
+/// Prints a table of the ways in which GPU number `gpu` can compute this configuration's attention, as
+/// train.attention chooses them.
+void print_attention_choices(const RunConfiguration& configuration, int gpu);
+
 }  // namespace cola

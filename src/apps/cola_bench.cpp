@@ -41,7 +41,8 @@ constexpr const char* introduction =
     "\n"
     "train: medians of whole optimizer steps, the share of the plain matrix product's rate that they reach,\n"
     "  and the memory that was planned and used.\n"
-    "kernels: where the time of one step goes, kernel by kernel, next to what the device can do.\n"
+    "kernels: where the time of one step goes, kernel by kernel, next to what the device can do; on a GPU\n"
+    "  also every way to compute attention (train.attention), on this configuration's shape.\n"
     "startup: how long a run takes before its first step, phase by phase.\n"
     "checkpoint: what saving costs training, and its rates next to plain writes and reads.\n\nOptions";
 
@@ -92,7 +93,10 @@ int bench(const CommandLine& line, MpiSession& session) {
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   if (line.command == "kernels") {
-    if (world.rank() == 0) print_step_breakdown(configuration, *device);
+    if (world.rank() == 0) {
+      print_step_breakdown(configuration, *device);
+      if (place.gpu_number >= 0) print_attention_choices(configuration, place.gpu_number);
+    }
     return exit_finished;
   }
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);

@@ -111,6 +111,7 @@ double attention_operations(const AttentionShape& shape, int products) {
 class ObservedAttention final : public Observed<AttentionKernels> {
  public:
   using Observed::Observed;
+  std::int64_t largest_head_dim() const override { return real_.largest_head_dim(); }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override {
     observe()("attention forward", attention_operations(shape, 2), bytes_of(q, k, v, out),

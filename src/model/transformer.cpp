@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/kernels/attention.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/embedding.h"
 
@@ -15,6 +16,22 @@ std::size_t planned_bytes(const ModelConfiguration& configuration, const Transfo
   Arena counting;
   allocate_memory(counting, configuration, options);
   return counting.used();
+}
+
+void require_computable(const ModelConfiguration& configuration, const Device& device) {
+  const std::int64_t largest = device.attention().largest_head_dim();
+  if (configuration.head_dim() > largest)
+    throw UsageError(
+        "model.num_attention_heads: {} heads of a hidden_size of {} are {} wide, and {} computes heads of at "
+        "most {}",
+        configuration.num_attention_heads, configuration.hidden_size, configuration.head_dim(), device.name(),
+        largest);
+}
+
+Buffer make_buffer(Device& device, const ModelConfiguration& configuration,
+                   const TransformerOptions& options) {
+  require_computable(configuration, device);
+  return Buffer(device, planned_bytes(configuration, options));
 }
 
 TransformerMemory allocate_in(const Buffer& buffer, const ModelConfiguration& configuration,
@@ -85,7 +102,7 @@ Transformer::Transformer(Device& device, const ParameterTable& table, const Tran
       table_(table),
       options_(options),
       widths_(table.configuration()),
-      memory_buffer_(device, planned_bytes(table.configuration(), options)),
+      memory_buffer_(make_buffer(device, table.configuration(), options)),
       memory_(allocate_in(memory_buffer_, table.configuration(), options)),
       head_(table),
       recorded_passes_(device.make_repeated_work()) {

@@ -49,7 +49,8 @@ struct TokenBatch {
 
 class Transformer {
  public:
-  /// Allocates all activation memory. `table` must outlive the model.
+  /// Allocates all activation memory. `table` must outlive the model. Throws UsageError if the device cannot
+  /// compute heads as wide as the model's.
   Transformer(Device& device, const ParameterTable& table, const TransformerOptions& options);
 
   /// Adds the gradient of the losses' sum, over all targets that are not ignored, to the store's gradients,

@@ -10,9 +10,6 @@
 
 namespace cola {
 
-namespace {
-
-// Random values, for products of constants draw less power and run faster than real ones.
 void fill_with_random(Device& device, const Tensor& tensor) {
   const std::int64_t piece = std::min<std::int64_t>(tensor.elements(), std::int64_t{1} << 20);
   std::vector<float> random(static_cast<std::size_t>(piece));
@@ -27,9 +24,7 @@ void fill_with_random(Device& device, const Tensor& tensor) {
   device.synchronize();
 }
 
-// The shortest of `repetitions` calls, in seconds, after one that warms up.
-template <typename Work>
-double best_seconds(Device& device, int repetitions, Work&& work) {
+double best_seconds(Device& device, int repetitions, const std::function<void()>& work) {
   double best = 0;
   for (int repetition = 0; repetition <= repetitions; ++repetition) {
     const auto begin = device.mark_time();
@@ -39,8 +34,6 @@ double best_seconds(Device& device, int repetitions, Work&& work) {
   }
   return best;
 }
-
-}  // namespace
 
 double measure_product_rate(Device& device, DataType type, std::int64_t size, int repetitions) {
   const std::int64_t elements = size * size;

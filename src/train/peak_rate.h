@@ -1,6 +1,8 @@
 // What a device can do at best: the rates that a training step is measured against.
 #pragma once
 
+#include <functional>
+
 #include "core/device.h"
 #include "core/tensor.h"
 
@@ -10,6 +12,13 @@ namespace cola {
 constexpr std::int64_t telling_product_size(DeviceKind kind) {
   return kind == DeviceKind::cuda ? 8192 : 2048;
 }
+
+/// Fills a tensor with random values around 0: products of constants draw less power and run faster than real
+/// ones.
+void fill_with_random(Device& device, const Tensor& tensor);
+
+/// The shortest of `repetitions` calls, in seconds of the device's time, after one that warms up.
+double best_seconds(Device& device, int repetitions, const std::function<void()>& work);
 
 /// Floating-point operations a second of a square product of `size`, the best of `repetitions`, inputs
 /// random.

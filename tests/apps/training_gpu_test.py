@@ -39,7 +39,10 @@ class Gpu(harness.TrainingTest):
         self.compare("bf16", 0.01, "train.precision=bf16")
 
     def test_every_attention_gives_the_curve_of_the_cpu(self):
-        for attention in ("auto", "flash"):
+        done = self.train("cudnn", None, "schedule.total_steps=1", "schedule.warmup_steps=1", "train.precision=bf16",
+                          "train.attention=cudnn", *self.WIDE, *self.GPU, expect=None)
+        missing = done.returncode == 2 and "train.attention: cudnn" in done.stderr
+        for attention in ("auto", "flash") if missing else ("auto", "flash", "cudnn"):
             self.compare(f"wide_{attention}", 0.01, "train.precision=bf16", f"train.attention={attention}", *self.WIDE)
 
     def test_graphs_and_recomputation_change_little(self):
@@ -50,6 +53,11 @@ class Gpu(harness.TrainingTest):
         reference = self.losses("train_cuda_graphs_off")
         for run in ("train_cuda_graphs_on", "train_recompute_cola_m", "train_recompute_block"):
             self.assert_close(reference, self.losses(run), 1e-5)
+
+    def test_heads_that_a_gpu_cannot_compute_are_refused(self):
+        done = self.train("wide_heads", None, *self.GPU, "model.hidden_size=640", "model.num_attention_heads=2",
+                          "model.num_key_value_heads=2", expect=2)
+        self.assertIn("model.num_attention_heads", done.stderr)
 
     def test_full_rank_learns(self):
         self.compare("full", 0.01, "train.precision=bf16", "model.projection=full")

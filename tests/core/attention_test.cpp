@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/error.h"
 #include "reference/attention.h"
 #include "support/device_tensor.h"
 #include "support/finite_difference.h"
@@ -165,8 +166,13 @@ std::vector<AttentionShape> tensor_core_shapes() {
   return result;
 }
 
-// A GPU may have several attentions: the one it uses by itself, and this project's own.
-enum class AttentionOf { cpu, cuda, cuda_flash };
+// A GPU may have several attentions: the one it uses by itself, this project's own, and cuDNN's.
+enum class AttentionOf { cpu, cuda, cuda_flash, cuda_cudnn };
+
+AttentionChoice choice_of(AttentionOf of) {
+  if (of == AttentionOf::cuda_flash) return AttentionChoice::flash;
+  return of == AttentionOf::cuda_cudnn ? AttentionChoice::cudnn : AttentionChoice::automatic;
+}
 
 class AttentionKernel : public ::testing::TestWithParam<AttentionOf> {
  protected:
@@ -176,9 +182,11 @@ class AttentionKernel : public ::testing::TestWithParam<AttentionOf> {
     else if (cuda_device_count() == 0)
       GTEST_SKIP() << "no CUDA device on this machine";
     else
-      device_ = make_cuda_device(
-          0, {.attention = GetParam() == AttentionOf::cuda_flash ? AttentionChoice::flash
-                                                                 : AttentionChoice::automatic});
+      try {
+        device_ = make_cuda_device(0, {.attention = choice_of(GetParam())});
+      } catch (const UsageError& error) {
+        GTEST_SKIP() << error.what();
+      }
   }
 
   Device& device() const { return *device_; }
@@ -255,10 +263,12 @@ TEST_P(AttentionKernel, IsRepeatable) {
 
 std::string label(const ::testing::TestParamInfo<AttentionOf>& information) {
   if (information.param == AttentionOf::cpu) return "cpu";
-  return information.param == AttentionOf::cuda ? "cuda" : "cuda_flash";
+  if (information.param == AttentionOf::cuda) return "cuda";
+  return information.param == AttentionOf::cuda_flash ? "cuda_flash" : "cuda_cudnn";
 }
 INSTANTIATE_TEST_SUITE_P(Devices, AttentionKernel,
-                         ::testing::Values(AttentionOf::cpu, AttentionOf::cuda, AttentionOf::cuda_flash),
+                         ::testing::Values(AttentionOf::cpu, AttentionOf::cuda, AttentionOf::cuda_flash,
+                                           AttentionOf::cuda_cudnn),
                          label);
 
 }  // namespace

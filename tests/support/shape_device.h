@@ -39,6 +39,7 @@ struct Rope final : RopeKernels {
   void rotate(const Tensor&, const Tensor&, const Tensor&, Rotation) const override {}
 };
 struct Attention final : AttentionKernels {
+  std::int64_t largest_head_dim() const override { return 1 << 20; }
   void forward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                const Tensor&) const override {}
   void backward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,

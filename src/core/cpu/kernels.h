@@ -1,6 +1,7 @@
 // The CPU implementations of every kernel family.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -50,6 +51,7 @@ class CpuAttention final : public AttentionKernels {
  public:
   CpuAttention();
   ~CpuAttention() override;
+  std::int64_t largest_head_dim() const override { return std::numeric_limits<std::int64_t>::max(); }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,

@@ -1,22 +1,29 @@
 #include "core/cuda/attention.h"
 
+#include <utility>
+
 #include "core/error.h"
 
 namespace cola::cuda {
 
 CudaAttention::CudaAttention(const Context& context, AttentionChoice choice)
-    : plain_(context), flash_(context) {
-  if (choice == AttentionChoice::automatic || choice == AttentionChoice::cudnn)
-    cudnn_ = make_cudnn_attention(context, flash_);
-  if (choice == AttentionChoice::cudnn && !cudnn_)
+    : context_(context), choice_(choice), plain_(context), flash_(context) {
+  if (choice == AttentionChoice::cudnn && !find_cudnn())
     throw UsageError("train.attention: cudnn: cuDNN is not in this build or cannot be used here; set auto");
+}
+
+const AttentionKernels* CudaAttention::find_cudnn() const {
+  if (!std::exchange(sought_, true)) cudnn_ = make_cudnn_attention(context_, flash_);
+  return cudnn_.get();
 }
 
 // cuDNN falls back to flash attention, so it is asked only for what that can do too.
 const AttentionKernels& CudaAttention::kernels_for(const AttentionShape& shape, DataType type) const {
   if (!FlashAttention::supports(shape, type)) return plain_;
-  if (cudnn_) return *cudnn_;
-  return flash_;
+  const bool wanted = choice_ == AttentionChoice::cudnn ||
+                      (choice_ == AttentionChoice::automatic && shape.sequence >= shortest_for_cudnn);
+  const AttentionKernels* const cudnn = wanted ? find_cudnn() : nullptr;
+  return cudnn ? *cudnn : flash_;
 }
 
 void CudaAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,

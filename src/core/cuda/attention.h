@@ -1,6 +1,7 @@
 // The ways to compute attention on a GPU, and the choice among them.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "core/cuda/context.h"
@@ -9,11 +10,14 @@
 
 namespace cola::cuda {
 
-/// This project's flash attention on tensor cores: bf16, head_dim 64 or 128.
+/// This project's flash attention on tensor cores.
 class FlashAttention final : public AttentionKernels {
  public:
   explicit FlashAttention(const Context& context) : context_(context) {}
+  /// Whether it can compute this: bf16, heads of 64 or 128, and no more rows of heads (batch x heads x
+  /// sequence) than the scratch memory holds fp32 numbers: 8 million.
   static bool supports(const AttentionShape& shape, DataType type);
+  std::int64_t largest_head_dim() const override { return 128; }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -24,10 +28,12 @@ class FlashAttention final : public AttentionKernels {
   const Context& context_;
 };
 
-/// Tiled attention in fp32 arithmetic for every type and head_dim up to 256: small models, and fp32 runs.
+/// Tiled attention in fp32 arithmetic for every type and every head_dim up to 256 that is a multiple of 4:
+/// small models, and fp32 runs.
 class PlainAttention final : public AttentionKernels {
  public:
   explicit PlainAttention(const Context& context) : context_(context) {}
+  std::int64_t largest_head_dim() const override { return 256; }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -39,14 +45,20 @@ class PlainAttention final : public AttentionKernels {
 };
 
 /// cuDNN's scaled-dot-product attention for bf16; null in a build without cuDNN or where it cannot be used.
-/// A shape that cuDNN has no plan for falls to `otherwise`, which is said once.
+/// A shape that cuDNN has no plan for, or whose plan fails, falls to `otherwise`, which is said once.
 std::unique_ptr<AttentionKernels> make_cudnn_attention(const Context& context,
                                                        const AttentionKernels& otherwise);
+
+/// The shortest sequence that `auto` gives to cuDNN: below, memory sets the pace of both, and a plan costs a
+/// second of every start (docs/gpu.md has the count). `cola_bench kernels` measures both on a configuration's
+/// shape.
+constexpr std::int64_t shortest_for_cudnn = 1024;
 
 /// Sends every call to cuDNN, flash or plain attention, whichever `choice` allows and the shape fits best.
 class CudaAttention final : public AttentionKernels {
  public:
   CudaAttention(const Context& context, AttentionChoice choice);
+  std::int64_t largest_head_dim() const override { return plain_.largest_head_dim(); }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -55,10 +67,14 @@ class CudaAttention final : public AttentionKernels {
 
  private:
   const AttentionKernels& kernels_for(const AttentionShape& shape, DataType type) const;
+  const AttentionKernels* find_cudnn() const;
 
+  const Context& context_;
+  AttentionChoice choice_;
   PlainAttention plain_;
   FlashAttention flash_;
-  std::unique_ptr<AttentionKernels> cudnn_;
+  mutable bool sought_ = false;  // cuDNN, which is started when it is first needed
+  mutable std::unique_ptr<AttentionKernels> cudnn_;
 };
 
 }  // namespace cola::cuda

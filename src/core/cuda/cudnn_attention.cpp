@@ -162,6 +162,7 @@ class CudnnAttention final : public AttentionKernels {
  public:
   CudnnAttention(const Context& context, CudnnHandle handle, const AttentionKernels& otherwise)
       : context_(context), handle_(std::move(handle)), otherwise_(otherwise) {}
+  std::int64_t largest_head_dim() const override { return otherwise_.largest_head_dim(); }
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -173,6 +174,9 @@ class CudnnAttention final : public AttentionKernels {
   const Compiled<Tensors>* find(Plans<Tensors>& plans, const AttentionShape& shape) const;
   template <typename Tensors>
   std::unique_ptr<const Compiled<Tensors>> compile(AttentionShape shape) const;
+  template <typename Tensors, typename Bind>
+  bool run(Plans<Tensors>& plans, const AttentionShape& shape, const char* operation, Bind&& bind) const;
+  void give_up(const AttentionShape& shape, const DeviceError& error) const;
 
   const Context& context_;
   CudnnHandle handle_;
@@ -182,22 +186,48 @@ class CudnnAttention final : public AttentionKernels {
   mutable bool warned_ = false;
 };
 
+ShapeKey key_of(const AttentionShape& shape) {
+  return {shape.batch, shape.sequence, shape.heads, shape.kv_heads, shape.head_dim};
+}
+
+void CudnnAttention::give_up(const AttentionShape& shape, const DeviceError& error) const {
+  cudaGetLastError();  // what the attempt left would surface at the next check
+  if (!std::exchange(warned_, true))
+    warning("this project's own attention is used for batch {}, sequence {}, {} and {} heads of {}: {}",
+            shape.batch, shape.sequence, shape.heads, shape.kv_heads, shape.head_dim, error.what());
+}
+
 template <typename Tensors>
 const Compiled<Tensors>* CudnnAttention::find(Plans<Tensors>& plans, const AttentionShape& shape) const {
   constexpr std::size_t most = 16;  // a plan takes a second to make: shapes that keep changing do without
-  const ShapeKey key{shape.batch, shape.sequence, shape.heads, shape.kv_heads, shape.head_dim};
-  const auto known = plans.find(key);
+  const auto known = plans.find(key_of(shape));
   if (known != plans.end()) return known->second.get();
   if (shape.sequence == 1 || plans.size() == most) return nullptr;
-  std::unique_ptr<const Compiled<Tensors>>& made = plans[key];
+  std::unique_ptr<const Compiled<Tensors>>& made = plans[key_of(shape)];
   try {
     made = compile<Tensors>(shape);
   } catch (const DeviceError& error) {
-    if (!std::exchange(warned_, true))
-      warning("this project's own attention is used for batch {}, sequence {}, {} and {} heads of {}: {}",
-              shape.batch, shape.sequence, shape.heads, shape.kv_heads, shape.head_dim, error.what());
+    give_up(shape, error);
   }
   return made.get();
+}
+
+// Whether cuDNN did it: bind(tensors, first) gives the addresses of the batch's entries from `first` on. A
+// plan that fails when it is run is not tried again.
+template <typename Tensors, typename Bind>
+bool CudnnAttention::run(Plans<Tensors>& plans, const AttentionShape& shape, const char* operation,
+                         Bind&& bind) const {
+  const Compiled<Tensors>* compiled = find(plans, shape);
+  if (!compiled) return false;
+  try {
+    for (std::int64_t first = 0; first < shape.batch; first += compiled->batch)
+      compiled->plan.run(handle_.get(), bind(compiled->tensors, first), context_.blas_workspace, operation);
+    return true;
+  } catch (const DeviceError& error) {
+    give_up(shape, error);
+    plans[key_of(shape)].reset();
+    return false;
+  }
 }
 
 // The gradients of all scores seldom fit into the workspace: a large batch is then taken in equal parts.
@@ -225,40 +255,35 @@ void* part(const Tensor& tensor, const AttentionShape& shape, std::int64_t first
 
 void CudnnAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                              const Tensor& out, const Tensor& log_sum_exp) const {
-  const Compiled<Forward>* compiled = find(forward_, shape);
-  if (!compiled) return otherwise_.forward(shape, q, k, v, out, log_sum_exp);
-  const Forward& tensors = compiled->tensors;
-  for (std::int64_t first = 0; first < shape.batch; first += compiled->batch) {
+  const bool done = run(forward_, shape, "attention", [&](const Forward& tensors, std::int64_t first) {
     const auto at = [&](const Tensor& tensor) { return part(tensor, shape, first); };
-    const std::array<CudnnBinding, 5> bindings{{{tensors.q, at(q)},
-                                                {tensors.k, at(k)},
-                                                {tensors.v, at(v)},
-                                                {tensors.out, at(out)},
-                                                {tensors.log_sum_exp, at(log_sum_exp)}}};
-    compiled->plan.run(handle_.get(), bindings, context_.blas_workspace, "attention");
-  }
+    return std::array<CudnnBinding, 5>{{{tensors.q, at(q)},
+                                        {tensors.k, at(k)},
+                                        {tensors.v, at(v)},
+                                        {tensors.out, at(out)},
+                                        {tensors.log_sum_exp, at(log_sum_exp)}}};
+  });
+  if (!done) otherwise_.forward(shape, q, k, v, out, log_sum_exp);
 }
 
 void CudnnAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
                               const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
-  const Compiled<Backward>* compiled = find(backward_, shape);
-  if (!compiled) return otherwise_.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
-  const Backward& tensors = compiled->tensors;
-  for (std::int64_t first = 0; first < shape.batch; first += compiled->batch) {
+  const auto bind = [&](const Backward& tensors, std::int64_t first) {
     const auto at = [&](const Tensor& tensor) { return part(tensor, shape, first); };
-    const std::array<CudnnBinding, 10> bindings{{{tensors.q, at(q)},
-                                                 {tensors.k, at(k)},
-                                                 {tensors.v, at(v)},
-                                                 {tensors.out, at(out)},
-                                                 {tensors.dout, at(dout)},
-                                                 {tensors.log_sum_exp, at(log_sum_exp)},
-                                                 {tensors.row_sums, context_.scratch},
-                                                 {tensors.dq, at(dq)},
-                                                 {tensors.dk, at(dk)},
-                                                 {tensors.dv, at(dv)}}};
-    compiled->plan.run(handle_.get(), bindings, context_.blas_workspace, "the gradient of attention");
-  }
+    return std::array<CudnnBinding, 10>{{{tensors.q, at(q)},
+                                         {tensors.k, at(k)},
+                                         {tensors.v, at(v)},
+                                         {tensors.out, at(out)},
+                                         {tensors.dout, at(dout)},
+                                         {tensors.log_sum_exp, at(log_sum_exp)},
+                                         {tensors.row_sums, context_.scratch},
+                                         {tensors.dq, at(dq)},
+                                         {tensors.dk, at(dk)},
+                                         {tensors.dv, at(dv)}}};
+  };
+  if (!run(backward_, shape, "the gradient of attention", bind))
+    otherwise_.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
 }
 
 }  // namespace

@@ -70,10 +70,19 @@ bool repeats(const CudnnDescriptor& configuration) {
   return std::find(notes.begin(), notes.end(), CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) == notes.end();
 }
 
-std::size_t workspace_bytes(const CudnnDescriptor& configuration) {
+std::size_t workspace_of_plan(const CudnnDescriptor& plan) {
+  std::int64_t bytes = 0;
+  plan.read(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, std::span(&bytes, 1));
+  return static_cast<std::size_t>(bytes);
+}
+
+// What is known before the plan is compiled, which takes a while; 0 where an engine does not say.
+std::size_t expected_workspace(const CudnnDescriptor& configuration) try {
   std::int64_t bytes = 0;
   configuration.read(CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE, std::span(&bytes, 1));
   return static_cast<std::size_t>(bytes);
+} catch (const DeviceError&) {
+  return 0;
 }
 
 }  // namespace
@@ -154,7 +163,7 @@ CudnnTensor CudnnGraph::apply(cudnnPointwiseMode_t mode, std::initializer_list<C
 CudnnTensor CudnnGraph::index_along(std::int64_t axis, CudnnTensor like, CudnnTensor result) {
   CudnnDescriptor descriptor(CUDNN_BACKEND_POINTWISE_DESCRIPTOR);
   descriptor.set(CUDNN_ATTR_POINTWISE_MODE, CUDNN_POINTWISE_GEN_INDEX);
-  descriptor.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_FLOAT);
+  descriptor.set(CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_DATA_INT32);
   descriptor.set(CUDNN_ATTR_POINTWISE_AXIS, axis);
   return apply(std::move(descriptor), {like}, result);
 }
@@ -214,7 +223,7 @@ std::optional<CudnnPlan> CudnnGraph::compile(cudnnHandle_t handle, std::size_t w
   for (CudnnDescriptor& configuration : find_configurations(handle)) {
     try {
       if (!repeats(configuration)) continue;
-      if (workspace_bytes(configuration) > workspace_limit) {
+      if (expected_workspace(configuration) > workspace_limit) {
         too_large = true;
         continue;
       }
@@ -222,6 +231,10 @@ std::optional<CudnnPlan> CudnnGraph::compile(cudnnHandle_t handle, std::size_t w
       plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, handle);
       plan.attach(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
       plan.finish("compiling a plan");
+      if (workspace_of_plan(plan) > workspace_limit) {
+        too_large = true;
+        continue;
+      }
       return CudnnPlan(std::move(plan), std::move(configuration), std::move(*this));
     } catch (const DeviceError& error) {
       problem = error.what();

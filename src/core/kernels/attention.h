@@ -18,6 +18,9 @@ class AttentionKernels {
  public:
   virtual ~AttentionKernels() = default;
 
+  /// Heads of up to this size can be computed, where it is a multiple of 4.
+  virtual std::int64_t largest_head_dim() const = 0;
+
   /// q, out [batch * sequence, heads * head_dim]; k, v [batch * sequence, kv_heads * head_dim]; log_sum_exp
   /// [batch, heads, sequence] fp32: the logarithm of each softmax's denominator, scale applied.
   virtual void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
