@@ -5,17 +5,18 @@
 #include <boost/program_options.hpp>
 #include <cmath>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "apps/program.h"
 #include "core/device.h"
+#include "core/kernels/cross_entropy.h"
 #include "core/philox.h"
-#include "dist/sharded_parameter_store.h"
 #include "io/checkpoint_directory.h"
 #include "io/tokenizer.h"
 #include "model/transformer.h"
-#include "train/resume.h"
+#include "train/loaded_weights.h"
 #include "train/run_configuration.h"
 
 namespace {
@@ -94,6 +95,26 @@ std::int32_t choose(const std::vector<float>& logits, const CommandLine& line, s
   return order[static_cast<std::size_t>(std::lower_bound(sums.begin(), sums.end(), drawn) - sums.begin())];
 }
 
+// cuDNN would take seconds to plan for every length.
+std::unique_ptr<Device> make_device() {
+  return cuda_device_count() > 0 ? make_cuda_device(0, {.attention = AttentionChoice::flash})
+                                 : make_cpu_device();
+}
+
+// The logits of the last of `ids`, given the `window` ids up to it. Passes come in few lengths, since a
+// device plans its products anew for each: what follows the last id has no effect on it.
+std::vector<float> logits_of_last(Transformer& model, ParameterStore& weights,
+                                  std::span<const std::int32_t> ids, std::int64_t window) {
+  constexpr std::int64_t step = 64;
+  const std::int64_t length = std::min(static_cast<std::int64_t>(ids.size()), window);
+  const std::int64_t padded = std::min((length + step - 1) / step * step, window);
+  const auto context = ids.last(static_cast<std::size_t>(length));
+  std::vector<std::int32_t> inputs(context.begin(), context.end());
+  inputs.resize(static_cast<std::size_t>(padded), 0);
+  const std::vector<std::int32_t> targets(inputs.size(), ignored_target);
+  return model.logits(weights, {inputs, targets, 1, padded}, length - 1, length);
+}
+
 int generate(const CommandLine& line) {
   const std::string folder = resolve_checkpoint(line.checkpoint);
   const Manifest manifest = read_manifest(folder);
@@ -110,23 +131,16 @@ int generate(const CommandLine& line) {
       throw UsageError("the tokenizer's ids do not fit the model's vocabulary of {}",
                        configuration.model.vocab_size);
 
-  const std::unique_ptr<Device> device = cuda_device_count() > 0 ? make_cuda_device(0) : make_cpu_device();
+  const std::unique_ptr<Device> device = make_device();
   const DataType type = device->prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
-  const std::unique_ptr<Communicator> self = make_self_communicator();
-  ShardedParameterStore store(*device, *self, table, {0, type});
-  load_checkpoint(folder, *device, store);
+  LoadedWeights weights(*device, folder, manifest, table, type);
   // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
   // activations.
   const std::int64_t window = configuration.data.sequence_length;
   Transformer model(*device, table, {1, window, type, Recompute::block});
-  const std::vector<std::int32_t> ignored(static_cast<std::size_t>(window), -1);
   const std::size_t prompt_tokens = ids.size();
   for (std::int64_t added = 0; added < line.tokens; ++added) {
-    const auto length = std::min<std::size_t>(ids.size(), static_cast<std::size_t>(window));
-    const std::span<const std::int32_t> context(ids.data() + ids.size() - length, length);
-    const auto last = static_cast<std::int64_t>(length);
-    const std::vector<float> logits =
-        model.logits(store, {context, std::span(ignored).first(length), 1, last}, last - 1, last);
+    const std::vector<float> logits = logits_of_last(model, weights, ids, window);
     const std::int32_t next = choose(logits, line, ids.size());
     if (next == static_cast<std::int32_t>(tokenizer->eos_id())) break;
     ids.push_back(next);
