@@ -134,5 +134,6 @@ int main(int count, char** arguments) {
     log_error(error.what());
     return exit_code_of(error);
   }
-  return run_on_ranks(count, arguments, [&](MpiSession& session) { return run(count, arguments, session); });
+  return run_on_ranks(count, arguments, asks_for_cpu(count, arguments),
+                      [&](MpiSession& session) { return run(count, arguments, session); });
 }

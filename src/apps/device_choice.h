@@ -2,19 +2,47 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/program_options.hpp>
+#include <exception>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/log.h"
 #include "dist/launch.h"
 #include "dist/rank_binding.h"
 #include "train/run_configuration.h"
 
 namespace cola {
 
+/// Whether the command line's --config and --set ask for the CPU: such a run leaves GPUs alone, even before
+/// MPI starts. What cannot be read is not answered here: it will be an error later.
+inline bool asks_for_cpu(int count, char** arguments) try {
+  namespace options = boost::program_options;
+  std::string configuration;
+  std::vector<std::string> settings;
+  options::options_description description;
+  auto add = description.add_options();
+  add("config", options::value(&configuration));
+  add("set", options::value(&settings)->composing());
+  options::variables_map values;
+  options::store(
+      options::command_line_parser(count, arguments).options(description).allow_unregistered().run(), values);
+  options::notify(values);
+  return !configuration.empty() &&
+         load_run_configuration(configuration, settings).train.device == DeviceChoice::cpu;
+} catch (const std::exception&) {
+  return false;
+}
+
 /// Chooses and binds the rank's GPU, cores and threads. Collective.
 inline RankPlace place_rank(const RunConfiguration& configuration, MpiSession& session) {
   const int gpus = configuration.train.device == DeviceChoice::cpu ? 0 : cuda_device_count();
+  if (configuration.train.device == DeviceChoice::automatic && gpus == 0)
+    if (const std::string obstacle = find_cuda_obstacle(); !obstacle.empty())
+      warning("this run is on the CPU, as no GPU can be used: {}", obstacle);
   return bind_rank(session, gpus, configuration.train.threads);
 }
 

@@ -116,12 +116,13 @@ inline void select_gpu() {
 
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
+/// With `on_cpu` no GPU is touched.
 template <typename Body>
-int run_on_ranks(int count, char** arguments, Body&& body) {
+int run_on_ranks(int count, char** arguments, bool on_cpu, Body&& body) {
   // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    select_gpu();
+    if (!on_cpu) select_gpu();
     MpiSession session(count, arguments);
     Communicator& world = session.world();
     set_log_identity(world.rank(), world.size(), session.host());

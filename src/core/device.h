@@ -64,7 +64,8 @@ class Device {
   /// Memory on the device, aligned to 256 bytes. Throws DeviceError if there is not enough.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void free(void* memory) noexcept = 0;
-  /// What can be allocated here in all, in bytes; 0 on the CPU, whose memory ranks and programs share.
+  /// What can be allocated here in all, in bytes, after what the device's libraries take; 0 on the CPU, whose
+  /// memory ranks and programs share.
   virtual std::size_t memory_bytes() const = 0;
   /// The most that was allocated here at any time, in bytes.
   virtual std::size_t peak_allocated_bytes() const = 0;
@@ -143,6 +144,10 @@ std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options
 
 /// Number of usable GPUs on this node: 0 in a build without CUDA.
 int cuda_device_count();
+
+/// Why no GPU can be used although the node has a driver for one, such as a driver that is too old; empty
+/// where nothing is wrong, or nothing to be had.
+std::string find_cuda_obstacle();
 
 /// Makes GPU number `ordinal` this thread's own, ahead of a library that would take the first one: an MPI
 /// that knows CUDA. Does nothing where there is no such GPU, or it cannot be used.

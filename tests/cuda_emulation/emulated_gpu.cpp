@@ -31,6 +31,18 @@ int& EmulatedGpu::current_device() {
   return device;
 }
 
+EmulatedGpu& EmulatedGpu::entered() {
+  const std::lock_guard lock(mutex_);
+  if (!on_gpu_thread() && contexts_.insert(current_device()).second && std::getenv("COLA_EMULATION_CONTEXTS"))
+    std::fprintf(stderr, "emulated GPU: a context on GPU %d\n", current_device());
+  return *this;
+}
+
+std::set<int> EmulatedGpu::contexts() {
+  const std::lock_guard lock(mutex_);
+  return contexts_;
+}
+
 EmulatedGpu& EmulatedGpu::instance() {
   static EmulatedGpu gpu;
   return gpu;

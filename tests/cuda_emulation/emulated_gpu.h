@@ -28,11 +28,17 @@ class EmulatedGpu {
   DeviceMemory& memory() { return memory_; }
   std::uint64_t seed() const { return seed_; }
   int device_count() const { return device_count_; }
+  void set_device_count(int count) { device_count_ = count; }
   /// The GPU that this thread has chosen.
   static int& current_device();
   /// On the GPU's thread: what runs there.
   BlockRunner& runner() { return *runner_; }
   bool on_gpu_thread() const { return std::this_thread::get_id() == thread_.get_id(); }
+
+  /// What CUDA does in nearly every call: the calling thread's GPU has a context of this process from here
+  /// on, which takes memory there. Said on stderr where COLA_EMULATION_CONTEXTS is set. Returns this.
+  EmulatedGpu& entered();
+  std::set<int> contexts();
 
   /// A blocking stream and the default stream wait for what the other was given before.
   std::shared_ptr<Stream> make_stream(bool blocking);
@@ -67,6 +73,7 @@ class EmulatedGpu {
   cudaError_t run_until_true(const std::function<bool()>& work);
 
   std::recursive_mutex mutex_;
+  std::set<int> contexts_;
   std::uint64_t seed_;
   int device_count_;
   DeviceMemory memory_;

@@ -45,7 +45,7 @@ std::string why_not(const Grid& grid) {
 }  // namespace
 
 cudaError_t launch(Grid&& grid, cudaStream_t stream) {
-  const std::lock_guard lock(gpu().mutex());
+  const std::lock_guard lock(gpu().entered().mutex());
   if (const std::string problem = why_not(grid); !problem.empty())
     return gpu().fail(cudaErrorInvalidConfiguration, problem + " cannot be launched");
   gpu().push(stream, [grid = std::move(grid)] { gpu().runner().run(grid); });
@@ -63,10 +63,15 @@ cudaError_t cudaGetDeviceCount(int* count) {
 cudaError_t cudaSetDevice(int device) {
   if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
   EmulatedGpu::current_device() = device;
+  gpu().entered();
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int* device) {
   *device = EmulatedGpu::current_device();
+  return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = CUDART_VERSION;
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
@@ -105,7 +110,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   }
 }
 cudaError_t cudaDeviceSynchronize() {
-  const std::lock_guard lock(gpu().mutex());
+  const std::lock_guard lock(gpu().entered().mutex());
   return gpu().finish_everything();
 }
 

@@ -13,7 +13,7 @@ using cola::emulation::EmulatedGpu;
 using cola::emulation::MemoryKind;
 
 EmulatedGpu& gpu() {
-  return EmulatedGpu::instance();
+  return EmulatedGpu::instance().entered();
 }
 
 cudaError_t refuse_while_capturing(const char* what) {

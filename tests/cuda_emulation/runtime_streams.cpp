@@ -10,7 +10,7 @@ using cola::emulation::EmulatedGpu;
 using cola::emulation::Point;
 
 EmulatedGpu& gpu() {
-  return EmulatedGpu::instance();
+  return EmulatedGpu::instance().entered();
 }
 
 cudaError_t refuse_while_capturing(cola::emulation::Stream& stream, const char* what) {
@@ -71,6 +71,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+  gpu();
   *event = new CUevent_st;
   if (!(flags & cudaEventDisableTiming))
     (*event)->reached = std::make_shared<CUevent_st::Clock::time_point>();
@@ -80,6 +81,7 @@ cudaError_t cudaEventCreate(cudaEvent_t* event) {
   return cudaEventCreateWithFlags(event, cudaEventDefault);
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  gpu();
   delete event;
   return cudaSuccess;
 }

@@ -1,6 +1,10 @@
 // Streams, events, graphs and memory of the emulated runtime: work is done when it is waited for, not before.
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <set>
+#include <thread>
+
 #include "device_array.h"
 #include "emulated_gpu.h"
 
@@ -137,6 +141,29 @@ TEST_F(EmulatedRuntime, CopiesAreCheckedAgainstTheirKind) {
   EXPECT_EQ(cudaMemcpyAsync(array_.data(), host.data(), bytes + 1, cudaMemcpyHostToDevice, first_),
             cudaErrorInvalidValue);
   EXPECT_EQ(cudaMemsetAsync(array_.data() + 1, 0, bytes, first_), cudaErrorInvalidValue);
+}
+
+// The first GPU has one from the tests' own thread.
+TEST_F(EmulatedRuntime, ThreadsOpenContextsOnTheGpuTheyChose) {
+  EmulatedGpu& gpu = EmulatedGpu::instance();
+  gpu.set_device_count(3);
+  const auto on_a_thread = [](const std::function<void()>& body) { std::thread(body).join(); };
+  on_a_thread([] {
+    int count = 0;
+    EXPECT_EQ(cudaGetDeviceCount(&count), cudaSuccess);
+    EXPECT_EQ(count, 3);
+    EXPECT_EQ(cudaSetDevice(3), cudaErrorInvalidDevice);
+  });
+  EXPECT_EQ(gpu.contexts(), std::set<int>({0}));
+  on_a_thread([] { EXPECT_EQ(cudaSetDevice(2), cudaSuccess); });
+  EXPECT_EQ(gpu.contexts(), std::set<int>({0, 2}));
+  on_a_thread([&] {
+    EmulatedGpu::current_device() = 1;
+    EXPECT_EQ(cudaStreamSynchronize(first_), cudaSuccess);
+  });
+  EXPECT_EQ(gpu.contexts(), std::set<int>({0, 1, 2}));
+  gpu.set_device_count(1);
+  cudaGetLastError();
 }
 
 TEST_F(EmulatedRuntime, MemoryCanRunOut) {

@@ -69,6 +69,34 @@ class EmulatedGpu(harness.TrainingTest):
         self.train("parts", None, *SHORT, "checkpoint.every=2", *GPU, more=("--resume", "auto"))
         self.assert_identical("whole", "parts")
 
+    def test_text_is_generated(self):
+        self.train("text", None, *SHORT)
+        done = self.call([self.PROGRAMS / "cola_generate", "--checkpoint", self.directory / "text", "--bytes", "--prompt",
+                          "the sea ", "--tokens", "3", "--temperature", "0"], expect=0)
+        self.assertIn("tokens after a prompt of 8", done.stderr)
+        self.assertTrue(done.stdout.startswith("the sea "), done.stdout)
+
+    def contexts_of(self, name, *settings, ranks):
+        """What GPUs the processes of a run take memory on, one entry for each process and GPU."""
+        done = self.train(name, ranks, *SHORT, "checkpoint.every=2", *settings)
+        return sorted(line for line in done.stderr.splitlines() if "a context on GPU" in line)
+
+    def test_a_rank_touches_its_own_gpu_alone(self):
+        environment = unittest.mock.patch.dict(os.environ, COLA_EMULATED_GPUS="2", COLA_EMULATION_CONTEXTS="1")
+        self.enterContext(environment)
+        both = [f"emulated GPU: a context on GPU {gpu}" for gpu in (0, 1)]
+        for route in ("mpi", "nccl"):
+            found = self.contexts_of(f"contexts_{route}", f"parallel.collectives={route}", *GPU, ranks=2)
+            self.assertEqual(found, both, route)
+        self.assertEqual(self.contexts_of("contexts_cpu", ranks=2), [])
+
+    def test_heads_that_a_gpu_cannot_compute_are_refused(self):
+        settings = ("model.hidden_size=640", "model.num_attention_heads=2", "model.num_key_value_heads=2")
+        done = self.train("wide_heads", None, *SHORT, *settings, *GPU, expect=2)
+        self.assertEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+        self.assertIn("model.num_attention_heads: 2 heads of a hidden_size of 640 are 320 wide", done.stderr)
+        self.assertEqual(self.checkpoints("wide_heads"), [])
+
 
 class StuckInNccl(training_stuck_test.Stuck):
     """Ranks that die or stop while the others' GPUs wait for them."""

@@ -14,37 +14,52 @@ namespace {
 
 constexpr int oldest_compute_capability = 80;
 
+// What CUDA's libraries take later, when their kernels are first used: not to be given out.
+constexpr std::size_t libraries_bytes = std::size_t{512} << 20;
+
 cudaDeviceProp properties_of(int ordinal) {
   cudaDeviceProp properties{};
   check(cudaGetDeviceProperties(&properties, ordinal), "reading the GPU's properties");
   return properties;
 }
 
-// A copy on the second stream, between two events.
+// A copy on the second stream, between two events. Other threads wait for it: each has to be told the GPU
+// first, or CUDA would take up memory on the first one for it.
 class StreamCopy final : public PendingCopy {
  public:
-  StreamCopy(cudaStream_t kernels, cudaStream_t copies, void* to, const void* from, std::size_t bytes)
-      : kernels_(kernels), finished_(make_event()) {
+  StreamCopy(int ordinal, cudaStream_t kernels, cudaStream_t copies, void* to, const void* from,
+             std::size_t bytes)
+      : ordinal_(ordinal), kernels_(kernels), finished_(make_event()) {
     const Event written = make_event();
     check(cudaEventRecord(written.get(), kernels), "marking the start of a copy");
     check(cudaStreamWaitEvent(copies, written.get(), 0), "ordering a copy after kernels");
     check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, copies), "copying to host memory");
     check(cudaEventRecord(finished_.get(), copies), "marking the end of a copy");
   }
-  ~StreamCopy() override { cudaEventSynchronize(finished_.get()); }
+  ~StreamCopy() override {
+    cudaSetDevice(ordinal_);
+    cudaEventSynchronize(finished_.get());
+  }
 
   bool done() override {
+    use_gpu();
     const cudaError_t state = cudaEventQuery(finished_.get());
     if (state == cudaErrorNotReady) return false;
     check(state, "copying to host memory");
     return true;
   }
-  void wait() override { check(cudaEventSynchronize(finished_.get()), "copying to host memory"); }
+  void wait() override {
+    use_gpu();
+    check(cudaEventSynchronize(finished_.get()), "copying to host memory");
+  }
   void hold_back_kernels() override {
     check(cudaStreamWaitEvent(kernels_, finished_.get(), 0), "ordering kernels after a copy");
   }
 
  private:
+  void use_gpu() const { check(cudaSetDevice(ordinal_), "choosing a GPU"); }
+
+  int ordinal_;
   cudaStream_t kernels_;
   Event finished_;
 };
@@ -101,6 +116,7 @@ Context CudaDevice::make_context() {
   check(cudaSetDevice(ordinal_), "choosing a GPU");
   const cudaDeviceProp properties = properties_of(ordinal_);
   model_ = properties.name;
+  reads_pageable_memory_late_ = properties.pageableMemoryAccessUsesHostPageTables != 0;
   Context context;
   context.multiprocessors = properties.multiProcessorCount;
   context.compute_capability = 10 * properties.major + properties.minor;
@@ -155,7 +171,8 @@ void* CudaDevice::allocate(std::size_t bytes) {
 std::size_t CudaDevice::memory_bytes() const {
   std::size_t available = 0, total = 0;
   check(cudaMemGetInfo(&available, &total), "reading the GPU's free memory");
-  return available + allocated_;
+  const std::size_t reserved = std::min(available, libraries_bytes);
+  return available - reserved + allocated_;
 }
 
 void CudaDevice::free(void* memory) noexcept {
@@ -172,10 +189,10 @@ void CudaDevice::fill_bytes(void* memory, int value, std::size_t bytes) {
 
 void CudaDevice::copy_from_host(void* to, const void* from, std::size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
-  cudaPointerAttributes
-      attributes{};  // the driver has copied pageable memory aside already, not pinned memory
+  // The driver has copied pageable memory aside already, unless the GPU shares the host's page tables.
+  cudaPointerAttributes attributes{};
   check(cudaPointerGetAttributes(&attributes, from), "asking for a pointer's kind");
-  if (attributes.type == cudaMemoryTypeHost) synchronize();
+  if (attributes.type == cudaMemoryTypeHost || reads_pageable_memory_late_) synchronize();
 }
 
 void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
@@ -205,7 +222,7 @@ void CudaDevice::free_host(void* memory) noexcept {
 }
 
 std::unique_ptr<PendingCopy> CudaDevice::start_copy_to_host(void* to, const void* from, std::size_t bytes) {
-  return std::make_unique<StreamCopy>(stream(), copy_stream_.get(), to, from, bytes);
+  return std::make_unique<StreamCopy>(ordinal_, stream(), copy_stream_.get(), to, from, bytes);
 }
 
 std::unique_ptr<RepeatedWork> CudaDevice::make_repeated_work() {
@@ -230,7 +247,11 @@ namespace cola {
 
 std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options) {
   const int count = cuda_device_count();
-  if (count == 0) throw DeviceError("no GPU can be used here: set train.device: cpu, or look at nvidia-smi");
+  if (count == 0) {
+    const std::string obstacle = find_cuda_obstacle();
+    throw DeviceError("no GPU can be used here{}: set train.device: cpu, or look at nvidia-smi",
+                      obstacle.empty() ? "" : " (" + obstacle + ")");
+  }
   if (ordinal >= count) throw DeviceError("GPU {} was asked for, this node has {}", ordinal, count);
   return std::make_unique<cuda::CudaDevice>(ordinal, options);
 }
@@ -242,6 +263,16 @@ int cuda_device_count() {
     return 0;
   }
   return count;
+}
+
+std::string find_cuda_obstacle() {
+  int count = 0, driver = 0;
+  const cudaError_t result = cudaGetDeviceCount(&count);
+  if (result == cudaSuccess || result == cudaErrorNoDevice) return {};
+  cudaGetLastError();
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return {};
+  return fmt::format("the driver, for CUDA {}.{}, says: {}", driver / 1000, driver % 1000 / 10,
+                     cudaGetErrorString(result));
 }
 
 void select_cuda_device(int ordinal) {

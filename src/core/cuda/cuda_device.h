@@ -78,6 +78,7 @@ class CudaDevice final : public Device {
 
   int ordinal_;
   std::string model_;
+  bool reads_pageable_memory_late_ = false;  // as it shares the host's page tables (Grace Hopper)
   std::size_t allocated_ = 0, peak_allocated_ = 0;
   std::unordered_map<void*, std::size_t> sizes_;  // of every allocation
   Stream stream_, copy_stream_;

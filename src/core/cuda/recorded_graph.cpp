@@ -1,5 +1,6 @@
 #include "core/cuda/recorded_graph.h"
 
+#include <exception>
 #include <string>
 
 #include "core/cuda/check.h"
@@ -26,7 +27,7 @@ bool RecordedGraph::record(const std::function<void()>& body) {
   std::string problem;
   try {
     body();
-  } catch (const DeviceError& error) {
+  } catch (const std::exception& error) {  // one that has nothing to do with the recording will come again
     problem = error.what();
   }
   cudaGraph_t graph = nullptr;

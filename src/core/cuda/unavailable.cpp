@@ -12,6 +12,10 @@ int cuda_device_count() {
   return 0;
 }
 
+std::string find_cuda_obstacle() {
+  return {};
+}
+
 void select_cuda_device(int) {}
 
 }  // namespace cola
