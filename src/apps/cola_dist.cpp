@@ -20,6 +20,7 @@
 #include "train/plan.h"
 #include "train/run_configuration.h"
 #include "train/run_status.h"
+#include "train/stop_signal.h"
 #include "train/trainer.h"
 
 namespace {
@@ -75,7 +76,7 @@ void print_plan(const RunConfiguration& configuration, int ranks) {
   fmt::print("{}", describe_plan(plan, configuration));
 }
 
-int train(const CommandLine& line, MpiSession& session) {
+int train(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
   Communicator& world = session.world();
   const auto configuration =
       together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
@@ -88,21 +89,21 @@ int train(const CommandLine& line, MpiSession& session) {
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
-  const auto trainer =
-      together(world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator); });
+  const auto trainer = together(
+      world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator, signal); });
   report_layout("cola_dist", session, place);
   trainer->start(parse_resume(line.resume));
   return trainer->run();
 }
 
-int run(int count, char** arguments, MpiSession& session) {
+int run(int count, char** arguments, MpiSession& session, const StopSignal& signal) {
   CommandLine line;
   const options::options_description description = describe(line);
   parse_command_line("cola_dist", count, arguments, description);
   if (answer_common_options(line.common, "cola_dist", description, session.world().rank() == 0))
     return exit_finished;
   check(line);
-  return train(line, session);
+  return train(line, session, signal);
 }
 
 // What needs no ranks starts none: on a login node there may be no MPI to start. The configuration is printed
@@ -134,6 +135,7 @@ int main(int count, char** arguments) {
     log_error(error.what());
     return exit_code_of(error);
   }
+  const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
   return run_on_ranks(count, arguments, asks_for_cpu(count, arguments),
-                      [&](MpiSession& session) { return run(count, arguments, session); });
+                      [&](MpiSession& session) { return run(count, arguments, session, signal); });
 }

@@ -37,9 +37,10 @@ std::optional<SystemTime> find_job_end(const VariableLookup& lookup, std::int64_
   return end;
 }
 
-StopCondition::StopCondition(Communicator& communicator, std::optional<SystemTime> job_end,
-                             double least_margin, double checkpoint_guess)
+StopCondition::StopCondition(Communicator& communicator, const StopSignal& signal,
+                             std::optional<SystemTime> job_end, double least_margin, double checkpoint_guess)
     : communicator_(communicator),
+      signal_(signal),
       job_end_(job_end),
       least_margin_(least_margin),
       checkpoint_seconds_(checkpoint_guess) {}

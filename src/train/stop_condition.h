@@ -21,10 +21,10 @@ std::optional<SystemTime> find_job_end(const VariableLookup& lookup, std::int64_
 
 class StopCondition {
  public:
-  /// `least_margin` seconds are kept before `job_end` in any case, for the program's own end.
-  /// `checkpoint_guess` is the time that a checkpoint takes until one was made.
-  StopCondition(Communicator& communicator, std::optional<SystemTime> job_end, double least_margin,
-                double checkpoint_guess);
+  /// `signal` outlives the condition. `least_margin` seconds are kept before `job_end` in any case, for the
+  /// program's own end. `checkpoint_guess` is the time that a checkpoint takes until one was made.
+  StopCondition(Communicator& communicator, const StopSignal& signal, std::optional<SystemTime> job_end,
+                double least_margin, double checkpoint_guess);
 
   /// Asks all ranks whether to stop now. Collective: one all-reduce of a number. Once true, it stays true.
   bool ask();
@@ -46,7 +46,7 @@ class StopCondition {
   std::int64_t local_cause() const;
 
   Communicator& communicator_;
-  StopSignal signal_;
+  const StopSignal& signal_;
   std::optional<SystemTime> job_end_;
   double least_margin_, checkpoint_seconds_;
   double step_seconds_ = 0;  // the longest of late

@@ -51,7 +51,8 @@ std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
 
 }  // namespace
 
-Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator)
+Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
+                 const StopSignal& signal)
     : configuration_(configuration),
       device_(device),
       communicator_(communicator),
@@ -67,7 +68,8 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, store_, configuration),
-      stop_(communicator, job_end_of(configuration), static_cast<double>(configuration.run.stop_margin),
+      stop_(communicator, signal, job_end_of(configuration),
+            static_cast<double>(configuration.run.stop_margin),
             static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
       heartbeat_(configuration.run.dir,

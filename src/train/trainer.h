@@ -32,7 +32,8 @@ class Trainer {
   /// Opens the data, collectively and before anything that can fail on one rank alone, and allocates
   /// everything. Throws UsageError or FileError, and UsageError before anything is allocated if the device's
   /// memory would not do.
-  Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator);
+  Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
+          const StopSignal& signal);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
   /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.

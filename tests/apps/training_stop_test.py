@@ -1,6 +1,8 @@
 """A run stops in good order before its last step, and tells how it stands."""
 import os
+import pathlib
 import signal
+import subprocess
 import time
 
 import harness
@@ -17,6 +19,17 @@ class Stop(harness.TrainingTest):
         done = self.call(["env", "-i", "PATH=/nowhere", harness.PROGRAMS / "cola_dist", "--status", self.directory / run],
                          expect=expect)
         return done.stdout + done.stderr
+
+    def test_a_signal_before_the_first_step(self):
+        run = subprocess.Popen(self.command("early", None), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        maps = pathlib.Path(f"/proc/{run.pid}/maps")
+        while "mca_" not in maps.read_text():  # MPI loads its parts
+            self.assertIsNone(run.poll())
+        run.send_signal(signal.SIGUSR1)
+        said, errors = run.communicate(timeout=120)
+        self.assertEqual(run.returncode, 75, errors)
+        self.assertIn("stopped by SIGUSR1 after step 1, saved", said)
+        self.assertEqual(self.checkpoints("early"), ["step-00000001"])
 
     def test_a_signal_during_an_evaluation(self):
         settings = self.settings(LONG_EVALUATION)

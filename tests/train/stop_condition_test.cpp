@@ -32,7 +32,8 @@ TEST(JobEnd, IsTheEarlierOfSlurmsAndTheConfigured) {
 
 TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
   const auto self = make_self_communicator();
-  StopCondition stop(*self, std::nullopt, 30, 5);
+  const StopSignal signals;
+  StopCondition stop(*self, signals, std::nullopt, 30, 5);
   EXPECT_FALSE(stop.ask());
   EXPECT_EQ(stop.cause(), "");
   EXPECT_FALSE(stop.seconds_left());
@@ -41,7 +42,8 @@ TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
 TEST(StopCondition, IsEachOfTheSignals) {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
     const auto self = make_self_communicator();
-    StopCondition stop(*self, std::nullopt, 0, 0);
+    const StopSignal signals;
+    StopCondition stop(*self, signals, std::nullopt, 0, 0);
     std::raise(signal);
     EXPECT_FALSE(stop.requested());  // nobody asked yet
     EXPECT_TRUE(stop.ask());
@@ -52,7 +54,8 @@ TEST(StopCondition, IsEachOfTheSignals) {
 
 TEST(StopCondition, ComesBeforeTheJobsEndByWhatStepsAndCheckpointsTake) {
   const auto self = make_self_communicator();
-  StopCondition stop(*self, std::chrono::system_clock::now() + 100s, 30, 5);
+  const StopSignal signals;
+  StopCondition stop(*self, signals, std::chrono::system_clock::now() + 100s, 30, 5);
   EXPECT_EQ(stop.margin(), 30 + 2 * 5);
   EXPECT_FALSE(stop.ask());
   stop.learn_step(10);
@@ -68,9 +71,10 @@ TEST(StopCondition, ComesBeforeTheJobsEndByWhatStepsAndCheckpointsTake) {
 
 // Only one rank's clock says that it is time.
 TEST(StopCondition, IsAgreedByAllRanks) {
-  run_on_threads(3, [](Communicator& world) {
+  const StopSignal signals;
+  run_on_threads(3, [&signals](Communicator& world) {
     const auto end = std::chrono::system_clock::now() + (world.rank() == 1 ? 5s : 500s);
-    StopCondition stop(world, end, 30, 0);
+    StopCondition stop(world, signals, end, 30, 0);
     EXPECT_TRUE(stop.ask());
     EXPECT_EQ(stop.cause(), "the time limit");
   });
