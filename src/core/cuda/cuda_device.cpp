@@ -250,7 +250,7 @@ std::unique_ptr<Device> make_cuda_device(int ordinal, const CudaOptions& options
   if (count == 0) {
     const std::string obstacle = find_cuda_obstacle();
     throw DeviceError("no GPU can be used here{}: set train.device: cpu, or look at nvidia-smi",
-                      obstacle.empty() ? "" : " (" + obstacle + ")");
+                      obstacle.empty() ? obstacle : fmt::format(" ({})", obstacle));
   }
   if (ordinal >= count) throw DeviceError("GPU {} was asked for, this node has {}", ordinal, count);
   return std::make_unique<cuda::CudaDevice>(ordinal, options);
