@@ -37,12 +37,13 @@ constexpr const char* introduction =
     "  cola_bench memory --sizes 60m,130m --batches 16 --json memory.json\n"
     "\n"
     "A row is measured where the plan fits the memory (train.device_memory_gib, else what is there) and the\n"
-    "steps should end in time; others are planned, and say why.\n\nOptions";
+    "steps should end in time; others are planned, and say why.\n"
+    "\n"
+    "Exit codes: 0 done; 2 bad command line or configuration; anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
   auto add = description.add_options();
-  add("command", options::value(&line.command), "memory");
   add("sizes", options::value(&line.sizes)->default_value(line.sizes)->value_name("NAME,…"), "models");
   add("batches", options::value(&line.batches)->default_value(line.batches)->value_name("N,…"),
       "micro-batches, in sequences");
@@ -140,9 +141,7 @@ int bench(const CommandLine& line, MpiSession& session) {
 int bench_memory(int count, char** arguments, MpiSession& session) {
   CommandLine line;
   const options::options_description description = describe(line);
-  options::positional_options_description positional;
-  positional.add("command", 1);
-  parse_command_line("cola_bench memory", count, arguments, description, positional);
+  parse_command_line("cola_bench memory", count, arguments, description, line.command);
   if (answer_common_options(line.common, "cola_bench", description, session.world().rank() == 0))
     return exit_finished;
   if (line.steps < 1 || line.seconds < 0) throw UsageError("--steps is at least 1, --seconds at least 0");

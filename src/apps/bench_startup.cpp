@@ -80,7 +80,7 @@ void bench_startup(const std::string& configuration_file, const std::vector<std:
   store.initialize(configuration.run.seed);
   device->synchronize();
   timer.end("weights initialised and shared");
-  measure_product_rate(*device, type, telling_product_size(device->kind()));
+  measure_product_rate(*device, type, quick_product_size(device->kind()));
   timer.end("rate of plain products measured");
   information("{}, {} ranks on {} {}", configuration.run.name, world.size(), session.nodes(),
               session.nodes() == 1 ? "node" : "nodes");

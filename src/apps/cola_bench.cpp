@@ -44,12 +44,13 @@ constexpr const char* introduction =
     "kernels: where the time of one step goes, kernel by kernel, next to what the device can do; on a GPU\n"
     "  also every way to compute attention (train.attention), on this configuration's shape.\n"
     "startup: how long a run takes before its first step, phase by phase.\n"
-    "checkpoint: what saving costs training, and its rates next to plain writes and reads.\n\nOptions";
+    "checkpoint: what saving costs training, and its rates next to plain writes and reads.\n"
+    "\n"
+    "Exit codes: 0 done; 2 bad command line or configuration; anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
   auto add = description.add_options();
-  add("command", options::value(&line.command), "train, kernels, startup or checkpoint");
   add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
   add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
       "overrides one setting");
@@ -100,8 +101,9 @@ int bench(const CommandLine& line, MpiSession& session) {
     return exit_finished;
   }
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
-  information("{}, {} ranks, {}, micro-batch {} x {}", configuration.run.name, world.size(), device->name(),
-              configuration.train.micro_batch, configuration.data.sequence_length);
+  information("{}, {} {}, {}, micro-batch {} x {}", configuration.run.name, world.size(),
+              world.size() == 1 ? "rank" : "ranks", device->name(), configuration.train.micro_batch,
+              configuration.data.sequence_length);
   if (line.command == "checkpoint") {
     bench_checkpoint(configuration, *device, *communicator, line.rounds, line.micro_batches);
     return exit_finished;
@@ -133,9 +135,7 @@ int run(int count, char** arguments, MpiSession& session, std::chrono::steady_cl
   if (count > 1 && arguments[1] == std::string("memory")) return bench_memory(count, arguments, session);
   CommandLine line;
   const options::options_description description = describe(line);
-  options::positional_options_description positional;
-  positional.add("command", 1);
-  parse_command_line("cola_bench", count, arguments, description, positional);
+  parse_command_line("cola_bench", count, arguments, description, line.command);
   if (answer_common_options(line.common, "cola_bench", description, session.world().rank() == 0))
     return exit_finished;
   check(line);

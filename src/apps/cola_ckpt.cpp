@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/version.h"
 #include "io/checkpoint_compare.h"
 #include "io/checkpoint_directory.h"
 #include "io/checkpoint_export.h"
@@ -257,7 +258,7 @@ Arguments parse(const Command& command, const std::vector<std::string>& words) {
 int run(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     if (word != "--help" && word != "-h" && word != "--version") continue;
-    fmt::print("{}", word == "--version" ? "cola_ckpt " COLA_VERSION "\n" : help);
+    fmt::print("{}", word == "--version" ? fmt::format("cola_ckpt {}\n", version) : help);
     return exit_finished;
   }
   if (words.empty())

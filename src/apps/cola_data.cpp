@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
@@ -26,8 +27,6 @@ using namespace cola;
 namespace options = boost::program_options;
 using Arguments = options::variables_map;
 using Clock = std::chrono::steady_clock;
-
-constexpr const char* version = "0.1.0";
 
 constexpr const char* help =
     R"(cola_data: make token files for training out of text, and look at them.
@@ -212,6 +211,12 @@ void report(const TokenizationCounts& counts, std::int64_t files, const std::str
   information("written     {} files in {}", files, folder);
 }
 
+void make_output_folder(const std::string& folder) {
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) throw UsageError("--output {}: cannot be made: {}", folder, problem.message());
+}
+
 int tokenize(Communicator& world, const std::vector<std::string>& words) {
   const auto start = Clock::now();
   const Arguments arguments = parse(words);
@@ -226,7 +231,7 @@ int tokenize(Communicator& world, const std::vector<std::string>& words) {
   std::unique_ptr<CorpusTokenizer> corpus;
   together(world, [&] {
     if (world.rank() != 0) return;
-    std::filesystem::create_directories(wanted.output);
+    make_output_folder(wanted.output);
     remove_unfinished_files(wanted.output);
   });
   together(world, [&] { corpus = std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); });
@@ -282,6 +287,8 @@ void show_first_tokens(const TokenFile& file) {
 
 int inspect(const std::vector<std::string>& words) {
   if (words.size() != 1) throw UsageError("usage: cola_data inspect FILE");
+  if (std::filesystem::is_directory(words[0]))
+    throw UsageError("{}: is a folder; name a file in it", words[0]);
   if (!std::filesystem::is_regular_file(words[0])) throw UsageError("{}: no such file", words[0]);
   const TokenFile file(words[0]);
   const auto& attributes = file.attributes();

@@ -43,8 +43,9 @@ constexpr const char* introduction =
     "  mpirun -n 2 cola_dist --config configs/tiny.yaml\n"
     "  srun cola_dist --config configs/7b.yaml --set train.micro_batch=16\n"
     "\n"
-    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal, with a\n"
-    "committed checkpoint (run the same command again); anything else failed.\n\nOptions";
+    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal or before "
+    "the\n"
+    "time limit, with a committed checkpoint (run the same command again); anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
@@ -71,21 +72,29 @@ void check(const CommandLine& line) {
     throw UsageError("--ranks N goes with --plan, N from 1");
 }
 
-void print_plan(const RunConfiguration& configuration, int ranks) {
-  const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
-  fmt::print("{}", describe_plan(plan, configuration));
+std::string describe_status(const std::string& run_directory) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return describe_run(run_directory, std::chrono::duration_cast<std::chrono::seconds>(now).count());
+}
+
+std::string describe_plan_for(const RunConfiguration& configuration, int ranks) {
+  return describe_plan(make_plan(configuration, plan_target(configuration, ranks)), configuration);
+}
+
+// The answer to a command line that asks for words instead of training; nothing if it asks for training.
+std::optional<std::string> answer(const CommandLine& line, int ranks) {
+  if (!line.status.empty()) return describe_status(line.status);
+  check(line);
+  if (!line.print_configuration && !line.plan) return std::nullopt;
+  const RunConfiguration configuration = load_run_configuration(line.configuration, line.settings);
+  return (line.print_configuration ? to_yaml(configuration) : "") +
+         (line.plan ? describe_plan_for(configuration, line.ranks > 0 ? line.ranks : ranks) : "");
 }
 
 int train(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
   Communicator& world = session.world();
   const auto configuration =
       together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
-  if (line.print_configuration || line.plan) {
-    if (world.rank() != 0) return exit_finished;
-    if (line.print_configuration) fmt::print("{}", to_yaml(configuration));
-    if (line.plan) print_plan(configuration, line.ranks > 0 ? line.ranks : world.size());
-    return exit_finished;
-  }
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
@@ -100,29 +109,28 @@ int run(int count, char** arguments, MpiSession& session, const StopSignal& sign
   CommandLine line;
   const options::options_description description = describe(line);
   parse_command_line("cola_dist", count, arguments, description);
-  if (answer_common_options(line.common, "cola_dist", description, session.world().rank() == 0))
-    return exit_finished;
-  check(line);
-  return train(line, session, signal);
+  const bool speaks = session.world().rank() == 0;
+  if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
+  const auto words = together(session.world(), [&] { return answer(line, session.world().size()); });
+  if (!words) return train(line, session, signal);
+  if (speaks) fmt::print("{}", *words);
+  return exit_finished;
 }
 
-// What needs no ranks starts none: on a login node there may be no MPI to start. The configuration is printed
-// this way only without a launcher, for under one it is rank 0 that speaks.
+// Without a launcher, what needs no ranks starts none: on a login node there may be no MPI to start. Nor does
+// --status inside a job, whose script has a launcher's variables.
 std::optional<int> answer_alone(int count, char** arguments) {
-  const auto asked = [&](std::string_view option) {
-    return std::any_of(arguments, arguments + count,
-                       [&](const char* word) { return std::string_view(word).starts_with(option); });
-  };
-  const bool alone = asked("--print-config") && !read_launch_environment(environment_variable);
-  if (!asked("--status") && !alone) return std::nullopt;
+  const bool asks_status = std::any_of(arguments, arguments + count, [](const char* word) {
+    return std::string_view(word).starts_with("--status");
+  });
+  if (!asks_status && read_launch_environment(environment_variable)) return std::nullopt;
   CommandLine line;
-  parse_command_line("cola_dist", count, arguments, describe(line));
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  if (!line.status.empty())
-    fmt::print("{}",
-               describe_run(line.status, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
-  else
-    fmt::print("{}", to_yaml(load_run_configuration(line.configuration, line.settings)));
+  const options::options_description description = describe(line);
+  parse_command_line("cola_dist", count, arguments, description);
+  if (answer_common_options(line.common, "cola_dist", description)) return exit_finished;
+  const std::optional<std::string> words = answer(line, 1);
+  if (!words) return std::nullopt;
+  fmt::print("{}", *words);
   return exit_finished;
 }
 

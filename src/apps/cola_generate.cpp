@@ -38,7 +38,9 @@ constexpr const char* introduction =
     "cola_generate continues a prompt with a trained model.\n"
     "\n"
     "  cola_generate --checkpoint runs/cola-tiny --tokenizer data/tiny/tokenizer.model --prompt \"The sea "
-    "is\"\n\nOptions";
+    "is\"\n"
+    "\n"
+    "Exit codes: 0 done; 2 bad command line; anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);

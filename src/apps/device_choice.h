@@ -46,13 +46,20 @@ inline RankPlace place_rank(const RunConfiguration& configuration, MpiSession& s
   return bind_rank(session, gpus, configuration.train.threads);
 }
 
-/// The device of a placed rank, which is told its name.
+inline std::unique_ptr<Device> make_gpu(const RunConfiguration& configuration, const RankPlace& place) try {
+  return make_cuda_device(std::max(0, place.gpu_number), {configuration.train.attention});
+} catch (const DeviceError& error) {
+  if (place.gpu_number < 0) throw UsageError("train.device: {}", error.what());
+  throw;
+}
+
+/// The device of a placed rank, which is told its name. Throws UsageError if the configuration asks for what
+/// is not here, DeviceError if a GPU that is here fails.
 inline std::unique_ptr<Device> make_device(const RunConfiguration& configuration, RankPlace& place) {
   const bool on_gpu = place.gpu_number >= 0 || configuration.train.device == DeviceChoice::cuda;
   if (!on_gpu && configuration.parallel.collectives == Collectives::nccl)
     throw UsageError("parallel.collectives: nccl needs GPUs, and none is used here; set it to auto or mpi");
-  auto device = on_gpu ? make_cuda_device(std::max(0, place.gpu_number), {configuration.train.attention})
-                       : make_cpu_device(static_cast<int>(place.threads));
+  auto device = on_gpu ? make_gpu(configuration, place) : make_cpu_device(static_cast<int>(place.threads));
   place.device = device->name();
   return device;
 }

@@ -17,6 +17,7 @@
 #include "core/host.h"
 #include "core/host_topology.h"
 #include "core/log.h"
+#include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
@@ -43,6 +44,17 @@ inline void parse_command_line(
   }
 }
 
+/// The same for a program of several commands: its first word goes to `command`, which --help does not list
+/// among the options.
+inline void parse_command_line(const std::string& program, int count, char** arguments,
+                               const boost::program_options::options_description& description,
+                               std::string& command) {
+  boost::program_options::options_description all;
+  all.add(description).add_options()("command", boost::program_options::value(&command));
+  boost::program_options::positional_options_description positional;
+  parse_command_line(program, count, arguments, all, positional.add("command", 1));
+}
+
 /// The two options that every program has.
 struct CommonOptions {
   bool help = false, version = false;
@@ -61,7 +73,7 @@ inline bool answer_common_options(const CommonOptions& common, const std::string
                                   const boost::program_options::options_description& description,
                                   bool speaks = true) {
   if (common.help && speaks) std::cout << description << "\n";
-  if (common.version && speaks) fmt::print("{} {}\n", program, COLA_VERSION);
+  if (common.version && speaks) fmt::print("{} {}\n", program, version);
   return common.help || common.version;
 }
 
@@ -133,6 +145,9 @@ int run_on_ranks(int count, char** arguments, bool on_cpu, Body&& body) {
     } catch (const UsageError& error) {
       if (world.rank() == 0) log_error(error.what());
       return exit_usage;
+    } catch (const AgreedError& error) {
+      if (world.rank() == 0) log_error(error.what());
+      return exit_failed;
     } catch (const std::exception& error) {
       log_error(error.what());
       if (world.size() > 1) world.abort(exit_failed);

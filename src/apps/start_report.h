@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/log.h"
+#include "core/version.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
 #include "dist/node_layout.h"
@@ -15,7 +16,7 @@ namespace cola {
 inline void report_layout(const std::string& program, MpiSession& session, const RankPlace& mine) {
   const std::vector<RankPlace> places = gather_places(session.world(), mine);
   if (session.world().rank() != 0) return;
-  information("{} {}, {}, {}", program, COLA_VERSION, session.world().transport(),
+  information("{} {}, {}, {}", program, version, session.world().transport(),
               session.launcher().empty() ? "without a launcher" : "started by " + session.launcher());
   for (const std::string& line : describe_layout(places)) information("{}", line);
   for (const std::string& problem : find_layout_problems(places)) warning("{}", problem);

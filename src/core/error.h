@@ -40,10 +40,17 @@ class DeviceError : public Error {
   using Error::Error;
 };
 
-/// A NaN or infinity in the loss or the gradients; the weights have not been touched.
-class NumericalError : public Error {
+/// What every rank knows and throws at the same place, in the same words: rank 0 says it for all, and the
+/// ranks end one by one, without one ending the others.
+class AgreedError : public Error {
  public:
   using Error::Error;
+};
+
+/// A NaN or infinity in the loss or the gradients, of any rank; the weights have not been touched.
+class NumericalError : public AgreedError {
+ public:
+  using AgreedError::AgreedError;
 };
 
 /// Exit codes of every program.

@@ -17,6 +17,7 @@ std::string gpu_place(const std::string& pci_bus_id, const std::string& host) {
 
 std::string find_shared_gpu(std::span<const std::string> places) {
   for (const std::string& place : places) {
+    if (place.empty()) continue;
     std::vector<std::size_t> ranks;
     for (std::size_t rank = 0; rank < places.size(); ++rank)
       if (places[rank] == place) ranks.push_back(rank);

@@ -10,8 +10,8 @@ namespace cola {
 /// "PCI_BUS_ID on HOST", as in "0000:65:00.0 on node3".
 std::string gpu_place(const std::string& pci_bus_id, const std::string& host);
 
-/// `places`: one a rank, in rank order. Names the ranks that share a GPU, of the first GPU that is shared:
-/// "ranks 0 and 1 share GPU 0000:65:00.0 on node3". Empty if each has its own.
+/// `places`: one a rank, in rank order; empty for a rank without a GPU. Names the ranks that share a GPU, of
+/// the first GPU that is shared: "ranks 0 and 1 share GPU 0000:65:00.0 on node3". Empty if each has its own.
 std::string find_shared_gpu(std::span<const std::string> places);
 
 }  // namespace cola

@@ -9,7 +9,7 @@
 #include <set>
 #include <sstream>
 
-#include "core/error.h"
+#include "dist/gpu_place.h"
 
 namespace cola {
 
@@ -64,31 +64,42 @@ std::string list_hosts(const std::vector<std::string>& hosts) {
   return fmt::format("{}, ..., {}", fmt::join(hosts.begin(), hosts.begin() + most - 1, ", "), hosts.back());
 }
 
-void find_shared_gpus(const Places& ranks, std::vector<std::string>& problems) {
-  std::map<std::string, std::vector<std::int64_t>> users;
-  for (const RankPlace& place : ranks)
-    if (!place.gpu.empty()) users[place.gpu].push_back(place.local_rank);
-  for (const auto& [gpu, local_ranks] : users)
-    if (local_ranks.size() > 1)
-      problems.push_back(
-          fmt::format("ranks {} of {} share GPU {}: start one rank a GPU (--ntasks-per-node, --ppn), and let "
-                      "every rank see all GPUs of its node",
-                      fmt::join(local_ranks, " and "), ranks.front().host, gpu));
+// Each of the three names the first place only, for a whole job is mostly wrong in one way.
+std::string find_shared_gpus(const Places& places) {
+  std::vector<std::string> gpus;
+  for (const RankPlace& place : places)
+    gpus.push_back(place.gpu.empty() ? "" : gpu_place(place.gpu, place.host));
+  const std::string shared = find_shared_gpu(gpus);
+  if (shared.empty()) return "";
+  return shared +
+         ": start one rank a GPU (--ntasks-per-node, --ppn), and let every rank see all GPUs of its node";
 }
 
-void find_crowded_cores(const Places& ranks, std::vector<std::string>& problems) {
-  std::set<int> cores;
-  std::int64_t threads = 0;
-  for (const RankPlace& place : ranks) {
-    cores.insert(place.cores.begin(), place.cores.end());
-    threads += place.threads;
+std::string find_crowded_cores(const std::map<std::int64_t, Places>& nodes) {
+  for (const auto& [node, ranks] : nodes) {
+    std::set<int> cores;
+    std::int64_t threads = 0;
+    for (const RankPlace& place : ranks) {
+      cores.insert(place.cores.begin(), place.cores.end());
+      threads += place.threads;
+    }
+    if (threads > static_cast<std::int64_t>(cores.size()))
+      return fmt::format(
+          "{} ranks with {} threads in all share {} cores of {}: start fewer ranks a node, bind them to "
+          "cores of "
+          "their own (--cpu-bind=cores, --bind-to core), or lower train.threads",
+          ranks.size(), threads, cores.size(), ranks.front().host);
   }
-  if (threads > static_cast<std::int64_t>(cores.size()))
-    problems.push_back(
-        fmt::format("{} ranks with {} threads in all share {} cores of {}: start fewer ranks a node, bind "
-                    "them to cores of "
-                    "their own (--cpu-bind=cores, --bind-to core), or lower train.threads",
-                    ranks.size(), threads, cores.size(), ranks.front().host));
+  return "";
+}
+
+std::string find_unlike_nodes(const std::map<std::int64_t, Places>& nodes) {
+  const auto fewer = [](const auto& a, const auto& b) { return a.second.size() < b.second.size(); };
+  const auto [fewest, most] = std::minmax_element(nodes.begin(), nodes.end(), fewer);
+  if (fewest->second.size() == most->second.size()) return "";
+  return fmt::format(
+      "some nodes have {} ranks and some {}: give every node as many (--ntasks-per-node, --ppn)",
+      fewest->second.size(), most->second.size());
 }
 
 }  // namespace
@@ -130,7 +141,8 @@ std::vector<std::string> describe_layout(const std::vector<RankPlace>& places) {
     hosts.push_back(ranks.front().host);
     kinds[describe_ranks(ranks)].push_back(ranks.front().host);
   }
-  std::vector<std::string> lines{fmt::format("nodes: {} ({})", hosts.size(), list_hosts(hosts))};
+  std::vector<std::string> lines;
+  if (hosts.size() > 1) lines.push_back(fmt::format("nodes: {} ({})", hosts.size(), list_hosts(hosts)));
   for (const auto& [ranks, alike] : kinds) {
     lines.push_back(fmt::format("{} {} on {}:", ranks.size(), ranks.size() == 1 ? "rank" : "ranks",
                                 kinds.size() == 1 && hosts.size() > 1 ? "each" : list_hosts(alike)));
@@ -140,19 +152,10 @@ std::vector<std::string> describe_layout(const std::vector<RankPlace>& places) {
 }
 
 std::vector<std::string> find_layout_problems(const std::vector<RankPlace>& places) {
-  std::vector<std::string> problems;
-  std::size_t fewest = places.size(), most = 0;
-  for (const auto& [node, ranks] : by_node(places)) {
-    find_shared_gpus(ranks, problems);
-    find_crowded_cores(ranks, problems);
-    fewest = std::min(fewest, ranks.size());
-    most = std::max(most, ranks.size());
-  }
-  if (fewest != most)
-    problems.push_back(
-        fmt::format("some nodes have {} ranks and some {}: give every node as many "
-                    "(--ntasks-per-node, --ppn)",
-                    fewest, most));
+  const auto nodes = by_node(places);
+  std::vector<std::string> problems{find_shared_gpus(places), find_crowded_cores(nodes),
+                                    find_unlike_nodes(nodes)};
+  std::erase(problems, "");
   return problems;
 }
 

@@ -29,12 +29,13 @@ std::string format_cores(const std::vector<int>& cores);
 /// The inverse, for lists that format_cores wrote.
 std::vector<int> parse_cores(const std::string& text);
 
-/// Lines for people: the nodes and their ranks; then the ranks of one node of each kind, each with device,
-/// cores and network card.
+/// Lines for people: the nodes, where there are several; then the ranks of one node of each kind, each with
+/// device, cores and network card.
 std::vector<std::string> describe_layout(const std::vector<RankPlace>& places);
 
-/// One line for each thing that will work badly, with its cure: ranks that share a GPU, threads that
-/// outnumber a node's cores, nodes of unlike numbers of ranks.
+/// One line for each kind of thing that will work badly, its first case named with its cure: ranks that share
+/// a GPU, threads that outnumber a node's cores, nodes of unlike numbers of ranks. `places`: one a rank, in
+/// rank order.
 std::vector<std::string> find_layout_problems(const std::vector<RankPlace>& places);
 
 }  // namespace cola

@@ -15,7 +15,7 @@ namespace cola {
 
 /// What is known of a run at one moment. Times are seconds, moments seconds since 1970.
 struct RunState {
-  std::string name, activity;  // activity: starting, training, evaluating, finished, stopped
+  std::string name, activity;  // activity: starting, training, evaluating, saving, finished, stopped, failed
   std::string host, job;       // of rank 0; job: the scheduler's number, empty outside of a job
   std::int64_t ranks = 1;
   std::int64_t step = 0, total_steps = 0;

@@ -13,6 +13,11 @@ constexpr std::int64_t telling_product_size(DeviceKind kind) {
   return kind == DeviceKind::cuda ? 8192 : 2048;
 }
 
+/// A smaller one, for the start of a run: it tells nearly as much in an eighth of the time.
+constexpr std::int64_t quick_product_size(DeviceKind kind) {
+  return telling_product_size(kind) / 2;
+}
+
 /// Fills a tensor with random values around 0: products of constants draw less power and run faster than real
 /// ones.
 void fill_with_random(Device& device, const Tensor& tensor);

@@ -5,6 +5,7 @@
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
+#include "train/precision.h"
 
 namespace cola {
 
@@ -67,11 +68,8 @@ PlanTarget plan_target(const RunConfiguration& configuration, int ranks) {
   const DeviceChoice choice = configuration.train.device;
   if (choice == DeviceChoice::cuda || (choice == DeviceChoice::automatic && cuda_device_count() > 0))
     target.device = DeviceKind::cuda;
-  const Precision precision = configuration.train.precision;
-  const bool bfloat16 = precision == Precision::automatic
-                            ? target.device == DeviceKind::cuda || make_cpu_device()->prefers_bfloat16()
-                            : precision == Precision::bf16;
-  target.type = bfloat16 ? DataType::bfloat16 : DataType::float32;
+  target.type = compute_type_of(configuration.train.precision,
+                                target.device == DeviceKind::cuda || make_cpu_device()->prefers_bfloat16());
   return target;
 }
 

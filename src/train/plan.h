@@ -46,6 +46,10 @@ PlanTarget plan_target(const RunConfiguration& configuration, int ranks);
 /// Throws UsageError if the batch cannot be dealt out to so many ranks.
 Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target);
 
+/// A run's memory in two lines, for its start report: device bytes by use, in all of `device_bytes` (0: not
+/// known), and host bytes.
+std::string describe_memory(const MemoryPlan& memory, std::size_t device_bytes);
+
 /// The plan as a table for people.
 std::string describe_plan(const Plan& plan, const RunConfiguration& configuration);
 

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "core/data_type.h"
 #include "train/plan.h"
@@ -66,8 +68,21 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
   return text + row("snapshots for checkpoints", bytes_text(memory.snapshot_ring));
 }
 
+// "weights 1.14 GiB, gradients ...", without what takes nothing.
+std::string list_uses(const MemoryPlan& memory) {
+  constexpr std::pair<const char*, MemoryUse> uses[] = {
+      {"weights", MemoryUse::weights},         {"gradients", MemoryUse::gradients},
+      {"optimizer", MemoryUse::optimizer},     {"communication", MemoryUse::communication},
+      {"activations", MemoryUse::activations}, {"workspace", MemoryUse::workspace}};
+  std::vector<std::string> parts;
+  for (const auto& [name, use] : uses)
+    if (memory.used(use) > 0) parts.push_back(fmt::format("{} {}", name, bytes_text(memory.used(use))));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 std::string columns(const std::string& name, const std::string& first, const std::string& second) {
-  return fmt::format("{:<24}{:>16}{:>16}\n", name, first, second);
+  const std::string last = second.empty() ? "" : fmt::format("{:>16}", second);
+  return fmt::format("{:<24}{:>16}{}\n", name, first, last);
 }
 
 std::string describe_policies(const Plan& plan, const RunConfiguration& configuration) {
@@ -103,6 +118,16 @@ std::string describe_work(const Plan& plan) {
 }
 
 }  // namespace
+
+std::string describe_memory(const MemoryPlan& memory, std::size_t device_bytes) {
+  const std::string available = device_bytes > 0 ? " of " + bytes_text(device_bytes) : "";
+  std::string text = fmt::format("device memory a rank: {}{}: {}\nhost memory a rank: snapshots {}",
+                                 bytes_text(memory.peak_bytes()), available, list_uses(memory),
+                                 bytes_text(memory.snapshot_ring));
+  if (memory.collective_staging > 0)
+    text += fmt::format(", collectives {}", bytes_text(memory.collective_staging));
+  return text;
+}
 
 std::string describe_plan(const Plan& plan, const RunConfiguration& configuration) {
   return describe_target(plan, configuration) + describe_device_memory(plan, configuration) +

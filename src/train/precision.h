@@ -8,10 +8,13 @@
 namespace cola {
 
 /// `auto` is bf16 where the device multiplies it faster than fp32.
+inline DataType compute_type_of(Precision precision, bool device_prefers_bfloat16) {
+  const bool bfloat16 =
+      precision == Precision::automatic ? device_prefers_bfloat16 : precision == Precision::bf16;
+  return bfloat16 ? DataType::bfloat16 : DataType::float32;
+}
 inline DataType compute_type_of(Precision precision, const Device& device) {
-  if (precision == Precision::automatic)
-    return device.prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
-  return precision == Precision::bf16 ? DataType::bfloat16 : DataType::float32;
+  return compute_type_of(precision, device.prefers_bfloat16());
 }
 
 }  // namespace cola

@@ -17,14 +17,6 @@ namespace cola {
 
 namespace {
 
-// Does on rank 0 what only one rank may do; an error there is thrown on all ranks.
-template <typename Action>
-void on_rank_0(Communicator& communicator, Action&& action) {
-  const std::string error =
-      shared_text(communicator, communicator.rank() == 0 ? error_of(action) : std::string());
-  if (!error.empty()) throw UsageError("{}", error);
-}
-
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
   const std::string own =

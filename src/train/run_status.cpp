@@ -27,10 +27,12 @@ std::string describe_activity(const RunState& run, double age) {
   if (run.activity == "finished") return "finished";
   if (run.activity == "stopped")
     return "stopped early with a committed checkpoint: run the same command to go on";
+  if (run.activity == "failed") return "failed: its log says why";
   if (age <= silent_seconds + 3 * run.seconds_per_step)
     return fmt::format("{} on {} {}, rank 0 on {}{}", run.activity, run.ranks,
                        run.ranks == 1 ? "rank" : "ranks", run.host,
                        run.job.empty() ? "" : ", job " + run.job);
+  if (run.activity == "saving") return "saving its last checkpoint, or killed since";
   return fmt::format("no sign of life since it was {}: killed, or its node is lost", run.activity);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <filesystem>
 
 #include "core/error.h"
 #include "core/host.h"
@@ -10,9 +11,11 @@
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "model/cost.h"
+#include "train/agreement.h"
 #include "train/evaluation.h"
 #include "train/memory_plan.h"
 #include "train/peak_rate.h"
+#include "train/plan.h"
 #include "train/precision.h"
 #include "train/token_data.h"
 #include "train/transformer_options.h"
@@ -30,10 +33,9 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Before anything else is allocated, so that its memory never adds to the run's. Half the size tells nearly
-// as much in an eighth of the time.
+// Before anything else is allocated, so that its memory never adds to the run's.
 double measure_products_alone(Device& device, DataType type) {
-  const double rate = measure_product_rate(device, type, telling_product_size(device.kind()) / 2);
+  const double rate = measure_product_rate(device, type, quick_product_size(device.kind()));
   device.reset_peak_allocated_bytes();
   return rate;
 }
@@ -86,18 +88,25 @@ void Trainer::start(const ResumeChoice& resume) {
     store_.initialize(configuration_.run.seed);
   } else {
     state_ = load_checkpoint(folder, device_, store_);
-    checkpointer_.set_committed_step(state_.step);
+    // A step of another run is not saved in this one's directory yet, which may not even exist.
+    std::error_code none_there;
+    if (std::filesystem::equivalent(folder + "/..", checkpoints_of(configuration_), none_there))
+      checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));
+  open_run_directory();
+  if (speaks()) report_start(folder);
+}
+
+void Trainer::open_run_directory() {
   std::array<std::int64_t, 1> evaluated{-1};
-  if (speaks()) {
+  on_rank_0(communicator_, [&] {
     write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
     metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
     evaluated[0] = metrics_->evaluated_step();
-    report_start(folder);
     heartbeat_.note_start(state_.step);
     heartbeat_.beat("starting");
-  }
+  });
   communicator_.all_reduce_maximum(evaluated);
   evaluated_step_ = evaluated[0];
 }
@@ -107,13 +116,13 @@ void Trainer::report_start(const std::string& resumed_folder) const {
   const bool cola = configuration_.model.projection == ProjectionKind::cola;
   information("{}: {} {} parameters, {} FLOP a token", configuration_.run.name, format_count(parameters),
               cola ? "CoLA" : "full-rank", format_count(operations_per_token_));
-  information("ranks: {} over {}, ZeRO stage {}; rank 0 on {}", communicator_.size(),
-              communicator_.transport(), configuration_.parallel.zero_stage, device_.name());
+  information("ranks: {} over {}, ZeRO stage {}", communicator_.size(), communicator_.transport(),
+              configuration_.parallel.zero_stage);
   information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
               format_count(product_rate_));
-  information("memory a rank: {} of weights, gradients and optimizer state, {} of activations",
-              format_bytes(static_cast<double>(store_.bytes())),
-              format_bytes(static_cast<double>(model_.bytes())));
+  information("{}", describe_memory(
+                        plan_memory(configuration_, {communicator_.size(), device_.kind(), compute_type_}),
+                        memory_limit(configuration_, device_.memory_bytes())));
   information("data: {} training tokens in {} sequences of {}, {} validation tokens",
               format_count(static_cast<double>(training_data_.tokens())), training_data_.samples(),
               training_data_.sequence_length(), format_count(static_cast<double>(validation_data_.tokens())));
@@ -124,7 +133,12 @@ void Trainer::report_start(const std::string& resumed_folder) const {
                 configuration_.schedule.total_steps);
 }
 
-ExitCode Trainer::run() {
+ExitCode Trainer::run() try { return train(); } catch (...) {
+  heartbeat_.last_word("failed");
+  throw;
+}
+
+ExitCode Trainer::train() {
   if (evaluation_is_due()) evaluate_model();  // where the run was stopped before it
   while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
@@ -199,7 +213,7 @@ void Trainer::require_finite(double local_loss, double loss, double gradient_nor
   throw NumericalError(
       "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}",
       state_.step + 1, std::isfinite(loss) ? "gradient" : "loss", ranks,
-      saved < 0 ? std::string("none") : "step " + std::to_string(saved));
+      saved < 0 ? std::string("none") : fmt::format("step {}", saved));
 }
 
 void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
@@ -272,22 +286,27 @@ void Trainer::report(const SaveOutcome& saved) {
   }
   if (metrics_) metrics_->write_event("checkpoint_failed", saved.step, saved.error);
   if (saved.failures_in_a_row >= configuration_.checkpoint.max_failures)
-    throw Error("{} checkpoints in a row failed (checkpoint.max_failures), the last one at step {}: {}",
-                saved.failures_in_a_row, saved.step, saved.error);
-  if (speaks() && !finished())
-    warning("the checkpoint of step {} failed, training goes on: {}", saved.step, saved.error);
+    throw AgreedError("{} checkpoints in a row failed (checkpoint.max_failures), the last one at step {}: {}",
+                      saved.failures_in_a_row, saved.step, saved.error);
+  const bool ends = finished() || stop_.requested();
+  if (ends && saved.step == state_.step)
+    throw AgreedError("the checkpoint of step {}, the last of this job, failed: {}", saved.step, saved.error);
+  if (speaks())
+    warning("the checkpoint of step {} failed, {}: {}", saved.step,
+            ends ? "the one that ends the run is still to come" : "training goes on", saved.error);
+}
+
+void Trainer::save_last_step() {
+  checkpointer_.lift_limit();
+  if (const auto saved = checkpointer_.wait()) report(*saved);
+  if (checkpointer_.committed_step() == state_.step) return;
+  checkpointer_.start(state_);
+  report(*checkpointer_.wait());
 }
 
 ExitCode Trainer::finish() {
-  if (finished() && evaluation_is_due()) evaluate_model();
-  checkpointer_.lift_limit();
-  if (const auto saved = checkpointer_.wait()) report(*saved);
-  if (checkpointer_.committed_step() != state_.step) {
-    checkpointer_.start(state_);
-    const SaveOutcome saved = *checkpointer_.wait();
-    report(saved);
-    if (!saved.error.empty()) throw Error("the checkpoint of step {} failed: {}", saved.step, saved.error);
-  }
+  heartbeat_.last_word("saving");
+  save_last_step();
   progress_.finish();
   const bool done = finished() && evaluated_step_ == state_.step;
   heartbeat_.last_word(done ? "finished" : "stopped");

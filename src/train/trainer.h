@@ -40,7 +40,8 @@ class Trainer {
   void start(const ResumeChoice& resume);
 
   /// Trains to the last step, or until a signal or the time limit asks to stop. Returns the program's exit
-  /// code: finished or run again.
+  /// code: finished or run again. Throws NumericalError for a loss or gradient that is not finite,
+  /// AgreedError for checkpoints that fail, and what a single rank meets.
   ExitCode run();
 
  private:
@@ -55,9 +56,12 @@ class Trainer {
   void start_checkpoint();
   void proceed_with_checkpoint();
   void report(const SaveOutcome& saved);
+  void save_last_step();
   bool evaluation_is_due() const;
+  ExitCode train();
   ExitCode finish();
 
+  void open_run_directory();
   void report_start(const std::string& resumed_folder) const;
   bool speaks() const { return communicator_.rank() == 0; }
   bool is_due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }

@@ -24,6 +24,12 @@ class MemoryTable(harness.TrainingTest):
             self.assertAlmostEqual(row["measured_bytes"] / row["planned_bytes"], 1, delta=0.02, msg=row["method"])
             self.assertGreater(row["tokens_per_second"], 0)
 
+    def test_help_lists_options_alone(self):
+        for words in ([], ["memory"]):
+            said = self.call([harness.PROGRAMS / "cola_bench", *words, "--help"], expect=0).stdout
+            self.assertIn("Exit codes: ", said)
+            self.assertNotIn("--command", said)
+
     def test_rows_that_are_not_measured_say_why(self):
         self.assertEqual(self.bench("--batches", "2,4", "--seconds", "0").stdout.count("too slow"), 8)
         limited = self.bench("--batches", "2", "--set", "train.device_memory_gib=0.000001")

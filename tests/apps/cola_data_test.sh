@@ -61,6 +61,8 @@ refuse 'sequence-length is for --packing document' tokenize --input story.txt --
 refuse 'validation fraction' tokenize --input story.txt --output out --bytes --validation-fraction 1.5
 refuse 'document-bytes' tokenize --input story.txt --output out --bytes --document-bytes many
 refuse 'unrecognised option' tokenize --input story.txt --output out --bytes --validation 0.1
+refuse '--output /proc/none: cannot be made' tokenize --input story.txt --output /proc/none --bytes
+refuse 'is a folder' inspect .
 : >empty.txt
 refuse 'holds no documents' tokenize --input empty.txt --output out --bytes
 [ -z "$(ls -A out 2>/dev/null)" ] || fail "refused runs left something: $(ls out)"

@@ -86,6 +86,15 @@ class Disk(harness.TrainingTest):
         self.assertEqual(self.count("hopeless", "checkpoint_failed"), 3)
         self.verify_newest("hopeless")
 
+    def test_a_stop_without_room_says_so_once(self):
+        process = self.start("stopped", "checkpoint.every=1000")
+        self.wait_for("stopped", "step", 5, process)
+        self.fill()
+        process.send_signal(signal.SIGUSR1)
+        said = self.end_of(process, 1)
+        self.assertEqual(said.count("the last of this job, failed"), 1, said)
+        self.assertNotIn("training goes on", said)
+
     def test_a_read_only_checkpoint_folder_is_survived(self):
         """The run's folder stays writable, so that the metrics can tell; the checkpoints lie on a file system that turns."""
         run = self.directory / "turned"

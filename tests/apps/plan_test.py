@@ -22,7 +22,9 @@ class Plans(harness.TrainingTest):
                 run = f"{policy}{stage}"
                 rows, _ = self.planned(run, 2, *settings)
                 number, unit = rows["peak"].split()
-                self.train(run, 2, *settings)
+                report = self.train(run, 2, *settings).stdout
+                self.assertIn(f"device memory a rank: {rows['peak']}: weights {rows['weights (fp32)']}, ", report)
+                self.assertIn(f"host memory a rank: snapshots {rows['snapshots for checkpoints']}\n", report)
                 lines = (self.directory / run / "metrics.jsonl").read_text().splitlines()
                 measured = [json.loads(line)["peak_bytes"] for line in lines if '"event":"step"' in line]
                 for peak in measured:
@@ -34,6 +36,10 @@ class Plans(harness.TrainingTest):
         self.assertEqual((rows["device"], rows["compute precision"]), ("cuda", "bf16"))
         self.assertIn("64 ranks", text)
         self.assertRegex(text, r"cola_m +\S+ MiB +1\n")  # a rank's share of 64 sequences
+
+    def test_a_plan_has_no_blanks_at_the_ends_of_lines(self):
+        for settings in ([], ["train.device_memory_gib=1"]):
+            self.assertNotRegex(self.planned("blanks", 4, *settings)[1], r" \n")
 
     def assert_refused(self, run, settings, *fragments):
         done = self.train(run, 2, *settings, expect=2)

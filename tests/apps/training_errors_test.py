@@ -36,14 +36,32 @@ class Errors(harness.TrainingTest):
         self.assert_refused("resume", "elsewhere", more=["--resume", "elsewhere"], ranks=1)
         self.assertEqual(self.call([harness.PROGRAMS / "cola_dist"]).returncode, 2)
 
+    def test_what_is_not_here(self):
+        if harness.gpu_count() == 0:
+            self.assert_refused("gpu", "train.device: ", "train.device=cuda", "train.precision=auto")
+        done = self.call([harness.PROGRAMS / "cola_dist", "--print-config"], expect=2)
+        self.assertIn("--config FILE is missing", done.stderr)
+
+    def test_a_run_directory_that_cannot_be_written(self):
+        for name in ("config.yaml", "metrics.jsonl"):
+            run = f"obstructed-{name}"
+            (self.directory / run / name).mkdir(parents=True)
+            done = self.train(run, 2, expect=2)
+            said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+            self.assertEqual(len(said), 1, done.stderr)
+            self.assertIn(f"{run}/{name}", said[0])
+
     def test_more_ranks_than_sequences(self):
         self.assert_refused("ranks", "train.global_batch", "train.global_batch=2", "train.micro_batch=1", ranks=3)
 
     def test_a_loss_that_is_not_finite_stops_the_job_and_leaves_the_last_checkpoint(self):
-        done = self.train("infinite", 2, "optimizer.lr=1.0e30", "optimizer.grad_clip=0", "checkpoint.every=1",
+        done = self.train("infinite", 4, "optimizer.lr=1.0e30", "optimizer.grad_clip=0", "checkpoint.every=1",
                           "schedule.warmup_steps=0", expect=None)
         self.assertNotIn(done.returncode, (0, 2, 75))
-        self.assertRegex(done.stderr, r"rank \d on \S+: error: step \d+: the (loss|gradient) is not finite")
+        self.assertRegex(done.stderr, r"rank 0 on \S+: error: step \d+: the (loss|gradient) is not finite")
+        self.assertEqual(done.stderr.count("not finite"), 1, done.stderr)
+        status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / "infinite"], expect=0)
+        self.assertIn("failed: its log says why", status.stdout)
         newest = self.checkpoints("infinite")[-1]
         self.call([harness.PROGRAMS / "cola_ckpt", "verify", self.directory / "infinite/checkpoints" / newest], expect=0)
 

@@ -78,6 +78,14 @@ class Resume(harness.TrainingTest):
         self.assert_identical("whole", "branch")
         self.assertEqual([entry["step"] for entry in self.events("branch")], list(range(31, 41)))
 
+    def test_the_last_step_of_another_run_is_saved_as_this_ones(self):
+        last = self.directory / "whole/checkpoints/step-00000040"
+        for run, folder in (("copied", last), ("copied", self.directory / "copied/checkpoints/step-00000040/")):
+            done = self.train(run, 2, more=["--resume", f"{folder}/"])
+            self.assertIn("finished step 40", done.stdout)
+            self.assertEqual(self.checkpoints(run), ["step-00000040"])
+        self.assert_identical("whole", "copied")
+
     def test_manifest_says_where_the_data_stands(self):
         manifest = json.loads((self.directory / "whole/checkpoints/step-00000030/manifest.json").read_text())
         self.assertEqual(manifest["step"], 30)

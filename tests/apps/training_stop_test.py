@@ -45,6 +45,14 @@ class Stop(harness.TrainingTest):
         settings = self.settings(LONG_EVALUATION) + ["evaluation.every=0"]
         self.assertEqual(self.start_and_signal("last", 2, 40, signal.SIGUSR2, *settings), 75)
         self.assertEqual(self.checkpoints("last")[-1], "step-00000040")
+        # Once more, with a signal that comes before the evaluation: it is put off once, and said so once.
+        again = subprocess.Popen(self.command("last", 2, *settings), stdout=subprocess.PIPE, text=True)
+        told = ""
+        while "resumes from" not in told:
+            told += again.stdout.readline()
+        again.send_signal(signal.SIGUSR1)
+        told += again.communicate(timeout=120)[0]
+        self.assertEqual((again.returncode, told.count("evaluation put off")), (75, 1), told)
         self.train("last", 2, *settings)
         self.assertEqual([entry["step"] for entry in self.events("last", "evaluation")], [40])
 
@@ -69,10 +77,23 @@ class Stop(harness.TrainingTest):
         self.assertRegex(self.status("told"), r"state +finished\nstep +40 of 40 \(100.0 %\)")
         self.assertIn("no run directory", self.status("nowhere", expect=2))
 
-    def test_the_configuration_is_printed_without_mpi(self):
-        done = self.call(["env", "-i", "PATH=/nowhere", harness.PROGRAMS / "cola_dist", "--print-config", "--config",
-                          self.configuration("printed")], expect=0)
-        self.assertIn("num_key_value_heads: 2", done.stdout)
+    def test_what_needs_no_ranks_needs_no_mpi(self):
+        configuration = self.configuration("printed")
+        for words, said in ((["--print-config", "--config", configuration], "num_key_value_heads: 2"),
+                            (["--plan", "--config", configuration, "--ranks", "4"], "Plan of test on 4 ranks"),
+                            (["--help", "--print-config"], "SECTION.KEY=VALUE"), (["--version"], "cola_dist ")):
+            # An MPI library that were started would look for this component.
+            done = self.call(["env", "-i", "PATH=/nowhere", "OMPI_MCA_pml=none-such", harness.PROGRAMS / "cola_dist", *words],
+                             expect=0)
+            self.assertIn(said, done.stdout)
+
+    def test_one_rank_answers_for_all(self):
+        self.train("answered", 1, "schedule.total_steps=6")
+        done = self.call([self.MPIRUN, "-n", "2", "--oversubscribe", harness.PROGRAMS / "cola_dist", "--status",
+                          self.directory / "answered"], expect=0)
+        self.assertEqual(done.stdout.count("last commit"), 1, done.stdout)
+        plan = self.train("answered", 2, more=["--plan"])
+        self.assertEqual(plan.stdout.count("Plan of test on 2 ranks"), 1, plan.stdout)
 
 
 if __name__ == "__main__":

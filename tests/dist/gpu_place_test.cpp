@@ -19,6 +19,10 @@ TEST(SharedGpu, IsNoneWhereEachRankHasItsOwn) {
             "");
 }
 
+TEST(SharedGpu, IsNoneAmongRanksWithoutOne) {
+  EXPECT_EQ(find_shared({"", "", gpu_place("0000:65:00.0", "n1")}), "");
+}
+
 TEST(SharedGpu, IsNamedWithAllItsRanks) {
   EXPECT_EQ(find_shared({gpu_place("0000:65:00.0", "n1"), gpu_place("0000:65:00.0", "n1")}),
             "ranks 0 and 1 share GPU 0000:65:00.0 on n1");

@@ -1,5 +1,6 @@
 #include "dist/node_layout.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace cola {
@@ -7,7 +8,7 @@ namespace {
 
 RankPlace place(int node, int local_rank, const std::string& gpu, std::vector<int> cores, int threads = 1) {
   RankPlace rank;
-  rank.host = "n" + std::to_string(node);
+  rank.host = fmt::format("n{}", node);
   rank.device = gpu.empty() ? "a processor" : "a GPU";
   rank.gpu = gpu;
   rank.node = node;
@@ -46,6 +47,12 @@ TEST(NodeLayout, DescribesNodesOfOneKindOnce) {
   EXPECT_EQ(lines[2], "  rank 0 on a processor, cores 0-1");
 }
 
+TEST(NodeLayout, DescribesTheOnlyNodeInOneLineAndItsRanks) {
+  const auto lines = describe_layout({place(0, 0, "", {0, 1}), place(0, 1, "", {2, 3})});
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "2 ranks on n0:");
+}
+
 TEST(NodeLayout, FindsNothingWrongWithAGoodOne) {
   EXPECT_TRUE(find_layout_problems({place(0, 0, "01", {0, 1}, 2), place(0, 1, "02", {2, 3}, 2)}).empty());
 }
@@ -59,12 +66,23 @@ void expect_problem(const std::vector<RankPlace>& places, const std::string& wor
 TEST(NodeLayout, NamesRanksThatShareAGpu) {
   expect_problem(
       {place(0, 0, "01", {0}), place(0, 1, "01", {1}), place(1, 0, "01", {0}), place(1, 1, "02", {1})},
-      "ranks 0 and 1 of n0 share GPU 01");
+      "ranks 0 and 1 share GPU 01 on n0");
 }
 
 TEST(NodeLayout, NamesThreadsThatOutnumberCores) {
   expect_problem({place(0, 0, "", {0, 1}, 2), place(0, 1, "", {0, 1}, 2)},
                  "4 threads in all share 2 cores of n0");
+}
+
+TEST(NodeLayout, SaysOnceWhatIsWrongOnEveryNode) {
+  std::vector<RankPlace> places;
+  for (int node = 0; node < 100; ++node)
+    for (int local_rank = 0; local_rank < 2; ++local_rank)
+      places.push_back(place(node, local_rank, "01", {0, 1}, 2));
+  const auto problems = find_layout_problems(places);
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_NE(problems[0].find("share GPU 01 on n0"), std::string::npos) << problems[0];
+  EXPECT_NE(problems[1].find("share 2 cores of n0"), std::string::npos) << problems[1];
 }
 
 TEST(NodeLayout, NamesUnlikeNodes) {

@@ -48,6 +48,22 @@ TEST(Plan, SaysWhatAutoBecame) {
   EXPECT_EQ(text().find("DOES NOT FIT"), std::string::npos) << text();
 }
 
+TEST(Plan, TellsAStartReportTheMemoryByUse) {
+  RunConfiguration configuration = run_of("60m");
+  configuration.train.micro_batch = 8;
+  const auto told = [&](int ranks, std::size_t device_bytes) {
+    return describe_memory(plan_memory(configuration, {ranks, DeviceKind::cpu, DataType::bfloat16}),
+                           device_bytes);
+  };
+  EXPECT_EQ(
+      told(1, 0),
+      "device memory a rank: 1.05 GiB: weights 81.6 MiB, gradients 163 MiB, optimizer 489 MiB, activations "
+      "286 MiB, workspace 54.8 MiB\nhost memory a rank: snapshots 490 MiB");
+  EXPECT_EQ(told(4, std::size_t{24} << 30).find("device memory a rank: 748 MiB of 24.0 GiB: "), 0u)
+      << told(4, 1);
+  EXPECT_NE(told(4, 0).find("communication 40.8 MiB"), std::string::npos) << told(4, 0);
+}
+
 TEST(Plan, RefusesMoreRanksThanSequences) {
   const RunConfiguration configuration = run_of("60m");
   EXPECT_THROW(make_plan(configuration, plan_target(configuration, 513)), UsageError);

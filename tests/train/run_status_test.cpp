@@ -60,6 +60,15 @@ TEST_F(RunStatus, SaysWhenARunIsSilent) {
   expect_words(describe_run(directory(), now() + 600), {"stopped early with a committed checkpoint"});
 }
 
+TEST_F(RunStatus, KnowsHowARunEnded) {
+  Heartbeat heart = heartbeat();
+  heart.last_word("saving");
+  expect_words(describe_run(directory(), now()), {"saving on 64 ranks"});
+  expect_words(describe_run(directory(), now() + 600), {"saving its last checkpoint, or killed since"});
+  heart.last_word("failed");
+  expect_words(describe_run(directory(), now() + 600), {"failed: its log says why"});
+}
+
 TEST_F(RunStatus, NamesTheLastCommittedCheckpoint) {
   for (const char* step : {"step-00000100", "step-00000200", "step-00000300"})
     std::filesystem::create_directories(directory() + "/checkpoints/" + step);
