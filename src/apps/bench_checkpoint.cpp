@@ -24,6 +24,7 @@ void bench_checkpoint(const RunConfiguration& configuration, Device& device, Com
   row("plain read", result.plain_read_seconds);
   row("load", result.load_seconds);
   row("verify", result.verify_seconds);
+  information("{:<42} {:>10.3f} s", "processor time of a save", result.processor_seconds);
   information("{:<42} {:>10.3f} s", "training waits for a save beside it", result.blocked_seconds);
   information("{:<42} {:>10.3f} s", "a training step alone", result.step_seconds);
   information("{:<42} {:>10.3f} s", "training loses by a save beside it", result.lost_seconds);

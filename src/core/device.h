@@ -27,7 +27,8 @@ class PendingCopy {
   virtual ~PendingCopy() = default;
   /// Whether the host memory holds everything; never blocks. Throws DeviceError if the copy failed.
   virtual bool done() = 0;
-  /// Returns when it does. Throws DeviceError.
+  /// Returns when it does. May be called from another thread than the one that gives the device its work, and
+  /// while that one is in hold_back_kernels(). Throws DeviceError.
   virtual void wait() = 0;
   /// Kernels given to the device from here on start when the copy is done, so that they may overwrite what it
   /// reads.
@@ -80,8 +81,8 @@ class Device {
   /// Returns when all work given to the device so far is done.
   virtual void synchronize() = 0;
 
-  /// Host memory that the device copies to at full speed (pinned, on a GPU), aligned to 256 bytes. Throws
-  /// DeviceError if there is not enough.
+  /// Host memory that the device copies to at full speed (pinned, on a GPU), aligned to 256 bytes, or to a
+  /// page where it is large: disks then take it as it lies. Throws DeviceError if there is not enough.
   virtual void* allocate_host(std::size_t bytes) = 0;
   virtual void free_host(void* memory) noexcept = 0;
   /// Starts to copy what the kernels given so far leave in `device_memory`, while kernels given later run.

@@ -3,8 +3,8 @@
 
 namespace cola {
 
-/// The calling thread gives way for cores (about a tenth of one that it shares with a busy thread is left to
-/// it) and comes last for disks.
+/// The calling thread gives way for cores (about a thirtieth of one that it shares with a thread that never
+/// waits is left to it, all of one that is free) and comes last for disks.
 void lower_priority_of_this_thread() noexcept;
 
 }  // namespace cola

@@ -132,8 +132,14 @@ Manifest read_manifest(const std::string& folder) {
 void publish_manifest(const std::string& folder, const Manifest& manifest) {
   require_complete_shards(manifest, folder);
   fault_point("manifest");
-  write_file(manifest_path(folder), to_json(manifest));
-  synchronize_folder(parent_folder(folder));  // the step folder's own name
+  try {
+    write_file(manifest_path(folder), to_json(manifest));
+    synchronize_folder(parent_folder(folder));  // the step folder's own name
+  } catch (const FileError&) {                  // what is said to have failed is not found later
+    std::error_code ignored;
+    fs::remove(manifest_path(folder), ignored);
+    throw;
+  }
   fault_point("committed");
 }
 

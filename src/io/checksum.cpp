@@ -1,7 +1,13 @@
 #include "io/checksum.h"
 
 #include <fmt/format.h>
+
+// Where the library can choose the widest vectors that the processor has, with the same sums.
+#if __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h>
+#else
 #include <xxhash.h>
+#endif
 
 #include <new>
 

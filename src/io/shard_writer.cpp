@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 
 #include "core/error.h"
 #include "core/fault_point.h"
@@ -12,8 +13,11 @@ namespace cola {
 
 namespace {
 
-// Large enough for few system calls, small enough to keep an even pace.
-constexpr std::size_t block_bytes = std::size_t{4} << 20;
+// Large enough for disks, which get one block at a time, small enough to keep an even pace.
+constexpr std::size_t block_bytes = std::size_t{16} << 20;
+
+// So much stays in a core's cache, for the second checksum to find it there.
+constexpr std::size_t cached_bytes = std::size_t{64} << 10;
 
 // What HDF5 itself and the table of ranges take in a file, at most.
 constexpr std::uint64_t header_bytes = std::uint64_t{128} << 10;
@@ -82,6 +86,7 @@ ShardWriter::ShardWriter(const std::string& folder, const ShardLayout& layout, s
       temporary_(prepare(folder, layout, elements)),
       file_((lay_out(layout), FileDescriptor::open_to_write(temporary_.temporary_path()))),
       pace_(std::move(pace)) {
+  file_.bypass_cache();  // the copy into it would cost more than all else, and push out what training reads
   fault_point("shard_begin");
 }
 
@@ -113,8 +118,11 @@ void ShardWriter::append(std::span<const float> values) {
 void ShardWriter::write_block(std::size_t dataset, std::int64_t begin, std::span<const std::byte> bytes) {
   const std::int64_t offset = offsets_[dataset] + begin;
   if (begin == 0) account_until(offset);
-  data_[dataset].update(bytes);
-  whole_.update(bytes);
+  for (auto rest = bytes; !rest.empty(); rest = rest.subspan(std::min(rest.size(), cached_bytes))) {
+    const auto stretch = rest.first(std::min(rest.size(), cached_bytes));
+    data_[dataset].update(stretch);
+    whole_.update(stretch);
+  }
   file_.write_at(offset, bytes);
   file_.start_flush(offset, bytes.size());
   appended_ += static_cast<std::int64_t>(bytes.size());
@@ -139,15 +147,14 @@ ShardRecord ShardWriter::commit(bool verify) {
   for (std::size_t dataset = 0; dataset < data_.size(); ++dataset)
     record_.datasets[dataset] = {offsets_[dataset], dataset_bytes_, data_[dataset].digits()};
   fault_point("shard_flush");
-  file_.synchronize();
   if (verify) read_back();
-  file_.close();
-  temporary_.commit();
+  temporary_.commit(std::move(file_));
   fault_point("shard_commit");
   return record_;
 }
 
-void ShardWriter::read_back() const {
+void ShardWriter::read_back() {
+  file_.synchronize();
   file_.forget_cached();
   if (checksum_of_file(temporary_.temporary_path()) != record_.checksum)
     throw FileError("{}: reads back other bytes than were written", temporary_.temporary_path());

@@ -1,6 +1,7 @@
 #include "io/staged_shard.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "core/error.h"
 #include "core/fault_point.h"
@@ -55,20 +56,21 @@ void drain_shard(const std::string& from, const std::string& to, const ShardReco
   fs::create_directories(to, problem);
   if (problem) throw FileError("{}: cannot make the folder: {}", to, problem.message());
   TemporaryFile temporary(to + "/" + record.file);
+  const std::string path = from + "/" + record.file;
+  FileDescriptor source = FileDescriptor::open_to_read(path);
   FileDescriptor target = FileDescriptor::create(temporary.temporary_path());
+  source.bypass_cache();
+  target.bypass_cache();
   Checksum checksum;
-  const std::string source = from + "/" + record.file;
-  FileDescriptor::open_to_read(source).for_each_block(
-      [&](std::int64_t offset, std::span<const std::byte> block) {
-        checksum.update(block);
-        target.write_at(offset, block);
-        target.start_flush(offset, block.size());
-        pace.spend(block.size());
-      });
-  target.close();
+  source.for_each_block([&](std::int64_t offset, std::span<const std::byte> block) {
+    checksum.update(block);
+    target.write_at(offset, block);
+    target.start_flush(offset, block.size());
+    pace.spend(block.size());
+  });
   if (checksum.digits() != record.checksum)
-    throw FileError("{}: damaged: its checksum is not what was written", source);
-  temporary.commit();
+    throw FileError("{}: damaged: its checksum is not what was written", path);
+  temporary.commit(std::move(target));
 }
 
 void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current) {

@@ -3,14 +3,11 @@
 #include <exception>
 #include <utility>
 
-#include "core/priority.h"
-
 namespace cola {
 
 void BackgroundTask::start(Work work) {
   running_ = true;
   thread_ = std::jthread([this, work = std::move(work)](std::stop_token stop) {
-    lower_priority_of_this_thread();
     try {
       outcome_.result = work(std::move(stop));
     } catch (const std::exception& error) {

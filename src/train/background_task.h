@@ -1,4 +1,4 @@
-// BackgroundTask: one piece of work at a time on a thread of low priority, beside training.
+// BackgroundTask: one piece of work at a time on a thread of its own, beside training.
 #pragma once
 
 #include <atomic>

@@ -1,5 +1,7 @@
 #include "train/checkpoint_benchmark.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -28,6 +30,17 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+double seconds_of(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+}
+
+// Of all threads of this process so far.
+double processor_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime);
+}
+
 class Measurement {
  public:
   Measurement(const RunConfiguration& configuration, Device& device, Communicator& communicator, int rounds,
@@ -49,10 +62,12 @@ class Measurement {
   Measurement& operator=(const Measurement&) = delete;
 
   CheckpointBenchmark run() {
-    std::vector<double> plain, synchronous, read, load, verify;
+    std::vector<double> plain, synchronous, processor, read, load, verify;
     for (int round = 0; round < rounds_; ++round) {
       plain.push_back(seconds_of([&] { write_plainly(); }));
+      const double before = processor_seconds();
       synchronous.push_back(seconds_of([&] { save(); }));
+      processor.push_back(largest(processor_seconds() - before));
       forget_cached();
       read.push_back(seconds_of([&] { read_plainly(); }));
       forget_cached();
@@ -64,6 +79,7 @@ class Measurement {
     result_.bytes = static_cast<double>(read_manifest(newest_).total_bytes());
     result_.plain_write_seconds = median(plain);
     result_.synchronous_seconds = median(synchronous);
+    result_.processor_seconds = median(processor);
     result_.plain_read_seconds = median(read);
     result_.load_seconds = median(load);
     result_.verify_seconds = median(verify);

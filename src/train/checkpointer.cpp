@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/fault_point.h"
 #include "core/log.h"
+#include "core/priority.h"
 #include "io/checkpoint_directory.h"
 #include "io/shard_writer.h"
 #include "io/staged_shard.h"
@@ -93,18 +94,24 @@ void Checkpointer::finish_snapshot() {
   fault_point("update");
 }
 
+// The thread that calls it is one that writes.
+void Checkpointer::give_way() const {
+  if (configuration_.checkpoint.async && !unlimited_) lower_priority_of_this_thread();
+}
+
 // On the writer's thread. Returns the shard's record.
 std::string Checkpointer::save_shard(std::stop_token stop) {
   const RingReader reader(*ring_);
+  give_way();
   const CheckpointSection& options = configuration_.checkpoint;
-  WritePace pace(options.bandwidth_mib * mebibyte, std::move(stop), unlimited_);
+  WritePace pace(options.bandwidth_mib * mebibyte, stop, unlimited_);
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
   const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
   const std::string local = staging + "/" + checkpoint_name(state_.step);
   remove_staged(staging, shard_name(store_.shard()), local);
   Manifest part = manifest_of(state_);
-  part.shards = {write_shard(local, {})};
+  part.shards = {write_shard(local, WritePace(0, std::move(stop), unlimited_))};
   stage_shard(local, part);
   drain_shard(local, folder_, part.shards.front(), std::move(pace));
   return to_json(part.shards.front());
@@ -168,7 +175,8 @@ Manifest Checkpointer::manifest_of(const TrainingState& state) const {
 }
 
 // On rank 0's writer thread. Returns why nothing was published, empty if it was.
-std::string Checkpointer::publish(Manifest manifest) const {
+std::string Checkpointer::publish(const Manifest& manifest) const {
+  give_way();
   std::string error = error_;
   if (error.empty()) error = error_of([&] { publish_manifest(folder_, manifest); });
   const std::string trouble = error_of([&] {

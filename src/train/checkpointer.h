@@ -53,7 +53,8 @@ class Checkpointer {
   /// Takes the checkpoint under way one step further; how it ended, once it has. Collective: all ranks at the
   /// same step, none of them busy() (one that is gets waited for).
   std::optional<SaveOutcome> proceed();
-  /// From now on checkpoint.bandwidth_mib counts no more: nothing trains beside the writing.
+  /// From now on nothing trains beside the writing: checkpoint.bandwidth_mib counts no more, and what is
+  /// started runs at full priority.
   void lift_limit() { unlimited_ = true; }
   /// Waits until nothing is under way; how that ended, if there was anything. Collective.
   std::optional<SaveOutcome> wait();
@@ -68,11 +69,12 @@ class Checkpointer {
  private:
   enum class Phase { idle, shards, manifest };
 
+  void give_way() const;
   std::string save_shard(std::stop_token stop);
   ShardRecord write_shard(const std::string& folder, WritePace pace);
   Manifest manifest_of(const TrainingState& state) const;
   void end_shards();
-  std::string publish(Manifest manifest) const;
+  std::string publish(const Manifest& manifest) const;
   void abandon() const;
   SaveOutcome end();
 

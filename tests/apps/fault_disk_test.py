@@ -1,5 +1,6 @@
 """A disk that fails one rank or all costs the checkpoint in hand and nothing else; one that goes on failing ends the run."""
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,14 +11,19 @@ LONG = ["schedule.total_steps=100000", "checkpoint.every=20", "evaluation.every=
 
 
 class Disk(harness.TrainingTest):
-    """Small file systems in memory; making one needs the rights of root."""
+    """Small file systems, here in memory; making one needs the rights of root."""
 
     def setUp(self):
         self.disk = self.directory / "disk"
         self.disk.mkdir(exist_ok=True)
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", self.disk], capture_output=True)
-        if made.returncode != 0:
+        if not self.mount():
             self.skipTest("mounting a file system needs the rights of root")
+
+    def mount(self):
+        return self.succeeds("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", self.disk)
+
+    def succeeds(self, *words):
+        return subprocess.run(words, capture_output=True).returncode == 0
 
     def tearDown(self):
         subprocess.run(["umount", "-l", self.disk], capture_output=True)
@@ -112,10 +118,23 @@ class Disk(harness.TrainingTest):
         self.verify_newest("turned")
 
     def test_no_room_for_a_single_checkpoint_is_said_before_the_first_step(self):
-        (self.disk / "ballast").write_bytes(b"x" * (16 * 1024 * 1024 - 300_000))
+        self.fill(left=300_000)
         process = self.start("small")
         self.assertRegex(self.end_of(process, 2), r"No space left on device: \d+ bytes are free, \d+ are needed")
         self.assertEqual(self.count("small", "step"), 0)
+
+
+@harness.unittest.skipUnless(shutil.which("mkfs.ext4"), "needs mkfs.ext4")
+class BlockDevice(Disk):
+    """The same on a file system with a disk below it, where shards are written past the system's cache."""
+
+    def mount(self):
+        image = self.directory / "image"
+        image.unlink(missing_ok=True)
+        with open(image, "wb") as file:
+            file.truncate(16 << 20)
+        return self.succeeds("mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", image) and \
+            self.succeeds("mount", "-o", "loop", image, self.disk)
 
 
 class FileSizeLimit(harness.TrainingTest):

@@ -50,6 +50,8 @@ TEST_P(DeviceCopyTest, HostMemoryIsAligned) {
     const HostMemory memory(device(), bytes);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory.data()) % 256, 0u);
   }
+  const HostMemory large(device(), std::size_t{8} << 20);
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(large.data()) % 4096, 0u);
 }
 
 TEST_P(DeviceCopyTest, RepeatedWorkRunsEveryTimeOnWhatIsThereThen) {

@@ -1,6 +1,7 @@
 // The CPU as a device: aligned memory, and the kernels of this folder.
 #include <malloc.h>
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -34,8 +35,9 @@ void require_compiled_instructions() {
 #endif
 }
 
-void* allocate_aligned(std::size_t bytes) {
-  constexpr std::size_t alignment = 256;
+constexpr std::size_t tensor_alignment = 256, page_bytes = 4096;
+
+void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
   void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
   if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
   return memory;
@@ -91,7 +93,7 @@ class CpuDevice final : public Device {
   }
 
   void* allocate(std::size_t bytes) override {
-    void* memory = allocate_aligned(bytes);
+    void* memory = allocate_aligned(bytes, tensor_alignment);
     allocated_ += malloc_usable_size(memory);
     peak_allocated_ = std::max(peak_allocated_, allocated_);
     return memory;
@@ -129,7 +131,9 @@ class CpuDevice final : public Device {
   void synchronize() override {}
 
   void* allocate_host(std::size_t bytes) override {
-    return allocate_aligned(bytes);
+    void* memory = allocate_aligned(bytes, page_bytes);
+    ::madvise(memory, bytes, MADV_HUGEPAGE);  // copies and checksums of it are quicker
+    return memory;
   }
   void free_host(void* memory) noexcept override {
     std::free(memory);
