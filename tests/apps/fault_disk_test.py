@@ -1,4 +1,5 @@
 """A disk that fails one rank or all costs the checkpoint in hand and nothing else; one that goes on failing ends the run."""
+import errno
 import os
 import shutil
 import signal
@@ -49,7 +50,12 @@ class Disk(harness.TrainingTest):
         """Takes all room but some bytes."""
         ballast = self.disk / "ballast"
         free = os.statvfs(self.disk).f_bavail * os.statvfs(self.disk).f_frsize
-        ballast.write_bytes(b"x" * max(free - left, 0))
+        try:
+            ballast.write_bytes(b"x" * max(free - left, 0))
+        except OSError as error:  # the run took room meanwhile
+            if error.errno != errno.ENOSPC:
+                raise
+            os.truncate(ballast, max(ballast.stat().st_size - left, 0))
         return ballast
 
     def stop(self, process):
