@@ -118,19 +118,21 @@ int run(int count, char** arguments, MpiSession& session, const StopSignal& sign
 }
 
 // Without a launcher, what needs no ranks starts none: on a login node there may be no MPI to start. Nor does
-// --status inside a job, whose script has a launcher's variables.
+// --status inside a job, whose script has a launcher's variables: of many ranks the first answers.
 std::optional<int> answer_alone(int count, char** arguments) {
   const bool asks_status = std::any_of(arguments, arguments + count, [](const char* word) {
     return std::string_view(word).starts_with("--status");
   });
-  if (!asks_status && read_launch_environment(environment_variable)) return std::nullopt;
+  const std::optional<LaunchEnvironment> launched = read_launch_environment(environment_variable);
+  if (launched && !asks_status) return std::nullopt;
   CommandLine line;
   const options::options_description description = describe(line);
   parse_command_line("cola_dist", count, arguments, description);
-  if (answer_common_options(line.common, "cola_dist", description)) return exit_finished;
+  const bool speaks = !launched || launched->placement.rank == 0;
+  if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
   const std::optional<std::string> words = answer(line, 1);
   if (!words) return std::nullopt;
-  fmt::print("{}", *words);
+  if (speaks) fmt::print("{}", *words);
   return exit_finished;
 }
 

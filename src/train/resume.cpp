@@ -123,12 +123,15 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
     clear_staged_checkpoints(communicator, configuration);
   }
   if (choice.kind == ResumeChoice::Kind::newest) start.folder = find_newest_intact(communicator, directory);
+  std::string own;  // rank 0's word: other nodes may see a new directory later
   on_rank_0(communicator, [&] {
     if (!start.folder.empty())
       require_same_run(read_manifest(start.folder), table, configuration, start.folder);
     prepare_directory(directory, start.folder);
     require_free_space(directory, checkpoint_bytes(table), directory + ", for a single checkpoint");
+    if (!start.folder.empty() && std::filesystem::equivalent(start.folder + "/..", directory)) own = "own";
   });
+  start.is_own = !shared_text(communicator, own).empty();
   return start;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
 
 #include "core/error.h"
 #include "core/host.h"
@@ -88,10 +87,7 @@ void Trainer::start(const ResumeChoice& resume) {
     store_.initialize(configuration_.run.seed);
   } else {
     state_ = load_checkpoint(folder, device_, store_);
-    // A step of another run is not saved in this one's directory yet, which may not even exist.
-    std::error_code none_there;
-    if (std::filesystem::equivalent(folder + "/..", checkpoints_of(configuration_), none_there))
-      checkpointer_.set_committed_step(state_.step);
+    if (found.is_own) checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));
   open_run_directory();
@@ -133,9 +129,13 @@ void Trainer::report_start(const std::string& resumed_folder) const {
                 configuration_.schedule.total_steps);
 }
 
-ExitCode Trainer::run() try { return train(); } catch (...) {
-  heartbeat_.last_word("failed");
-  throw;
+ExitCode Trainer::run() {
+  try {
+    return train();
+  } catch (...) {
+    heartbeat_.last_word("failed");
+    throw;
+  }
 }
 
 ExitCode Trainer::train() {
