@@ -11,16 +11,12 @@
 
 namespace cola {
 
-void print_step_breakdown(const RunConfiguration& configuration, Device& device) {
-  const StepBreakdown step = measure_step_breakdown(configuration, device);
-  information("{}, one step of {} x {} tokens on {}: {:.2f} ms, {:.2f} ms of it in kernels",
-              configuration.run.name, configuration.train.micro_batch, configuration.data.sequence_length,
-              device.name(), 1e3 * step.step_seconds, 1e3 * step.kernel_seconds);
-  information("limits in the same run: a plain product {}FLOP/s, a copy {}B/s (read and written)",
-              format_count(step.product_rate), format_count(step.copy_rate));
-  information("| kernel | calls | ms | share | FLOP/s | of a product's | B/s | of a copy's |");
+namespace {
+
+void print_table(const char* what, const std::vector<KernelShare>& kernels, const StepBreakdown& step) {
+  information("| {} | calls | ms | share | FLOP/s | of a product's | B/s | of a copy's |", what);
   information("|---|---:|---:|---:|---:|---:|---:|---:|");
-  for (const KernelShare& kernel : step.kernels) {
+  for (const KernelShare& kernel : kernels) {
     const double operations = kernel.operations / kernel.seconds, bytes = kernel.bytes / kernel.seconds;
     const bool computes = kernel.operations > 0;
     information("| {} | {} | {:.3f} | {:.1f} % | {} | {} | {} | {:.0f} % |", kernel.name, kernel.calls,
@@ -29,8 +25,21 @@ void print_step_breakdown(const RunConfiguration& configuration, Device& device)
                 computes ? fmt::format("{:.0f} %", 100 * operations / step.product_rate) : "",
                 format_count(bytes), 100 * bytes / step.copy_rate);
   }
+}
+
+}  // namespace
+
+void print_step_breakdown(const RunConfiguration& configuration, Device& device) {
+  const StepBreakdown step = measure_step_breakdown(configuration, device);
+  information("{}, one step of {} x {} tokens on {}: {:.2f} ms, {:.2f} ms of it in kernels",
+              configuration.run.name, configuration.train.micro_batch, configuration.data.sequence_length,
+              device.name(), 1e3 * step.step_seconds, 1e3 * step.kernel_seconds);
+  information("limits in the same run: a plain product {}FLOP/s, a copy {}B/s (read and written)",
+              format_count(step.product_rate), format_count(step.copy_rate));
+  print_table("kernel", step.kernels, step);
   information("{:.1f} % of the kernels' time lies outside matrix products",
               100 * step.share_outside_products());
+  print_table("matrix product", step.products, step);
 }
 
 void print_attention_choices(const RunConfiguration& configuration, int gpu) {

@@ -14,6 +14,7 @@ class AdamWKernels;
 class AttentionKernels;
 class CrossEntropyKernels;
 class EmbeddingKernels;
+class FusedProductKernels;
 class MatmulKernels;
 class NormKernels;
 class ReduceKernels;
@@ -105,6 +106,7 @@ class Device {
   virtual const RopeKernels& rope() const = 0;
   virtual const AttentionKernels& attention() const = 0;
   virtual const ActivationKernels& activation() const = 0;
+  virtual const FusedProductKernels& fused_products() const = 0;
   virtual const EmbeddingKernels& embedding() const = 0;
   virtual const CrossEntropyKernels& cross_entropy() const = 0;
   virtual const AdamWKernels& adamw() const = 0;

@@ -1,5 +1,7 @@
 #include "core/observed_device.h"
 
+#include <fmt/format.h>
+
 #include <span>
 #include <utility>
 
@@ -8,10 +10,12 @@
 #include "core/kernels/attention.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/kernels/embedding.h"
+#include "core/kernels/fused_product.h"
 #include "core/kernels/matmul.h"
 #include "core/kernels/norm.h"
 #include "core/kernels/reduce.h"
 #include "core/kernels/rope.h"
+#include "core/separate_products.h"
 
 namespace cola {
 
@@ -21,7 +25,8 @@ class Observer {
   explicit Observer(ObservedDevice& owner) : owner_(owner) {}
 
   template <typename Call>
-  auto operator()(const char* name, double operations, double bytes, Call&& call) const {
+  auto operator()(const char* name, double operations, double bytes, Call&& call,
+                  std::string shape = {}) const {
     if (!owner_.observing_) return call();
     struct Note {  // the end is marked when the call has returned, whatever it returns
       ObservedDevice& owner;
@@ -30,7 +35,7 @@ class Observer {
         noted.end = owner.mark_time();
         owner.calls_.push_back(std::move(noted));
       }
-    } note{owner_, {name, operations, bytes, owner_.mark_time(), nullptr}};
+    } note{owner_, {name, std::move(shape), operations, bytes, owner_.mark_time(), nullptr}};
     return call();
   }
 
@@ -57,6 +62,17 @@ class Observed : public Family, protected Observer {
   const Family& real_;
 };
 
+// As in "2 x [8192, 512] [512, 5504]^T", "+=" where the result is added to.
+std::string product_text(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
+                         Accumulate accumulate) {
+  const auto matrix = [](const Tensor& tensor, Transpose transpose) {
+    return fmt::format("[{}, {}]{}", tensor.dim(-2), tensor.dim(-1), transpose == Transpose::yes ? "^T" : "");
+  };
+  const std::int64_t batch = c.elements() / (c.dim(-2) * c.dim(-1));
+  return fmt::format("{}{} {} {}{}", batch > 1 ? fmt::format("{} x ", batch) : "", matrix(a, ta),
+                     matrix(b, tb), accumulate == Accumulate::yes ? "+= " : "", name_of(c.type()));
+}
+
 class ObservedMatmul final : public Observed<MatmulKernels> {
  public:
   using Observed::Observed;
@@ -64,8 +80,9 @@ class ObservedMatmul final : public Observed<MatmulKernels> {
                 Accumulate accumulate) const override {
     const auto depth = static_cast<double>(a.dim(ta == Transpose::no ? -1 : -2));
     const double read_again = accumulate == Accumulate::yes ? bytes_of(c) : 0;
-    observe()("matrix product", 2 * depth * static_cast<double>(c.elements()), bytes_of(a, b, c) + read_again,
-              [&] { real_.multiply(a, ta, b, tb, c, accumulate); });
+    observe()(
+        "matrix product", 2 * depth * static_cast<double>(c.elements()), bytes_of(a, b, c) + read_again,
+        [&] { real_.multiply(a, ta, b, tb, c, accumulate); }, product_text(a, ta, b, tb, c, accumulate));
   }
   std::int64_t preferred_tile_width() const override { return real_.preferred_tile_width(); }
 };
@@ -149,6 +166,58 @@ class ObservedActivation final : public Observed<ActivationKernels> {
   }
 };
 
+// Where a device does not join them, the product and the element-wise work are noted one by one.
+class ObservedFusedProducts final : public Observed<FusedProductKernels> {
+ public:
+  ObservedFusedProducts(ObservedDevice& owner, const FusedProductKernels& real, const MatmulKernels& matmul,
+                        const ActivationKernels& activation)
+      : Observed(owner, real), separate_(matmul, activation) {}
+
+  bool joins(DataType type) const override { return real_.joins(type); }
+
+  void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override {
+    if (!joins(x.type())) return separate_.silu_product(x, a, pre, split);
+    observe()(
+        "matrix product, SiLU", operations(pre, x.dim(1)), bytes_of(x, a, pre, split),
+        [&] { real_.silu_product(x, a, pre, split); },
+        product_text(x, Transpose::no, a, Transpose::yes, pre, Accumulate::no) + ", SiLU");
+  }
+  void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                             const Tensor& d_split, const Tensor& d_pre) const override {
+    if (!joins(b.type())) return separate_.silu_product_backward(d_outputs, b, pre, d_split, d_pre);
+    observe()(
+        "matrix product, SiLU backward", operations(d_pre, b.dim(1)), bytes_of(d_outputs, b, pre, d_pre),
+        [&] { real_.silu_product_backward(d_outputs, b, pre, d_split, d_pre); },
+        product_text(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no) +
+            ", SiLU backward");
+  }
+  void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,
+                     const Tensor& up, const Tensor& product) const override {
+    if (!joins(x.type())) return separate_.gated_product(activation, x, b, gate, up, product);
+    observe()(
+        "matrix product, gate product", operations(up, x.dim(1)), bytes_of(x, b, gate, up, product),
+        [&] { real_.gated_product(activation, x, b, gate, up, product); },
+        product_text(x, Transpose::no, b, Transpose::yes, up, Accumulate::no) + ", gate product");
+  }
+  void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
+                              const Tensor& d_product, const Tensor& gate, const Tensor& up) const override {
+    if (!joins(a.type())) return separate_.gated_product_backward(activation, d_pre, a, d_product, gate, up);
+    observe()(
+        "matrix product, gate product backward", operations(gate, a.dim(0)),
+        bytes_of(d_pre, a, gate, gate, up, up),
+        [&] { real_.gated_product_backward(activation, d_pre, a, d_product, gate, up); },
+        product_text(d_pre, Transpose::no, a, Transpose::no, d_product, Accumulate::no) +
+            ", gate product backward");
+  }
+
+ private:
+  static double operations(const Tensor& result, std::int64_t depth) {
+    return 2 * static_cast<double>(result.elements()) * static_cast<double>(depth);
+  }
+
+  SeparateProducts separate_;
+};
+
 class ObservedEmbedding final : public Observed<EmbeddingKernels> {
  public:
   using Observed::Observed;
@@ -223,6 +292,7 @@ struct ObservedDevice::Families {
         rope(owner, device.rope()),
         attention(owner, device.attention()),
         activation(owner, device.activation()),
+        fused_products(owner, device.fused_products(), matmul, activation),
         embedding(owner, device.embedding()),
         cross_entropy(owner, device.cross_entropy()),
         adamw(owner, device.adamw()),
@@ -234,6 +304,7 @@ struct ObservedDevice::Families {
   ObservedRope rope;
   ObservedAttention attention;
   ObservedActivation activation;
+  ObservedFusedProducts fused_products;
   ObservedEmbedding embedding;
   ObservedCrossEntropy cross_entropy;
   ObservedAdamW adamw;
@@ -284,6 +355,9 @@ const AttentionKernels& ObservedDevice::attention() const {
 }
 const ActivationKernels& ObservedDevice::activation() const {
   return families_->activation;
+}
+const FusedProductKernels& ObservedDevice::fused_products() const {
+  return families_->fused_products;
 }
 const EmbeddingKernels& ObservedDevice::embedding() const {
   return families_->embedding;

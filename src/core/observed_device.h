@@ -13,6 +13,7 @@ namespace cola {
 /// One kernel call: what it was, and the work that its arguments make necessary.
 struct KernelCall {
   const char* name;
+  std::string shape;  // of a matrix product: who is multiplied by whom; empty otherwise
   double operations;  // floating-point, of matrix products and attention; 0 otherwise
   double bytes;       // of all tensors it was given: what it moves at least
   std::unique_ptr<TimeMark> begin, end;
@@ -58,6 +59,7 @@ class ObservedDevice final : public Device {
   const RopeKernels& rope() const override;
   const AttentionKernels& attention() const override;
   const ActivationKernels& activation() const override;
+  const FusedProductKernels& fused_products() const override;
   const EmbeddingKernels& embedding() const override;
   const CrossEntropyKernels& cross_entropy() const override;
   const AdamWKernels& adamw() const override;

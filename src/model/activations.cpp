@@ -30,17 +30,21 @@ std::vector<Field> fields(const BlockWidths& w, DataType type) {
           {&A::attention_norm, Keep::without_recompute, type, w.hidden},
           {&A::attention_inverse_rms, Keep::unless_block, fp32, 1},
           {&A::qkv_pre, Keep::unless_block, type, 3 * w.rank},
+          {&A::qkv_split, Keep::without_recompute, type, 3 * w.rank},
           {&A::qkv, Keep::without_recompute, type, w.hidden + 2 * w.kv},
           {&A::attention_out, Keep::unless_block, type, w.hidden},
           {&A::log_sum_exp, Keep::unless_block, fp32, w.heads},
           {&A::output_pre, Keep::unless_block, type, w.rank},
+          {&A::output_split, Keep::without_recompute, type, w.rank},
           {&A::middle, Keep::unless_block, type, w.hidden},
           {&A::mlp_norm, Keep::without_recompute, type, w.hidden},
           {&A::mlp_inverse_rms, Keep::unless_block, fp32, 1},
           {&A::gate_up_pre, Keep::unless_block, type, 2 * w.rank},
+          {&A::gate_up_split, Keep::without_recompute, type, 2 * w.rank},
           {&A::gate_up, Keep::without_recompute, type, 2 * w.intermediate},
           {&A::gated, Keep::without_recompute, type, w.intermediate},
-          {&A::down_pre, Keep::unless_block, type, w.rank}};
+          {&A::down_pre, Keep::unless_block, type, w.rank},
+          {&A::down_split, Keep::without_recompute, type, w.rank}};
 }
 
 }  // namespace
@@ -82,7 +86,6 @@ Workspace allocate_workspace(Arena& arena, const ModelConfiguration& configurati
   workspace.d_qkv = shared.view(rows * w.hidden, {rows, w.hidden + 2 * w.kv});
   workspace.d_gated = shared.view(0, {rows, w.intermediate});
   if (w.rank == 0) return workspace;
-  workspace.projection.split = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
   workspace.projection.d_split = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
   workspace.projection.d_pre = arena.allocate(MemoryUse::workspace, type, {rows, 3 * w.rank});
   return workspace;

@@ -27,17 +27,21 @@ struct BlockActivations {
   Tensor attention_norm;         // its norm [n, d]
   Tensor attention_inverse_rms;  // [n] fp32
   Tensor qkv_pre;                // A_q x, A_k x, A_v x before the SiLU [n, 3r]; CoLA only, as the other _pre
+  Tensor qkv_split;              // their SiLU [3, n, r], flat; CoLA only, as the other _split
   Tensor qkv;                    // rotated queries [n, d], keys and values [n, kv width], flat
   Tensor attention_out;          // [n, d]
   Tensor log_sum_exp;            // [batch, heads, sequence] fp32
   Tensor output_pre;             // [n, r]
+  Tensor output_split;           // [n, r]
   Tensor middle;                 // residual stream between attention and MLP [n, d]
   Tensor mlp_norm;               // [n, d]
   Tensor mlp_inverse_rms;        // [n] fp32
   Tensor gate_up_pre;            // [n, 2r]
+  Tensor gate_up_split;          // [2, n, r], flat
   Tensor gate_up;                // [n, f] twice, flat; overwritten by its gradient in the backward pass
   Tensor gated;                  // what the down projection reads [n, f]
   Tensor down_pre;               // [n, r]
+  Tensor down_split;             // [n, r]
 };
 
 /// What all blocks share. d_ tensors are used in the backward pass only.

@@ -21,32 +21,35 @@ void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv, Rotation rotati
 void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                              const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
-  qkv_.forward(pass.device, weights, kept.attention_norm, kept.qkv_pre, workspace.projection, kept.qkv);
+  qkv_.forward(pass.device, weights, kept.attention_norm, {kept.qkv_pre, kept.qkv_split}, kept.qkv);
   rotate(pass, kept.qkv, Rotation::forward);
   pass.device.attention().forward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
                                   qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp);
-  output_.forward(pass.device, weights, kept.attention_out, kept.output_pre, workspace.projection,
+  output_.forward(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
                   workspace.delta);
 }
 
-void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                                    const Workspace& workspace) const {
-  qkv_.recompute(pass.device, weights, kept.qkv_pre, workspace.projection, kept.qkv);
+void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights,
+                                    const BlockActivations& kept) const {
+  const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
+  qkv_.restore_split(pass.device, narrow);
+  qkv_.apply_b(pass.device, weights, narrow, kept.qkv);
   rotate(pass, kept.qkv, Rotation::forward);
+  output_.restore_split(pass.device, {kept.output_pre, kept.output_split});
 }
 
 void AttentionLayer::backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
                               const BlockActivations& kept, const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
-  output_.backward(pass.device, weights, gradients, kept.attention_out, kept.output_pre, workspace.d_stream,
-                   workspace.projection, workspace.d_attention);
+  output_.backward(pass.device, weights, gradients, kept.attention_out, {kept.output_pre, kept.output_split},
+                   workspace.d_stream, workspace.projection, workspace.d_attention);
   pass.device.attention().backward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
                                    qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp,
                                    workspace.d_attention, qkv_.part(workspace.d_qkv, n, 0),
                                    qkv_.part(workspace.d_qkv, n, 1), qkv_.part(workspace.d_qkv, n, 2));
   rotate(pass, workspace.d_qkv, Rotation::backward);
-  qkv_.backward(pass.device, weights, gradients, kept.attention_norm, kept.qkv_pre, workspace.d_qkv,
-                workspace.projection, workspace.d_norm);
+  qkv_.backward(pass.device, weights, gradients, kept.attention_norm, {kept.qkv_pre, kept.qkv_split},
+                workspace.d_qkv, workspace.projection, workspace.d_norm);
 }
 
 }  // namespace cola

@@ -20,9 +20,8 @@ class AttentionLayer {
   void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                const Workspace& workspace) const;
 
-  /// qkv again, from qkv_pre alone.
-  void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                      const Workspace& workspace) const;
+  /// qkv and both SiLUs again, from what stands before the SiLU alone.
+  void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
   /// Reads workspace.d_stream, the gradient of delta; writes workspace.d_norm; adds to the gradients.
   void backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,

@@ -53,9 +53,9 @@ void Block::recompute(Recompute policy, const Pass& pass, const Tensor& weights,
       return;
     case Recompute::cola_m:
       norm.recompute(kept.input, attention_weight, kept.attention_inverse_rms, kept.attention_norm);
-      attention_.recompute_wide(pass, weights, kept, workspace);
+      attention_.recompute_wide(pass, weights, kept);
       norm.recompute(kept.middle, norm_of(weights, mlp_norm_), kept.mlp_inverse_rms, kept.mlp_norm);
-      mlp_.recompute_wide(pass, weights, kept, workspace);
+      mlp_.recompute_wide(pass, weights, kept);
       return;
     case Recompute::block:
       norm.forward(kept.input, attention_weight, epsilon_, kept.attention_norm, kept.attention_inverse_rms);

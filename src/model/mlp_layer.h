@@ -18,9 +18,8 @@ class MlpLayer {
   void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                const Workspace& workspace) const;
 
-  /// gate_up and gated again, from gate_up_pre alone.
-  void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                      const Workspace& workspace) const;
+  /// gate_up, gated and both SiLUs again, from what stands before the SiLU alone.
+  void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
   /// Reads workspace.d_stream, the gradient of delta; writes workspace.d_norm; adds to the gradients.
   /// Overwrites kept.gate_up with its gradient.
@@ -28,7 +27,11 @@ class MlpLayer {
                 const BlockActivations& kept, const Workspace& workspace) const;
 
  private:
-  void multiply_gate(const Pass& pass, const BlockActivations& kept) const;
+  Tensor gate(const Pass& pass, const BlockActivations& kept) const;
+  Tensor up(const Pass& pass, const BlockActivations& kept) const;
+  void widen(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
+  void backward_to_gate_up(const Pass& pass, const Tensor& weights, const Tensor& gradients,
+                           const BlockActivations& kept, const Workspace& workspace) const;
 
   GateActivation activation_;
   Projection gate_up_, down_;

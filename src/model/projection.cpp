@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/kernels/activation.h"
+#include "core/kernels/fused_product.h"
 #include "core/kernels/matmul.h"
 
 namespace cola {
@@ -40,11 +41,11 @@ Tensor Projection::full(const Tensor& unit, std::int64_t part) const {
   return unit.view(b_offsets_[index], {outs_[index], in_});
 }
 
-void Projection::forward(Device& device, const Tensor& weights, const Tensor& x, const Tensor& pre,
-                         const ProjectionWorkspace& workspace, const Tensor& outputs) const {
+void Projection::forward(Device& device, const Tensor& weights, const Tensor& x,
+                         const NarrowActivations& narrow, const Tensor& outputs) const {
   if (is_cola()) {
-    device.matmul().multiply(x, Transpose::no, a(weights), Transpose::yes, pre, Accumulate::no);
-    recompute(device, weights, pre, workspace, outputs);
+    apply_a(device, weights, x, narrow);
+    apply_b(device, weights, narrow, outputs);
     return;
   }
   for (std::int64_t p = 0; p < parts(); ++p)
@@ -52,11 +53,19 @@ void Projection::forward(Device& device, const Tensor& weights, const Tensor& x,
                              Accumulate::no);
 }
 
-void Projection::recompute(Device& device, const Tensor& weights, const Tensor& pre,
-                           const ProjectionWorkspace& workspace, const Tensor& outputs) const {
-  const std::int64_t rows = pre.dim(0);
-  const Tensor split = workspace.split.view(0, {parts(), rows, rank_});
-  device.activation().silu_split(pre, split);
+void Projection::apply_a(Device& device, const Tensor& weights, const Tensor& x,
+                         const NarrowActivations& narrow) const {
+  device.fused_products().silu_product(x, a(weights), narrow.pre, split_of(narrow));
+}
+
+void Projection::restore_split(Device& device, const NarrowActivations& narrow) const {
+  device.activation().silu_split(narrow.pre, split_of(narrow));
+}
+
+void Projection::apply_b(Device& device, const Tensor& weights, const NarrowActivations& narrow,
+                         const Tensor& outputs) const {
+  const std::int64_t rows = narrow.pre.dim(0);
+  const Tensor split = split_of(narrow);
   if (uniform()) {
     device.matmul().multiply(split, Transpose::no, b_batch(weights), Transpose::yes, batch(outputs, rows),
                              Accumulate::no);
@@ -68,35 +77,36 @@ void Projection::recompute(Device& device, const Tensor& weights, const Tensor& 
 }
 
 void Projection::backward(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
-                          const Tensor& pre, const Tensor& d_outputs, const ProjectionWorkspace& workspace,
-                          const Tensor& dx) const {
+                          const NarrowActivations& narrow, const Tensor& d_outputs,
+                          const ProjectionWorkspace& workspace, const Tensor& dx) const {
   if (!is_cola()) return backward_full(device, weights, gradients, x, d_outputs, dx);
-  const std::int64_t rows = x.dim(0);
-  const Tensor split = workspace.split.view(0, {parts(), rows, rank_});
-  const Tensor d_split = workspace.d_split.view(0, {parts(), rows, rank_});
-  const Tensor d_pre = workspace.d_pre.view(0, {rows, pre_width()});
-  device.activation().silu_split(pre, split);
-  backward_b(device, weights, gradients, d_outputs, split, d_split);
-  device.activation().silu_split_backward(pre, d_split, d_pre);
-  device.matmul().multiply(d_pre, Transpose::yes, x, Transpose::no, a(gradients), Accumulate::yes);
+  const Tensor d_pre = backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace);
   device.matmul().multiply(d_pre, Transpose::no, a(weights), Transpose::no, dx, Accumulate::no);
 }
 
-// dB += dY^T S and dS = dY B.
-void Projection::backward_b(Device& device, const Tensor& weights, const Tensor& gradients,
-                            const Tensor& d_outputs, const Tensor& split, const Tensor& d_split) const {
-  const std::int64_t rows = split.dim(1);
+// dB += dY^T S, d_pre = (dY B) * silu'(pre), dA += d_pre^T x.
+Tensor Projection::backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients,
+                                   const Tensor& x, const NarrowActivations& narrow, const Tensor& d_outputs,
+                                   const ProjectionWorkspace& workspace) const {
+  const std::int64_t rows = x.dim(0);
+  const Tensor split = split_of(narrow);
+  const Tensor d_split = workspace.d_split.view(0, {parts(), rows, rank_});
+  const Tensor d_pre = workspace.d_pre.view(0, {rows, pre_width()});
+  const MatmulKernels& matmul = device.matmul();
   if (uniform()) {
     const Tensor dy = batch(d_outputs, rows);
-    device.matmul().multiply(dy, Transpose::yes, split, Transpose::no, b_batch(gradients), Accumulate::yes);
-    device.matmul().multiply(dy, Transpose::no, b_batch(weights), Transpose::no, d_split, Accumulate::no);
-    return;
+    matmul.multiply(dy, Transpose::yes, split, Transpose::no, b_batch(gradients), Accumulate::yes);
+    device.fused_products().silu_product_backward(dy, b_batch(weights), narrow.pre, d_split, d_pre);
+  } else {
+    for (std::int64_t p = 0; p < parts(); ++p) {
+      const Tensor dy = part(d_outputs, rows, p);
+      matmul.multiply(dy, Transpose::yes, split[p], Transpose::no, b(gradients, p), Accumulate::yes);
+      matmul.multiply(dy, Transpose::no, b(weights, p), Transpose::no, d_split[p], Accumulate::no);
+    }
+    device.activation().silu_split_backward(narrow.pre, d_split, d_pre);
   }
-  for (std::int64_t p = 0; p < parts(); ++p) {
-    const Tensor dy = part(d_outputs, rows, p);
-    device.matmul().multiply(dy, Transpose::yes, split[p], Transpose::no, b(gradients, p), Accumulate::yes);
-    device.matmul().multiply(dy, Transpose::no, b(weights, p), Transpose::no, d_split[p], Accumulate::no);
-  }
+  matmul.multiply(d_pre, Transpose::yes, x, Transpose::no, a(gradients), Accumulate::yes);
+  return d_pre;
 }
 
 void Projection::backward_full(Device& device, const Tensor& weights, const Tensor& gradients,

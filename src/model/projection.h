@@ -14,9 +14,14 @@ namespace cola {
 
 /// Rank-wide memory that all projections share, for `rows` rows; empty for full-rank models.
 struct ProjectionWorkspace {
-  Tensor split;    // silu(pre), [parts, rows, rank]
-  Tensor d_split;  // its gradient
+  Tensor d_split;  // the gradient of silu(pre), [parts, rows, rank]
   Tensor d_pre;    // the gradient of pre, [rows, parts * rank]
+};
+
+/// What lies between a CoLA projection's two factors; empty for full-rank models.
+struct NarrowActivations {
+  Tensor pre;    // A x before the SiLU, [rows, parts * rank]
+  Tensor split;  // silu(pre) as the B factors read it, [parts, rows, rank], flat
 };
 
 /// y_p = W_p x, or y_p = B_p silu(A_p x) with the A_p multiplied as one matrix [parts * rank, in]. Widths are
@@ -35,23 +40,38 @@ class Projection {
   /// Part p of flat outputs for `rows` rows: [rows, out_p].
   Tensor part(const Tensor& outputs, std::int64_t rows, std::int64_t part) const;
 
-  /// x [rows, in]. Writes pre [rows, parts * rank] (CoLA) and the outputs.
-  void forward(Device& device, const Tensor& weights, const Tensor& x, const Tensor& pre,
-               const ProjectionWorkspace& workspace, const Tensor& outputs) const;
-
-  /// The outputs again from pre: the wide half of CoLA alone, with the same bits.
-  void recompute(Device& device, const Tensor& weights, const Tensor& pre,
-                 const ProjectionWorkspace& workspace, const Tensor& outputs) const;
+  /// x [rows, in]. Writes the narrow activations (CoLA) and the outputs.
+  void forward(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow,
+               const Tensor& outputs) const;
 
   /// Overwrites dx [rows, in]; adds to the gradients (fp32, laid out as the weights).
   void backward(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
-                const Tensor& pre, const Tensor& d_outputs, const ProjectionWorkspace& workspace,
-                const Tensor& dx) const;
+                const NarrowActivations& narrow, const Tensor& d_outputs,
+                const ProjectionWorkspace& workspace, const Tensor& dx) const;
 
- private:
-  /// The factors in a unit's flat weights or gradients.
+  // The halves of these, for who has something to do between them; CoLA only.
+
+  /// x to the narrow activations.
+  void apply_a(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow) const;
+  /// silu(pre) again from pre, with the same bits.
+  void restore_split(Device& device, const NarrowActivations& narrow) const;
+  /// The narrow activations to the outputs.
+  void apply_b(Device& device, const Tensor& weights, const NarrowActivations& narrow,
+               const Tensor& outputs) const;
+  /// All of backward but dx, which is d_pre [rows, parts * rank] times a(weights): returns d_pre.
+  Tensor backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
+                         const NarrowActivations& narrow, const Tensor& d_outputs,
+                         const ProjectionWorkspace& workspace) const;
+
+  /// The factors in a unit's flat weights or gradients: all A [parts * rank, in], one B [out, rank].
   Tensor a(const Tensor& unit) const { return unit.view(first_offset_, {pre_width(), in_}); }
   Tensor b(const Tensor& unit, std::int64_t part) const;
+  /// Part p of silu(pre): [rows, rank].
+  Tensor split_part(const NarrowActivations& narrow, std::int64_t part) const {
+    return split_of(narrow)[part];
+  }
+
+ private:
   Tensor full(const Tensor& unit, std::int64_t part) const;
   bool uniform() const;
   /// All outputs and all B factors as batches, where their widths agree.
@@ -62,8 +82,9 @@ class Projection {
 
   void backward_full(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                      const Tensor& d_outputs, const Tensor& dx) const;
-  void backward_b(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& d_outputs,
-                  const Tensor& split, const Tensor& d_split) const;
+  Tensor split_of(const NarrowActivations& narrow) const {
+    return narrow.split.view(0, {parts(), narrow.pre.dim(0), rank_});
+  }
 
   std::int64_t in_ = 0, rank_ = 0;
   std::vector<std::int64_t> outs_;

@@ -1,6 +1,7 @@
 #include "train/step_breakdown.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "core/observed_device.h"
 #include "dist/communicator.h"
@@ -12,12 +13,16 @@ namespace cola {
 
 namespace {
 
-std::vector<KernelShare> add_up(const std::vector<KernelCall>& calls) {
+// The calls of one name together, those without a name left out.
+std::vector<KernelShare> add_up(const std::vector<KernelCall>& calls,
+                                const std::function<std::string(const KernelCall&)>& name_of_call) {
   std::vector<KernelShare> kernels;
   for (const KernelCall& call : calls) {
+    const std::string name = name_of_call(call);
+    if (name.empty()) continue;
     auto kernel = std::find_if(kernels.begin(), kernels.end(),
-                               [&](const KernelShare& known) { return known.name == call.name; });
-    if (kernel == kernels.end()) kernel = kernels.insert(kernels.end(), KernelShare{.name = call.name});
+                               [&](const KernelShare& known) { return known.name == name; });
+    if (kernel == kernels.end()) kernel = kernels.insert(kernels.end(), KernelShare{.name = name});
     ++kernel->calls;
     kernel->seconds += call.end->seconds_since(*call.begin);
     kernel->operations += call.operations;
@@ -33,7 +38,7 @@ std::vector<KernelShare> add_up(const std::vector<KernelCall>& calls) {
 double StepBreakdown::share_outside_products() const {
   double products = 0;
   for (const KernelShare& kernel : kernels)
-    if (kernel.name == "matrix product") products += kernel.seconds;
+    if (kernel.name.starts_with("matrix product")) products += kernel.seconds;
   return kernel_seconds > 0 ? 1 - products / kernel_seconds : 0;
 }
 
@@ -51,7 +56,9 @@ StepBreakdown measure_step_breakdown(const RunConfiguration& configuration, Devi
   observed.start();
   model.step(1);
   const auto end = observed.mark_time();
-  result.kernels = add_up(observed.stop());
+  const std::vector<KernelCall> calls = observed.stop();
+  result.kernels = add_up(calls, [](const KernelCall& call) { return call.name; });
+  result.products = add_up(calls, [](const KernelCall& call) { return call.shape; });
   result.step_seconds = end->seconds_since(*begin);
   for (const KernelShare& kernel : result.kernels) result.kernel_seconds += kernel.seconds;
   return result;

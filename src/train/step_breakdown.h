@@ -19,10 +19,12 @@ struct KernelShare {
 
 struct StepBreakdown {
   std::vector<KernelShare> kernels;        // the longest first
+  std::vector<KernelShare> products;       // the matrix products among them, one entry a shape
   double kernel_seconds = 0;               // of all kernels
   double step_seconds = 0;                 // of the observed step, gaps between kernels included
   double product_rate = 0, copy_rate = 0;  // the device's limits in the same run: FLOP/s, bytes/s
-  /// Share of the kernels' time that is not in matrix products.
+  /// Share of the kernels' time that is not in matrix products; element-wise work that a product's own kernel does
+  /// counts as part of it.
   double share_outside_products() const;
 };
 

@@ -1,7 +1,10 @@
-// cuBLASLt, emulated: heuristics with one choice, products computed in fp32 on the stream.
+// cuBLASLt, emulated: heuristics with two choices that compute alike, products computed in fp32 on the
+// stream.
 #include <cublasLt.h>
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "core/error.h"
 #include "cublas_lt_descriptors.h"
@@ -70,12 +73,27 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
       algorithm_mark, std::min(wanted_workspace_bytes, preference.workspace_bytes), {}, product.kind()};
   std::copy(std::begin(preference.alignment), std::end(preference.alignment), algorithm.alignment);
   static_assert(sizeof(Algorithm) <= sizeof(cublasLtMatmulAlgo_t));
-  results[0] = {};
-  std::memcpy(&results[0].algo, &algorithm, sizeof(algorithm));
-  results[0].workspaceSize = algorithm.workspace_bytes;
-  results[0].state = CUBLAS_STATUS_SUCCESS;
-  results[0].wavesCount = 1;
-  *returned = 1;
+  *returned = std::min(requested, 2);
+  for (cublasLtMatmulHeuristicResult_t& result : std::span(results, static_cast<std::size_t>(*returned))) {
+    result = {};
+    std::memcpy(&result.algo, &algorithm, sizeof(algorithm));
+    result.workspaceSize = algorithm.workspace_bytes;
+    result.state = CUBLAS_STATUS_SUCCESS;
+    result.wavesCount = 1;
+  }
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+// Sums are never split.
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void* value, std::size_t bytes, std::size_t* written) {
+  const std::int32_t answer = attribute == CUBLASLT_ALGO_CONFIG_SPLITK_NUM ? 1 : 0;
+  if (attribute != CUBLASLT_ALGO_CONFIG_SPLITK_NUM && attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME)
+    return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "an attribute of an algorithm that is not emulated");
+  if (bytes != sizeof(answer)) return refuse(CUBLAS_STATUS_INVALID_VALUE, "an attribute of another size");
+  std::memcpy(value, &answer, sizeof(answer));
+  if (written) *written = sizeof(answer);
   return CUBLAS_STATUS_SUCCESS;
 }
 

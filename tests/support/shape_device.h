@@ -17,6 +17,7 @@
 #include "core/kernels/norm.h"
 #include "core/kernels/reduce.h"
 #include "core/kernels/rope.h"
+#include "core/separate_products.h"
 
 namespace cola {
 
@@ -116,6 +117,7 @@ class ShapeDevice : public Device {
   const RopeKernels& rope() const override { return rope_; }
   const AttentionKernels& attention() const override { return attention_; }
   const ActivationKernels& activation() const override { return activation_; }
+  const FusedProductKernels& fused_products() const override { return fused_products_; }
   const EmbeddingKernels& embedding() const override { return embedding_; }
   const CrossEntropyKernels& cross_entropy() const override { return cross_entropy_; }
   const AdamWKernels& adamw() const override { return adamw_; }
@@ -127,6 +129,7 @@ class ShapeDevice : public Device {
   shapes::Rope rope_;
   shapes::Attention attention_;
   shapes::Activation activation_;
+  SeparateProducts fused_products_{matmul_, activation_};
   shapes::Embedding embedding_;
   shapes::CrossEntropy cross_entropy_;
   shapes::AdamW adamw_;

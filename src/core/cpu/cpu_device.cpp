@@ -14,6 +14,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/host.h"
+#include "core/separate_products.h"
 
 namespace cola {
 
@@ -166,6 +167,9 @@ class CpuDevice final : public Device {
   const ActivationKernels& activation() const override {
     return activation_;
   }
+  const FusedProductKernels& fused_products() const override {
+    return fused_products_;
+  }
   const EmbeddingKernels& embedding() const override {
     return embedding_;
   }
@@ -187,6 +191,7 @@ class CpuDevice final : public Device {
   cpu::CpuRope rope_;
   cpu::CpuAttention attention_;
   cpu::CpuActivation activation_;
+  SeparateProducts fused_products_{matmul_, activation_};
   cpu::CpuEmbedding embedding_;
   cpu::CpuCrossEntropy cross_entropy_;
   cpu::CpuAdamW adamw_;

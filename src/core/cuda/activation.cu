@@ -9,12 +9,6 @@ namespace cola::cuda {
 
 namespace {
 
-// Derivative of silu(x) = x * sigmoid(x).
-__device__ float silu_slope(float x) {
-  const float s = sigmoid(x);
-  return s * (1.0f + x * (1.0f - s));
-}
-
 // Where column c of row `row` of joined [n, parts * rank] lies in split [parts, n, rank].
 __device__ std::int64_t split_index(std::int64_t row, int c, std::int64_t n, int rank) {
   const int part = c / rank;

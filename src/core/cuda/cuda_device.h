@@ -68,6 +68,7 @@ class CudaDevice final : public Device {
   const RopeKernels& rope() const override { return rope_; }
   const AttentionKernels& attention() const override { return attention_; }
   const ActivationKernels& activation() const override { return activation_; }
+  const FusedProductKernels& fused_products() const override { return fused_products_; }
   const EmbeddingKernels& embedding() const override { return embedding_; }
   const CrossEntropyKernels& cross_entropy() const override { return cross_entropy_; }
   const AdamWKernels& adamw() const override { return adamw_; }
@@ -89,6 +90,7 @@ class CudaDevice final : public Device {
   CudaRope rope_;
   CudaAttention attention_;
   CudaActivation activation_;
+  CudaFusedProducts fused_products_;
   CudaEmbedding embedding_;
   CudaCrossEntropy cross_entropy_;
   CudaAdamW adamw_;

@@ -1,5 +1,9 @@
 #include "core/cuda/matmul_plans.h"
 
+#include <array>
+#include <span>
+#include <vector>
+
 #include "core/cuda/check.h"
 #include "core/error.h"
 
@@ -76,6 +80,94 @@ Preference describe_preference(int alignment) {
   return preference;
 }
 
+constexpr int most_algorithms = 8;
+constexpr double worth_timing = 4e9;      // operations: about 10 microseconds
+constexpr float clearly_quicker = 0.02f;  // of the time
+
+double operations_of(const MatmulKind& kind) {
+  return 2.0 * static_cast<double>(kind.batch * kind.m) * static_cast<double>(kind.n * kind.k);
+}
+std::size_t bytes_of_result(const MatmulKind& kind) {
+  return static_cast<std::size_t>(kind.batch * kind.m * kind.n) * size_of(kind.output);
+}
+
+bool is_recording(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  check(cudaStreamIsCapturing(stream, &status), "asking whether work is recorded");
+  return status != cudaStreamCaptureStatusNone;
+}
+
+// Into how many sums a product is split, and how these are added up. Algorithms that agree in it add in the
+// same order, whatever their tiles: their results are the same to the bit.
+std::array<std::int32_t, 2> order_of_sums(const cublasLtMatmulAlgo_t& algorithm) {
+  std::array<std::int32_t, 2> order{};
+  const auto read = [&](cublasLtMatmulAlgoConfigAttributes_t attribute, std::int32_t& value) {
+    std::size_t written = 0;
+    check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof(value), &written),
+          "reading how a product is computed");
+  };
+  read(CUBLASLT_ALGO_CONFIG_SPLITK_NUM, order[0]);
+  read(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, order[1]);
+  return order;
+}
+
+// Values in GPU memory, put aside and back again when this ends; false if there is no room for them.
+class SavedValues {
+ public:
+  SavedValues(void* values, std::size_t bytes, cudaStream_t stream)
+      : values_(values), bytes_(bytes), stream_(stream) {
+    if (!values || cudaMalloc(&copy_, bytes) != cudaSuccess) {
+      cudaGetLastError();
+      copy_ = nullptr;
+    } else {
+      check(cudaMemcpyAsync(copy_, values_, bytes_, cudaMemcpyDeviceToDevice, stream_),
+            "putting values aside");
+    }
+  }
+  ~SavedValues() {
+    if (!copy_) return;
+    cudaMemcpyAsync(values_, copy_, bytes_, cudaMemcpyDeviceToDevice, stream_);
+    cudaStreamSynchronize(stream_);
+    cudaFree(copy_);
+  }
+  SavedValues(const SavedValues&) = delete;
+  SavedValues& operator=(const SavedValues&) = delete;
+  explicit operator bool() const { return copy_ != nullptr; }
+
+ private:
+  void* values_;
+  std::size_t bytes_;
+  cudaStream_t stream_;
+  void* copy_ = nullptr;
+};
+
+struct TimingEventDeleter {
+  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
+};
+using TimingEvent = std::unique_ptr<CUevent_st, TimingEventDeleter>;
+TimingEvent make_timing_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "making an event");
+  return TimingEvent(event);
+}
+
+template <typename Work>
+float shortest_milliseconds(cudaStream_t stream, const Work& work) {
+  constexpr int repetitions = 4;  // the first warms up
+  const TimingEvent begin = make_timing_event(), end = make_timing_event();
+  float shortest = 0;
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
+    check(cudaEventRecord(begin.get(), stream), "timing a product");
+    work();
+    check(cudaEventRecord(end.get(), stream), "timing a product");
+    check(cudaEventSynchronize(end.get()), "timing a product");
+    float milliseconds = 0;
+    check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "timing a product");
+    if (repetition == 1 || (repetition > 1 && milliseconds < shortest)) shortest = milliseconds;
+  }
+  return shortest;
+}
+
 }  // namespace
 
 // c^T = op(b)^T op(a)^T: read column by column, as cuBLAS does, our c is its c^T, so b comes first.
@@ -93,34 +185,69 @@ struct MatmulPlans::Plan {
   cublasLtMatmulAlgo_t algorithm{};
 };
 
+struct MatmulPlans::Operands {
+  const void *a, *b;
+  void* c;
+};
+
 MatmulPlans::MatmulPlans(const Context& context) : context_(context) {}
 MatmulPlans::~MatmulPlans() = default;
 
-const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind) {
+const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operands& operands) {
   const auto known = plans_.find(kind);
   if (known != plans_.end()) return *known->second;
   auto plan = std::make_unique<Plan>(kind);
   const Preference preference = describe_preference(kind.alignment);
-  cublasLtMatmulHeuristicResult_t best{};
+  std::array<cublasLtMatmulHeuristicResult_t, most_algorithms> results{};
   int found = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(context_.blas, plan->product.get(), plan->b.get(), plan->a.get(),
-                                     plan->c.get(), plan->c.get(), preference.get(), 1, &best, &found);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      context_.blas, plan->product.get(), plan->b.get(), plan->a.get(), plan->c.get(), plan->c.get(),
+      preference.get(), most_algorithms, results.data(), &found);
   if (status != CUBLAS_STATUS_SUCCESS || found == 0)
     throw DeviceError("cuBLAS cannot multiply {} x [{}, {}] by [{}, {}] in {} to {}: {}", kind.batch, kind.m,
                       kind.k, kind.k, kind.n, name_of(kind.input), name_of(kind.output),
                       cublasLtGetStatusString(status));
-  plan->algorithm = best.algo;
+  plan->algorithm = results[0].algo;
+  std::vector<cublasLtMatmulAlgo_t> alike;
+  for (const auto& result : std::span(results).first(static_cast<std::size_t>(found)))
+    if (result.state == CUBLAS_STATUS_SUCCESS && order_of_sums(result.algo) == order_of_sums(plan->algorithm))
+      alike.push_back(result.algo);
+  if (alike.size() > 1 && operations_of(kind) >= worth_timing && !is_recording(context_.stream))
+    choose_fastest(*plan, kind, operands, alike);
   return *plans_.emplace(kind, std::move(plan)).first->second;
 }
 
-void MatmulPlans::multiply(const MatmulKind& kind, const void* a, const void* b, void* c) {
-  const Plan& plan = find(kind);
-  const float one = 1.0f, keep = kind.accumulate ? 1.0f : 0.0f;
-  check(cublasLtMatmul(context_.blas, plan.product.get(), &one, b, plan.b.get(), a, plan.a.get(), &keep, c,
-                       plan.c.get(), c, plan.c.get(), &plan.algorithm, context_.blas_workspace,
-                       Context::blas_workspace_bytes, context_.stream),
+// What is added to would be added to again and again: its values are put aside meanwhile. Where there is no
+// memory for that, the heuristics' first suggestion stays.
+void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
+                                 std::span<const cublasLtMatmulAlgo_t> algorithms) {
+  const SavedValues saved(kind.accumulate ? operands.c : nullptr, bytes_of_result(kind), context_.stream);
+  if (kind.accumulate && !saved) return;
+  float shortest = 0;
+  for (const cublasLtMatmulAlgo_t& algorithm : algorithms) {
+    const float time =
+        shortest_milliseconds(context_.stream, [&] { start(plan, algorithm, kind.accumulate, operands); });
+    // The first suggestion gives way to what is clearly quicker only, not to chance.
+    if (shortest == 0 || time < (1 - clearly_quicker) * shortest) {
+      shortest = time;
+      plan.algorithm = algorithm;
+    }
+  }
+}
+
+void MatmulPlans::start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
+                        const Operands& operands) const {
+  const float one = 1.0f, keep = accumulate ? 1.0f : 0.0f;
+  check(cublasLtMatmul(context_.blas, plan.product.get(), &one, operands.b, plan.b.get(), operands.a,
+                       plan.a.get(), &keep, operands.c, plan.c.get(), operands.c, plan.c.get(), &algorithm,
+                       context_.blas_workspace, Context::blas_workspace_bytes, context_.stream),
         "a matrix product");
+}
+
+void MatmulPlans::multiply(const MatmulKind& kind, const void* a, const void* b, void* c) {
+  const Operands operands{a, b, c};
+  const Plan& plan = find(kind, operands);
+  start(plan, plan.algorithm, kind.accumulate, operands);
 }
 
 }  // namespace cola::cuda

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 
 #include "core/cuda/context.h"
 #include "core/data_type.h"
@@ -28,13 +29,20 @@ class MatmulPlans {
   ~MatmulPlans();
 
   /// c = op(a) op(b), or c += op(a) op(b), on the context's stream; m, n and k are positive. Sums are kept in
-  /// fp32 and repeat bit by bit. A kind's plan is chosen by cuBLASLt's heuristics at its first use. Throws
-  /// DeviceError naming the product if cuBLASLt has no way to compute it.
+  /// fp32 and repeat bit by bit. A kind's plan is chosen at its first use: large products are timed with each
+  /// of the ways that cuBLASLt's heuristics suggest and that add up in the order of the first one, so that
+  /// the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to compute
+  /// it.
   void multiply(const MatmulKind& kind, const void* a, const void* b, void* c);
 
  private:
   struct Plan;
-  const Plan& find(const MatmulKind& kind);
+  struct Operands;
+  const Plan& find(const MatmulKind& kind, const Operands& operands);
+  void choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
+                      std::span<const cublasLtMatmulAlgo_t> algorithms);
+  void start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
+             const Operands& operands) const;
 
   const Context& context_;
   std::map<MatmulKind, std::unique_ptr<Plan>> plans_;

@@ -1,0 +1,44 @@
+// Matrix products with element-wise work on their results in the same kernel, for GPUs of compute capability
+// 9.0; in a build without CUTLASS, none. All operands are bf16; a row is of neighbouring elements, a multiple
+// of 8, and begins at a multiple of 16 bytes.
+#pragma once
+
+#include <cstdint>
+
+#include "core/cuda/context.h"
+#include "core/kernels/activation.h"
+
+namespace cola::cuda::fused {
+
+/// A batch of matrices: elements from one row to the next, and from one matrix to the next.
+template <typename Data>
+struct Matrices {
+  Data* data = nullptr;
+  std::int64_t row_stride = 0, batch_stride = 0;
+};
+
+/// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
+struct Operands {
+  std::int64_t batch = 1, m = 0, n = 0, k = 0;
+  Matrices<const void> a, b;
+  Matrices<const void> input = {}, second_input = {};
+  Matrices<void> output = {}, second_output = {};
+};
+
+/// Whether this GPU and this build have these kernels.
+bool available(const Context& context);
+
+/// b [n, k]. second_output = a b^T, output = silu(a b^T).
+void silu_product(const Context& context, const Operands& operands);
+
+/// b [k, n]. output = a b * silu'(input).
+void silu_gradient_product(const Context& context, const Operands& operands);
+
+/// b [n, k]. second_output = a b^T ("up"), output = a b^T * input, or times silu(input), the gate.
+void gated_product(const Context& context, GateActivation activation, const Operands& operands);
+
+/// b [k, n]. With a b the gradient of the gated product, `input` the gate and `second_input` "up": output,
+/// the gradient of "up", and second_output, that of the gate; they may take their places.
+void gated_gradient_product(const Context& context, GateActivation activation, const Operands& operands);
+
+}  // namespace cola::cuda::fused

@@ -1,0 +1,108 @@
+#include <cstdint>
+
+#include "core/cuda/fused_product.h"
+#include "core/cuda/kernels.h"
+#include "core/cuda/row_alignment.h"
+
+namespace cola::cuda {
+
+namespace {
+
+// A matrix, or a batch of them one after the other.
+fused::Matrices<void> matrices(const Tensor& tensor) {
+  return {tensor.data(), tensor.dim(-1), tensor.rank() > 2 ? tensor.dim(-2) * tensor.dim(-1) : 0};
+}
+fused::Matrices<const void> inputs(const Tensor& tensor) {
+  const auto [data, row_stride, batch_stride] = matrices(tensor);
+  return {data, row_stride, batch_stride};
+}
+// The parts, `columns` wide, of rows that hold them side by side.
+fused::Matrices<void> parts_of(const Tensor& joined, std::int64_t columns) {
+  return {joined.data(), joined.dim(-1), columns};
+}
+
+}  // namespace
+
+CudaFusedProducts::CudaFusedProducts(const Context& context, const MatmulKernels& matmul,
+                                     const ActivationKernels& activation)
+    : OnContext(context), separate_(matmul, activation) {}
+
+bool CudaFusedProducts::joins(DataType type) const {
+  return type == DataType::bfloat16 && fused::available(context_);
+}
+
+// Every tensor's rows must be of whole 16 bytes; those of `columns` are parts of wider rows.
+template <typename... Tensors>
+bool CudaFusedProducts::fits(std::int64_t columns, const Tensors&... tensors) const {
+  return ((joins(tensors.type()) && rows_are_aligned(tensors.dim(-1), tensors.type(), tensors.data())) &&
+          ...) &&
+         columns * static_cast<std::int64_t>(size_of(DataType::bfloat16)) % 16 == 0;
+}
+
+// All parts have the same x: the batch does not advance in it.
+void CudaFusedProducts::silu_product(const Tensor& x, const Tensor& a, const Tensor& pre,
+                                     const Tensor& split) const {
+  const std::int64_t parts = split.dim(0), n = split.dim(1), rank = split.dim(2), in = x.dim(1);
+  if (!fits(rank, x, a, pre, split)) return separate_.silu_product(x, a, pre, split);
+  if (n == 0) return;
+  fused::silu_product(context_, {.batch = parts,
+                                 .m = n,
+                                 .n = rank,
+                                 .k = in,
+                                 .a = {x.data(), in, 0},
+                                 .b = {a.data(), in, rank * in},
+                                 .output = matrices(split),
+                                 .second_output = parts_of(pre, rank)});
+}
+
+void CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                                              const Tensor& d_split, const Tensor& d_pre) const {
+  const std::int64_t parts = b.dim(0), n = d_outputs.dim(1), rank = b.dim(2);
+  if (!fits(rank, d_outputs, b, pre, d_pre))
+    return separate_.silu_product_backward(d_outputs, b, pre, d_split, d_pre);
+  if (n == 0) return;
+  fused::silu_gradient_product(context_, {.batch = parts,
+                                          .m = n,
+                                          .n = rank,
+                                          .k = b.dim(1),
+                                          .a = inputs(d_outputs),
+                                          .b = inputs(b),
+                                          .input = {pre.data(), pre.dim(-1), rank},
+                                          .output = parts_of(d_pre, rank)});
+}
+
+void CudaFusedProducts::gated_product(GateActivation activation, const Tensor& x, const Tensor& b,
+                                      const Tensor& gate, const Tensor& up, const Tensor& product) const {
+  if (!fits(b.dim(0), x, b, gate, up, product))
+    return separate_.gated_product(activation, x, b, gate, up, product);
+  if (product.elements() == 0) return;
+  fused::gated_product(context_, activation,
+                       {.m = x.dim(0),
+                        .n = b.dim(0),
+                        .k = x.dim(1),
+                        .a = inputs(x),
+                        .b = inputs(b),
+                        .input = inputs(gate),
+                        .output = matrices(product),
+                        .second_output = matrices(up)});
+}
+
+void CudaFusedProducts::gated_product_backward(GateActivation activation, const Tensor& d_pre,
+                                               const Tensor& a, const Tensor& d_product, const Tensor& gate,
+                                               const Tensor& up) const {
+  if (!fits(a.dim(1), d_pre, a, gate, up))
+    return separate_.gated_product_backward(activation, d_pre, a, d_product, gate, up);
+  if (gate.elements() == 0) return;
+  fused::gated_gradient_product(context_, activation,
+                                {.m = d_pre.dim(0),
+                                 .n = a.dim(1),
+                                 .k = a.dim(0),
+                                 .a = inputs(d_pre),
+                                 .b = inputs(a),
+                                 .input = inputs(gate),
+                                 .second_input = inputs(up),
+                                 .output = matrices(up),
+                                 .second_output = matrices(gate)});
+}
+
+}  // namespace cola::cuda

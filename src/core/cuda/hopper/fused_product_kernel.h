@@ -1,0 +1,158 @@
+// Matrix products on Hopper's tensor cores (wgmma, fed by the bulk tensor copy engine) with element-wise work
+// on their results before these leave the multiprocessor: CUTLASS's persistent warp-specialized kernel, with
+// an epilogue visitor tree for what happens to the results (CUTLASS, "Epilogue Visitor Trees").
+//
+// Everything is bf16 in memory and fp32 in between. A product is rounded to bf16 before anything is done with
+// it, as separate kernels would do: both ways agree to the bit where the products do.
+#pragma once
+
+#include <cutlass/cutlass.h>
+
+#include <cutlass/gemm/device/gemm_universal_adapter.h>
+#include <cutlass/epilogue/collective/collective_builder.hpp>
+#include <cutlass/epilogue/fusion/sm90_callbacks_tma_warpspecialized.hpp>
+#include <cutlass/gemm/collective/collective_builder.hpp>
+#include <cutlass/gemm/kernel/gemm_universal.hpp>
+
+#include <cstdint>
+
+#include "core/cuda/check.h"
+#include "core/cuda/fast_math.h"
+#include "core/cuda/fused_product.h"
+
+namespace cola::cuda::fused {
+
+using Element = cutlass::bfloat16_t;
+using RowMajor = cutlass::layout::RowMajor;
+constexpr int alignment = 8;  // elements: the copy engine moves 16 bytes at least
+constexpr auto rounding = cutlass::FloatRoundStyle::round_to_nearest;
+namespace fusion = cutlass::epilogue::fusion;
+namespace epilogue = cutlass::epilogue::collective;
+
+template <typename Data>
+cute::Stride<std::int64_t, cute::_1, std::int64_t> strides(const Matrices<Data>& matrices) {
+  return {matrices.row_stride, cute::_1{}, matrices.batch_stride};
+}
+inline const Element* elements(const Matrices<const void>& matrices) {
+  return static_cast<const Element*>(matrices.data);
+}
+inline Element* elements(const Matrices<void>& matrices) {
+  return static_cast<Element*>(matrices.data);
+}
+
+// --- What is computed from a product and other inputs, element by element
+
+template <typename Operation, typename T>
+struct OnArrays;
+template <typename Operation, int count>
+struct OnArrays<Operation, cutlass::Array<float, count>> {
+  using Values = cutlass::Array<float, count>;
+  template <typename... Arrays>
+  CUTLASS_DEVICE Values operator()(const Arrays&... inputs) const {
+    Values result;
+    CUTLASS_PRAGMA_UNROLL
+    for (int i = 0; i < count; ++i) result[i] = Operation::of(inputs[i]...);
+    return result;
+  }
+};
+/// What an operation on floats derives from, so that CUTLASS can use it on arrays.
+template <typename Operation>
+struct Elementwise {
+  template <typename T>
+  using On = OnArrays<Operation, T>;
+};
+
+__device__ inline float rounded(float x) {
+  return static_cast<float>(Element(x));
+}
+__device__ inline float silu(float x) {
+  return x * sigmoid(x);
+}
+
+// --- Nodes of visitor trees
+
+using Product = fusion::Sm90AccFetch;
+using Input = fusion::Sm90SrcFetch<Element>;
+template <typename Operation, typename Result, typename... Inputs>
+using Compute =
+    fusion::Sm90EVT<fusion::Sm90Compute<Operation::template On, Result, float, rounding>, Inputs...>;
+
+template <typename Descriptor>
+struct SecondInputNode {
+  using D = epilogue::detail::AuxLoadDescriptor<Descriptor, RowMajor, Element>;
+  using Type = fusion::Sm90AuxLoad<D::Stages, typename D::EpilogueTile, Element, typename D::Stride,
+                                   typename D::SmemLayoutAtom, typename D::CopyOpS2R>;
+};
+template <typename Descriptor>
+using SecondInput = typename SecondInputNode<Descriptor>::Type;
+
+template <typename Descriptor>
+struct SecondOutputNode {
+  using D = epilogue::detail::AuxStoreDescriptor<Descriptor, RowMajor, Element>;
+  using Type = fusion::Sm90AuxStore<D::Stages, typename D::EpilogueTile, Element, rounding,
+                                    typename D::Stride, typename D::SmemLayoutAtom, typename D::CopyOpR2S>;
+};
+/// Writes a value to the second output and hands it on.
+template <typename Descriptor, typename Value>
+using SecondOutput = fusion::Sm90EVT<typename SecondOutputNode<Descriptor>::Type, Value>;
+
+// --- The kernel
+
+enum class StoredB { n_by_k, k_by_n };
+
+/// A Fusion says what becomes of a product: Tree<Descriptor>, its arguments child by child and then the
+/// node's own, and whether it has an input.
+///
+/// Tiles of 128 x 128 results; two groups of four warps work on a tile each in turn, so that one's epilogue
+/// runs beside the other's products: these kernels write, and some read, about as long as they multiply.
+/// docs/performance.md has what else was tried.
+template <typename Fusion, StoredB stored_b>
+struct Kernel {
+  using Tile = cute::Shape<cute::_128, cute::_128, cute::_64>;
+  using Cluster = cute::Shape<cute::_1, cute::_1, cute::_1>;
+  using EpilogueTile = cute::Shape<cute::_64, cute::_32>;
+  using MainloopSchedule = cutlass::gemm::KernelTmaWarpSpecializedPingpong;
+  using EpilogueSchedule = cutlass::epilogue::TmaWarpSpecialized;
+  using Source = std::conditional_t<Fusion::has_input, Element, void>;
+  using LayoutB = std::conditional_t<stored_b == StoredB::n_by_k, cutlass::layout::ColumnMajor, RowMajor>;
+
+  using Descriptor =
+      epilogue::detail::EpilogueDescriptor<Tile, EpilogueTile, Source, Element, EpilogueSchedule>;
+  using Tree = typename Fusion::template Tree<Descriptor>;
+  using Epilogue =
+      typename epilogue::CollectiveBuilder<cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
+                                           EpilogueTile, float, float, Source, RowMajor, alignment, Element,
+                                           RowMajor, alignment, EpilogueSchedule, Tree>::CollectiveOp;
+  using Mainloop = typename cutlass::gemm::collective::CollectiveBuilder<
+      cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, RowMajor, alignment, Element, LayoutB,
+      alignment, float, Tile, Cluster,
+      cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(
+          sizeof(typename Epilogue::SharedStorage))>,
+      MainloopSchedule>::CollectiveOp;
+  using Gemm = cutlass::gemm::device::GemmUniversalAdapter<cutlass::gemm::kernel::GemmUniversal<
+      cute::Shape<int, int, int, int>, Mainloop, Epilogue, cutlass::gemm::PersistentScheduler>>;
+
+  static typename Gemm::Arguments arguments(const Context& context, const Operands& o) {
+    typename Mainloop::StrideB stride_b;
+    cute::get<stored_b == StoredB::n_by_k ? 0 : 1>(stride_b) = o.b.row_stride;
+    cute::get<2>(stride_b) = o.b.batch_stride;
+    typename Gemm::Arguments arguments{
+        cutlass::gemm::GemmUniversalMode::kGemm,
+        {static_cast<int>(o.m), static_cast<int>(o.n), static_cast<int>(o.k), static_cast<int>(o.batch)},
+        {elements(o.a), strides(o.a), elements(o.b), stride_b},
+        {Fusion::template arguments<Tree>(o), elements(o.input), strides(o.input), elements(o.output),
+         strides(o.output)}};
+    arguments.hw_info.sm_count = context.multiprocessors;
+    return arguments;
+  }
+
+  /// Starts the product on the context's stream.
+  static void run(const Context& context, const Operands& operands) {
+    Gemm gemm;
+    cutlass::Status status = gemm.initialize(arguments(context, operands), nullptr, context.stream);
+    if (status == cutlass::Status::kSuccess) status = gemm.run(context.stream);
+    require(status == cutlass::Status::kSuccess, "a fused product cannot be started");
+  }
+};
+
+}  // namespace cola::cuda::fused

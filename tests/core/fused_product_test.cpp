@@ -1,0 +1,142 @@
+#include "core/kernels/fused_product.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "reference/activation.h"
+#include "reference/matmul.h"
+#include "support/device_tensor.h"
+#include "support/device_test.h"
+#include "support/relative_error.h"
+#include "support/test_random.h"
+
+namespace cola {
+namespace {
+
+using reference::multiply;
+
+// Rows beyond a tile, one row alone, widths that are no multiple of a tile or of 16 bytes.
+struct Size {
+  std::int64_t n, in, out;
+};
+const std::vector<Size> sizes{{1, 8, 8}, {7, 40, 24}, {130, 72, 264}, {300, 24, 136}, {33, 12, 30}};
+
+class FusedProductKernel : public DeviceTest {
+ protected:
+  DeviceTensor random_tensor(DataType type, std::initializer_list<std::int64_t> shape,
+                             std::vector<double>& values) {
+    std::int64_t elements = 1;
+    for (const std::int64_t size : shape) elements *= size;
+    values = rounded(type, random_.normal(elements));
+    return DeviceTensor(device(), type, shape, values);
+  }
+  const FusedProductKernels& kernels() const { return device().fused_products(); }
+
+  TestRandom random_;
+};
+
+TEST_P(FusedProductKernel, SiluProductAgreesWithReference) {
+  SCOPED_TRACE(random_.describe());
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    for (const std::int64_t parts : {1, 2, 3})
+      for (const auto& [n, in, r] : sizes) {
+        SCOPED_TRACE(fmt::format("{} parts {} n {} in {} r {}", name_of(type), parts, n, in, r));
+        std::vector<double> x, a;
+        const auto device_x = random_tensor(type, {n, in}, x);
+        const auto device_a = random_tensor(type, {parts * r, in}, a);
+        const DeviceTensor pre(device(), type, {n, parts * r}), split(device(), type, {parts, n, r});
+        kernels().silu_product(device_x, device_a, pre, split);
+        const auto expected =
+            multiply({.m = n, .n = parts * r, .k = in}, x, Transpose::no, a, Transpose::yes);
+        EXPECT_TRUE(is_close(pre.values(), expected, tolerance_of(type)));
+        EXPECT_TRUE(
+            is_close(split.values(), reference::silu_split(parts, n, r, expected), tolerance_of(type)));
+        // What is computed again from pre is the same to the bit.
+        const DeviceTensor again(device(), type, {parts, n, r});
+        device().activation().silu_split(pre, again);
+        EXPECT_EQ(split.values(), again.values());
+      }
+}
+
+TEST_P(FusedProductKernel, SiluProductBackwardAgreesWithReference) {
+  SCOPED_TRACE(random_.describe());
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    for (const std::int64_t parts : {1, 2, 3})
+      for (const auto& [n, out, r] : sizes) {
+        SCOPED_TRACE(fmt::format("{} parts {} n {} out {} r {}", name_of(type), parts, n, out, r));
+        std::vector<double> d_outputs, b, pre;
+        const auto device_d_outputs = random_tensor(type, {parts, n, out}, d_outputs);
+        const auto device_b = random_tensor(type, {parts, out, r}, b);
+        const auto device_pre = random_tensor(type, {n, parts * r}, pre);
+        const DeviceTensor d_split(device(), type, {parts, n, r}), d_pre(device(), type, {n, parts * r});
+        kernels().silu_product_backward(device_d_outputs, device_b, device_pre, d_split, d_pre);
+        const auto expected_d_split =
+            multiply({.batch = parts, .m = n, .n = r, .k = out}, d_outputs, Transpose::no, b, Transpose::no);
+        EXPECT_TRUE(is_close(d_pre.values(),
+                             reference::silu_split_backward(parts, n, r, pre, expected_d_split),
+                             tolerance_of(type)));
+      }
+}
+
+TEST_P(FusedProductKernel, GatedProductAgreesWithReference) {
+  SCOPED_TRACE(random_.describe());
+  for (const GateActivation activation : {GateActivation::none, GateActivation::silu})
+    for (const DataType type : {DataType::float32, DataType::bfloat16})
+      for (const auto& [n, r, f] : sizes) {
+        SCOPED_TRACE(fmt::format("{} {} n {} r {} f {}", activation == GateActivation::silu ? "silu" : "none",
+                                 name_of(type), n, r, f));
+        std::vector<double> x, b, gate, d_pre, a;
+        const auto device_x = random_tensor(type, {n, r}, x);
+        const auto device_b = random_tensor(type, {f, r}, b);
+        const auto device_gate = random_tensor(type, {n, f}, gate);
+        const DeviceTensor up(device(), type, {n, f}), product(device(), type, {n, f});
+        kernels().gated_product(activation, device_x, device_b, device_gate, up, product);
+        const auto expected_up = multiply({.m = n, .n = f, .k = r}, x, Transpose::no, b, Transpose::yes);
+        EXPECT_TRUE(is_close(up.values(), expected_up, tolerance_of(type)));
+        EXPECT_TRUE(is_close(product.values(), reference::gate_product(activation, gate, expected_up),
+                             tolerance_of(type)));
+        EXPECT_EQ(device_gate.values(), gate) << "the gate is only read";
+      }
+}
+
+TEST_P(FusedProductKernel, GatedProductBackwardAgreesWithReference) {
+  SCOPED_TRACE(random_.describe());
+  for (const GateActivation activation : {GateActivation::none, GateActivation::silu})
+    for (const DataType type : {DataType::float32, DataType::bfloat16})
+      for (const auto& [n, r, f] : sizes) {
+        SCOPED_TRACE(fmt::format("{} {} n {} r {} f {}", activation == GateActivation::silu ? "silu" : "none",
+                                 name_of(type), n, r, f));
+        std::vector<double> d_pre, a, gate, up;
+        const auto device_d_pre = random_tensor(type, {n, r}, d_pre);
+        const auto device_a = random_tensor(type, {r, f}, a);
+        const auto device_gate = random_tensor(type, {n, f}, gate);
+        const auto device_up = random_tensor(type, {n, f}, up);
+        const DeviceTensor d_product(device(), type, {n, f});
+        kernels().gated_product_backward(activation, device_d_pre, device_a, d_product, device_gate,
+                                         device_up);
+        const auto expected = reference::gate_product_backward(
+            activation, gate, up, multiply({.m = n, .n = f, .k = r}, d_pre, Transpose::no, a, Transpose::no));
+        EXPECT_TRUE(is_close(device_gate.values(), expected.d_gate, tolerance_of(type)));
+        EXPECT_TRUE(is_close(device_up.values(), expected.d_up, tolerance_of(type)));
+      }
+}
+
+TEST_P(FusedProductKernel, IsRepeatable) {
+  SCOPED_TRACE(random_.describe());
+  const DataType type = DataType::bfloat16;
+  std::vector<double> x, a;
+  const auto device_x = random_tensor(type, {300, 1032}, x);
+  const auto device_a = random_tensor(type, {2 * 136, 1032}, a);
+  const DeviceTensor pre(device(), type, {300, 2 * 136}), split(device(), type, {2, 300, 136});
+  kernels().silu_product(device_x, device_a, pre, split);
+  const auto first = split.values();
+  kernels().silu_product(device_x, device_a, pre, split);
+  EXPECT_EQ(split.values(), first);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, FusedProductKernel, every_device(), device_label);
+
+}  // namespace
+}  // namespace cola
