@@ -135,10 +135,11 @@ class ObservedAttention final : public Observed<AttentionKernels> {
               [&] { real_.forward(shape, q, k, v, out, log_sum_exp); });
   }
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override {
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override {
     observe()("attention backward", attention_operations(shape, 4), bytes_of(q, k, v, out, dout, dq, dk, dv),
-              [&] { real_.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv); });
+              [&] { real_.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv); });
   }
 };
 

@@ -1,5 +1,7 @@
 #include "model/attention_layer.h"
 
+#include "core/kernels/rope.h"
+
 namespace cola {
 
 AttentionLayer::AttentionLayer(const ParameterTable& table, const std::string& prefix)
@@ -13,16 +15,16 @@ AttentionShape AttentionLayer::shape(const Pass& pass) const {
   return {pass.batch, pass.sequence, heads_, kv_heads_, head_dim_};
 }
 
-void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv, Rotation rotation) const {
+void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv) const {
   for (const std::int64_t part : {0, 1})
-    pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.cosines, pass.sines, rotation);
+    pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.cosines, pass.sines, Rotation::forward);
 }
 
 void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                              const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
   qkv_.forward(pass.device, weights, kept.attention_norm, {kept.qkv_pre, kept.qkv_split}, kept.qkv);
-  rotate(pass, kept.qkv, Rotation::forward);
+  rotate(pass, kept.qkv);
   pass.device.attention().forward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
                                   qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp);
   output_.forward(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
@@ -34,7 +36,7 @@ void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights,
   const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
   qkv_.restore_split(pass.device, narrow);
   qkv_.apply_b(pass.device, weights, narrow, kept.qkv);
-  rotate(pass, kept.qkv, Rotation::forward);
+  rotate(pass, kept.qkv);
   output_.restore_split(pass.device, {kept.output_pre, kept.output_split});
 }
 
@@ -43,11 +45,10 @@ void AttentionLayer::backward(const Pass& pass, const Tensor& weights, const Ten
   const std::int64_t n = pass.rows();
   output_.backward(pass.device, weights, gradients, kept.attention_out, {kept.output_pre, kept.output_split},
                    workspace.d_stream, workspace.projection, workspace.d_attention);
-  pass.device.attention().backward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
-                                   qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp,
-                                   workspace.d_attention, qkv_.part(workspace.d_qkv, n, 0),
-                                   qkv_.part(workspace.d_qkv, n, 1), qkv_.part(workspace.d_qkv, n, 2));
-  rotate(pass, workspace.d_qkv, Rotation::backward);
+  pass.device.attention().backward(
+      shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1), qkv_.part(kept.qkv, n, 2),
+      kept.attention_out, kept.log_sum_exp, workspace.d_attention, {pass.cosines, pass.sines},
+      qkv_.part(workspace.d_qkv, n, 0), qkv_.part(workspace.d_qkv, n, 1), qkv_.part(workspace.d_qkv, n, 2));
   qkv_.backward(pass.device, weights, gradients, kept.attention_norm, {kept.qkv_pre, kept.qkv_split},
                 workspace.d_qkv, workspace.projection, workspace.d_norm);
 }

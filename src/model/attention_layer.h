@@ -5,7 +5,6 @@
 #include <string>
 
 #include "core/kernels/attention.h"
-#include "core/kernels/rope.h"
 #include "model/activations.h"
 #include "model/projection.h"
 
@@ -29,7 +28,7 @@ class AttentionLayer {
 
  private:
   AttentionShape shape(const Pass& pass) const;
-  void rotate(const Pass& pass, const Tensor& qkv, Rotation rotation) const;
+  void rotate(const Pass& pass, const Tensor& qkv) const;
 
   std::int64_t heads_, kv_heads_, head_dim_;
   Projection qkv_, output_;

@@ -26,13 +26,19 @@ AttentionSeconds measure_attention(const RunConfiguration& configuration, Device
   const Tensor k = next(key_width), v = next(key_width), dk = next(key_width), dv = next(key_width);
   const Buffer statistics(device, static_cast<std::size_t>(rows * shape.heads) * sizeof(float));
   const Tensor log_sum_exp = statistics.tensor(DataType::float32, rows * shape.heads);
-  for (const Tensor& input : {q, k, v, dout}) fill_with_random(device, input);
+  const std::int64_t half = shape.head_dim / 2;
+  const Buffer angles(device, static_cast<std::size_t>(2 * shape.sequence * half) * sizeof(float));
+  const Tensor both = angles.tensor(DataType::float32, 2 * shape.sequence * half);
+  const RotationTables tables{both.view(0, {shape.sequence, half}),
+                              both.view(shape.sequence * half, {shape.sequence, half})};
+  for (const Tensor& input : {q, k, v, dout, both}) fill_with_random(device, input);
   const AttentionKernels& attention = device.attention();
   AttentionSeconds seconds;
   seconds.forward =
       best_seconds(device, repetitions, [&] { attention.forward(shape, q, k, v, out, log_sum_exp); });
-  seconds.backward = best_seconds(
-      device, repetitions, [&] { attention.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv); });
+  seconds.backward = best_seconds(device, repetitions, [&] {
+    attention.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
+  });
   return seconds;
 }
 

@@ -6,11 +6,13 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/device.h"
 #include "core/error.h"
 #include "reference/attention.h"
+#include "reference/rope.h"
 #include "support/device_tensor.h"
 #include "support/finite_difference.h"
 #include "support/relative_error.h"
@@ -29,6 +31,38 @@ std::int64_t key_elements(const AttentionShape& shape) {
 std::string describe(const AttentionShape& shape, DataType type) {
   return fmt::format("batch {} sequence {} heads {} kv_heads {} head_dim {} {}", shape.batch, shape.sequence,
                      shape.heads, shape.kv_heads, shape.head_dim, name_of(type));
+}
+
+// Tables of random angles: no position, and no pair of elements, turns like another.
+struct Angles {
+  Angles(TestRandom& random, std::int64_t positions, std::int64_t head_dim) {
+    for (const double angle : random.normal(positions * head_dim / 2, 3.0)) {
+      cosines.push_back(std::cos(angle));
+      sines.push_back(std::sin(angle));
+    }
+    cosines = rounded(DataType::float32, std::move(cosines));
+    sines = rounded(DataType::float32, std::move(sines));
+  }
+
+  std::vector<double> rotate(const AttentionShape& shape, std::int64_t heads, const std::vector<double>& x,
+                             Rotation rotation) const {
+    return reference::rotate({shape.batch, shape.sequence, heads, shape.head_dim}, x, cosines, sines,
+                             rotation);
+  }
+
+  std::vector<double> cosines, sines;
+};
+
+// The gradients with respect to queries and keys before their rotation, q and k being the rotated ones.
+reference::AttentionGradient gradient_before_rotation(const AttentionShape& shape, const Angles& angles,
+                                                      const std::vector<double>& q,
+                                                      const std::vector<double>& k,
+                                                      const std::vector<double>& v,
+                                                      const std::vector<double>& dout) {
+  auto gradient = reference::attention_backward(shape, q, k, v, dout);
+  gradient.dq = angles.rotate(shape, shape.heads, gradient.dq, Rotation::backward);
+  gradient.dk = angles.rotate(shape, shape.kv_heads, gradient.dk, Rotation::backward);
+  return gradient;
 }
 
 TEST(AttentionReference, AgreesWithHandValues) {
@@ -75,6 +109,26 @@ TEST(AttentionReference, GradientAgreesWithFiniteDifferences) {
   }
 }
 
+TEST(AttentionReference, GradientBeforeTheRotationAgreesWithFiniteDifferences) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  const AttentionShape shape{2, 5, 4, 2, 6};
+  const Angles angles(random, shape.sequence, shape.head_dim);
+  const auto x = random.normal(query_elements(shape)), dout = random.normal(query_elements(shape));
+  const auto y = random.normal(key_elements(shape)), v = random.normal(key_elements(shape));
+  using Point = std::vector<double>;
+  const auto query = [&](const Point& p) { return angles.rotate(shape, shape.heads, p, Rotation::forward); };
+  const auto key = [&](const Point& p) { return angles.rotate(shape, shape.kv_heads, p, Rotation::forward); };
+  const auto loss = [&](const Point& q, const Point& k) {
+    return inner_product(reference::attention_forward(shape, q, k, v).out, dout);
+  };
+  const auto gradient = gradient_before_rotation(shape, angles, query(x), key(y), v, dout);
+  const auto of_x = [&](const Point& p) { return loss(query(p), key(y)); };
+  const auto of_y = [&](const Point& p) { return loss(query(x), key(p)); };
+  EXPECT_TRUE(is_close(gradient.dq, finite_difference_gradient(of_x, x), 1e-8));
+  EXPECT_TRUE(is_close(gradient.dk, finite_difference_gradient(of_y, y), 1e-8));
+}
+
 // Inputs on the host as the device sees them, and on the device.
 struct Inputs {
   Inputs(Device& device, TestRandom& random, const AttentionShape& shape, DataType type,
@@ -95,6 +149,14 @@ struct Outputs {
       : out(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim}),
         log_sum_exp(device, DataType::float32, {shape.batch, shape.heads, shape.sequence}) {}
   DeviceTensor out, log_sum_exp;
+};
+
+struct DeviceAngles {
+  DeviceAngles(Device& device, const Angles& angles, std::int64_t positions, std::int64_t head_dim)
+      : cosines(device, DataType::float32, {positions, head_dim / 2}, angles.cosines),
+        sines(device, DataType::float32, {positions, head_dim / 2}, angles.sines) {}
+  operator RotationTables() const { return {cosines, sines}; }
+  DeviceTensor cosines, sines;
 };
 
 struct Gradients {
@@ -125,10 +187,14 @@ void check_backward(Device& device, TestRandom& random, const AttentionShape& sh
   kept.log_sum_exp.write(forward.log_sum_exp);
   const DeviceTensor device_dout(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim},
                                  dout);
+  // Either exactly the positions of a sequence, or more.
+  const std::int64_t positions = shape.batch == 1 ? shape.sequence : shape.sequence + 5;
+  const Angles angles(random, positions, shape.head_dim);
+  const DeviceAngles tables(device, angles, positions, shape.head_dim);
   const Gradients result(device, shape, type);
   device.attention().backward(shape, in.device_q, in.device_k, in.device_v, kept.out, kept.log_sum_exp,
-                              device_dout, result.dq, result.dk, result.dv);
-  const auto expected = reference::attention_backward(shape, in.q, in.k, in.v, dout);
+                              device_dout, tables, result.dq, result.dk, result.dv);
+  const auto expected = gradient_before_rotation(shape, angles, in.q, in.k, in.v, dout);
   // One position attends to itself alone: dq and dk are zero but for rounding, and have no relative error.
   if (shape.sequence > 1) {
     EXPECT_TRUE(is_close(result.dq.values(), expected.dq, tolerance_of(type)));
@@ -237,14 +303,16 @@ void check_repeatable(Device& device, TestRandom& random, const AttentionShape& 
   const Inputs in(device, random, shape, type);
   const DeviceTensor dout(device, type, {shape.batch * shape.sequence, shape.heads * shape.head_dim},
                           random.normal(query_elements(shape)));
+  const DeviceAngles tables(device, Angles(random, shape.sequence, shape.head_dim), shape.sequence,
+                            shape.head_dim);
   const Outputs outputs[2] = {{device, shape, type}, {device, shape, type}};
   const Gradients gradients[2] = {{device, shape, type}, {device, shape, type}};
   for (int call = 0; call < 2; ++call) {
     const auto& [out, log_sum_exp] = outputs[call];
     const auto& [dq, dk, dv] = gradients[call];
     device.attention().forward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp);
-    device.attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, dq, dk,
-                                dv);
+    device.attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, tables,
+                                dq, dk, dv);
   }
   EXPECT_EQ(outputs[0].out.values(), outputs[1].out.values());
   EXPECT_EQ(outputs[0].log_sum_exp.values(), outputs[1].log_sum_exp.values());

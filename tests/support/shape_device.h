@@ -44,7 +44,8 @@ struct Attention final : AttentionKernels {
   void forward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                const Tensor&) const override {}
   void backward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&) const override {}
+                const Tensor&, const Tensor&, const RotationTables&, const Tensor&, const Tensor&,
+                const Tensor&) const override {}
 };
 struct Activation final : ActivationKernels {
   void silu_split(const Tensor&, const Tensor&) const override {}

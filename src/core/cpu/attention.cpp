@@ -245,12 +245,14 @@ void CpuAttention::forward(const AttentionShape& shape, const Tensor& q, const T
 
 void CpuAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                             const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                            const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
+                            const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                            const Tensor& dv) const {
   for_type(q.type(), [&]<typename T>() {
     for_each_sequence<T>(shape, workers(), [&](const Sequence<T>& work, Worker& worker) {
       backward_sequence(work, worker, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
     });
   });
+  rotate_back(CpuRope(), shape, tables, dq, dk);
 }
 
 }  // namespace cola::cpu

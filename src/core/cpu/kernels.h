@@ -55,8 +55,9 @@ class CpuAttention final : public AttentionKernels {
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override;
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
 
   struct Worker;  // one thread's products and tiles
 

@@ -33,8 +33,9 @@ void CudaAttention::forward(const AttentionShape& shape, const Tensor& q, const 
 
 void CudaAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                             const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
-  kernels_for(shape, q.type()).backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
+                             const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                             const Tensor& dv) const {
+  kernels_for(shape, q.type()).backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
 }
 
 }  // namespace cola::cuda

@@ -21,8 +21,9 @@ class FlashAttention final : public AttentionKernels {
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override;
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
 
  private:
   const Context& context_;
@@ -37,8 +38,9 @@ class PlainAttention final : public AttentionKernels {
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override;
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
 
  private:
   const Context& context_;
@@ -62,8 +64,9 @@ class CudaAttention final : public AttentionKernels {
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override;
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
 
  private:
   const AttentionKernels& kernels_for(const AttentionShape& shape, DataType type) const;

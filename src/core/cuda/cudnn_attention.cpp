@@ -9,6 +9,7 @@
 
 #include "core/cuda/attention.h"
 #include "core/cuda/cudnn_graph.h"
+#include "core/cuda/kernels.h"
 #include "core/error.h"
 #include "core/log.h"
 
@@ -166,8 +167,9 @@ class CudnnAttention final : public AttentionKernels {
   void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                const Tensor& out, const Tensor& log_sum_exp) const override;
   void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                const Tensor& dk, const Tensor& dv) const override;
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
 
  private:
   template <typename Tensors>
@@ -268,7 +270,8 @@ void CudnnAttention::forward(const AttentionShape& shape, const Tensor& q, const
 
 void CudnnAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
+                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                              const Tensor& dv) const {
   const auto bind = [&](const Backward& tensors, std::int64_t first) {
     const auto at = [&](const Tensor& tensor) { return part(tensor, shape, first); };
     return std::array<CudnnBinding, 10>{{{tensors.q, at(q)},
@@ -282,8 +285,10 @@ void CudnnAttention::backward(const AttentionShape& shape, const Tensor& q, cons
                                          {tensors.dk, at(dk)},
                                          {tensors.dv, at(dv)}}};
   };
-  if (!run(backward_, shape, "the gradient of attention", bind))
-    otherwise_.backward(shape, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
+  if (run(backward_, shape, "the gradient of attention", bind))
+    rotate_back(CudaRope(context_), shape, tables, dq, dk);
+  else
+    otherwise_.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
 }
 
 }  // namespace

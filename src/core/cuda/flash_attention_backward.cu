@@ -3,6 +3,7 @@
 // twice. With weights p = exp(scale * q·k - log_sum_exp) and delta = dout·out of each query,
 //   ds = p * (dout·v - delta),  dq = scale * sum over keys of ds k,
 //   dv = sum over queries of p dout,  dk = scale * sum over queries of ds q.
+// dq and dk are rotated back in registers, before they are rounded and written.
 #include "core/cuda/attention.h"
 #include "core/cuda/flash_attention_tiles.h"
 #include "core/cuda/launch.h"
@@ -17,7 +18,7 @@ using namespace flash;
 
 struct Inputs {
   const __nv_bfloat16 *q, *k, *v, *out, *dout;
-  const float* log_sum_exp;
+  const float *log_sum_exp, *cosines, *sines;
 };
 
 // Writes delta of the warp's 16 queries to `deltas` and to memory, 16 bytes of a row a lane. Rows beyond the
@@ -48,6 +49,30 @@ __device__ void compute_deltas(const HeadRows<const __nv_bfloat16>& out,
     if (lane % lanes == 0) {
       deltas[tile_row] = delta[i];
       if (first_query + tile_row < out.count) kept[first_query + tile_row] = delta[i];
+    }
+  }
+}
+
+// Rotates the warp's 16 rows, gradients of rotated queries or keys, back. The two elements of a pair lie in
+// the same thread. Rows beyond the sequence take the last position's angles.
+template <int head_dim>
+__device__ void rotate_rows_back(Fragments<head_dim>& rows, const Inputs& in, int first_row, int sequence) {
+  constexpr int half = head_dim / 2;
+#pragma unroll
+  for (int e = 0; e < 4; e += 2) {
+    const int position = min(first_row + fragment_row(e), sequence - 1);
+    const float *const cosines = in.cosines + position * half, *const sines = in.sines + position * half;
+#pragma unroll
+    for (int n = 0; n < half / 8; ++n) {
+      const auto cosine = Pack<float, 2>::load(cosines + fragment_column(n, e)),
+                 sine = Pack<float, 2>::load(sines + fragment_column(n, e));
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        float &low = rows[n][e + i], &high = rows[n + half / 8][e + i];
+        const float a = low, b = high;
+        low = a * cosine.values[i] + b * sine.values[i];
+        high = b * cosine.values[i] - a * sine.values[i];
+      }
     }
   }
 }
@@ -115,6 +140,7 @@ __global__ void flash_backward_queries_kernel(AttentionShape shape, Inputs in, f
                         (d_weights[n][e] - row_delta[e / 2]);
     add_weighted_rows<head_dim>(sums, weights, walked.first(turn));
   }
+  rotate_rows_back<head_dim>(sums, in, warp_query, sequence);
   queries.store_warp_rows(sums, {scale<head_dim>, scale<head_dim>}, own_head(dq), first_query);
 }
 
@@ -229,6 +255,7 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
     }
     if (!last) query_values.store(turn + 1, arriving);
   }
+  rotate_rows_back<head_dim>(key_sums, in, warp_key, sequence);
   keys.store_warp_rows(key_sums, {scale<head_dim>, scale<head_dim>}, own_head(dk), first_key);
   values.store_warp_rows(value_sums, {1.0f, 1.0f}, own_head(dv), first_key);
 }
@@ -251,10 +278,18 @@ void flash_backward(const AttentionShape& shape, const Context& context, const I
 
 void FlashAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
+                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                              const Tensor& dv) const {
   if (dq.elements() == 0) return;
   using T = __nv_bfloat16;
-  const Inputs in{data<T>(q), data<T>(k), data<T>(v), data<T>(out), data<T>(dout), data<float>(log_sum_exp)};
+  const Inputs in{data<T>(q),
+                  data<T>(k),
+                  data<T>(v),
+                  data<T>(out),
+                  data<T>(dout),
+                  data<float>(log_sum_exp),
+                  data<float>(tables.cosines),
+                  data<float>(tables.sines)};
   const auto backward = shape.head_dim == 64 ? flash_backward<64> : flash_backward<128>;
   backward(shape, context_, in, dq, dk, dv);
 }

@@ -1,6 +1,7 @@
 // Plain attention, backward: two passes, one for the queries and one for keys and values, as in
 // flash_attention_backward.cu, where the formulas are.
 #include "core/cuda/attention.h"
+#include "core/cuda/kernels.h"
 #include "core/cuda/plain_attention_tiles.h"
 
 namespace cola::cuda {
@@ -154,7 +155,8 @@ __global__ void plain_backward_keys_kernel(AttentionShape shape, Inputs<T> in, T
 
 void PlainAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const Tensor& dq, const Tensor& dk, const Tensor& dv) const {
+                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                              const Tensor& dv) const {
   if (dq.elements() == 0) return;
   dispatch_head(q.type(), shape.head_dim, [&]<typename T, int dim>() {
     const Inputs<T> in{data<T>(q),   data<T>(k),    data<T>(v),
@@ -166,6 +168,7 @@ void PlainAttention::backward(const AttentionShape& shape, const Tensor& q, cons
            {grid_of(shape, tile_rows<dim>, shape.kv_heads), dim3(block_threads), Tiles<dim>::bytes},
            context_.stream, shape, in, data<T>(dk), data<T>(dv));
   });
+  rotate_back(CudaRope(context_), shape, tables, dq, dk);
 }
 
 }  // namespace cola::cuda

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/kernels/rope.h"
 #include "core/tensor.h"
 
 namespace cola {
@@ -26,10 +27,22 @@ class AttentionKernels {
   virtual void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
                        const Tensor& out, const Tensor& log_sum_exp) const = 0;
 
-  /// Overwrites dq, dk, dv (shapes of q, k, v).
+  /// Overwrites dq, dk, dv (shapes of q, k, v). q and k are rotated as RopeKernels does it; dq and dk are
+  /// the gradients of the queries and keys before that rotation. `tables` may have more positions than
+  /// `sequence`.
   virtual void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout, const Tensor& dq,
-                        const Tensor& dk, const Tensor& dv) const = 0;
+                        const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                        const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                        const Tensor& dv) const = 0;
 };
+
+/// From gradients of rotated queries and keys to those before the rotation, in passes of their own: for
+/// implementations of `backward` that cannot do it on the way.
+inline void rotate_back(const RopeKernels& rope, const AttentionShape& shape, const RotationTables& tables,
+                        const Tensor& dq, const Tensor& dk) {
+  for (const Tensor& gradient : {dq, dk})
+    rope.rotate(gradient, tables.cosines.rows(0, shape.sequence), tables.sines.rows(0, shape.sequence),
+                Rotation::backward);
+}
 
 }  // namespace cola

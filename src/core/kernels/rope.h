@@ -8,6 +8,11 @@ namespace cola {
 
 enum class Rotation { forward, backward };
 
+/// Cosines and sines of the angles of each position [positions, head_dim / 2], fp32.
+struct RotationTables {
+  Tensor cosines, sines;
+};
+
 class RopeKernels {
  public:
   virtual ~RopeKernels() = default;
