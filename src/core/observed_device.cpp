@@ -171,8 +171,8 @@ class ObservedActivation final : public Observed<ActivationKernels> {
 class ObservedFusedProducts final : public Observed<FusedProductKernels> {
  public:
   ObservedFusedProducts(ObservedDevice& owner, const FusedProductKernels& real, const MatmulKernels& matmul,
-                        const ActivationKernels& activation)
-      : Observed(owner, real), separate_(matmul, activation) {}
+                        const ActivationKernels& activation, const RopeKernels& rope)
+      : Observed(owner, real), separate_(matmul, activation, rope) {}
 
   bool joins(DataType type) const override { return real_.joins(type); }
 
@@ -191,6 +191,14 @@ class ObservedFusedProducts final : public Observed<FusedProductKernels> {
         [&] { real_.silu_product_backward(d_outputs, b, pre, d_split, d_pre); },
         product_text(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no) +
             ", SiLU backward");
+  }
+  void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                       std::int64_t rotated_parts, const Tensor& outputs) const override {
+    if (!joins(x.type())) return separate_.rotated_product(x, b, tables, rotated_parts, outputs);
+    observe()(
+        "matrix product, rotary embedding", operations(outputs, x.dim(2)), bytes_of(x, b, outputs),
+        [&] { real_.rotated_product(x, b, tables, rotated_parts, outputs); },
+        product_text(x, Transpose::no, b, Transpose::yes, outputs, Accumulate::no) + ", rotary embedding");
   }
   void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,
                      const Tensor& up, const Tensor& product) const override {
@@ -293,7 +301,7 @@ struct ObservedDevice::Families {
         rope(owner, device.rope()),
         attention(owner, device.attention()),
         activation(owner, device.activation()),
-        fused_products(owner, device.fused_products(), matmul, activation),
+        fused_products(owner, device.fused_products(), matmul, activation, rope),
         embedding(owner, device.embedding()),
         cross_entropy(owner, device.cross_entropy()),
         adamw(owner, device.adamw()),

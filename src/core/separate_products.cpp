@@ -14,6 +14,13 @@ void SeparateProducts::silu_product_backward(const Tensor& d_outputs, const Tens
   activation_.silu_split_backward(pre, d_split, d_pre);
 }
 
+void SeparateProducts::rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                                       std::int64_t rotated_parts, const Tensor& outputs) const {
+  matmul_.multiply(x, Transpose::no, b, Transpose::yes, outputs, Accumulate::no);
+  for (std::int64_t part = 0; part < rotated_parts; ++part)
+    rope_.rotate(outputs[part], tables.cosines, tables.sines, cola::Rotation::forward);
+}
+
 void SeparateProducts::gated_product(GateActivation activation, const Tensor& x, const Tensor& b,
                                      const Tensor& gate, const Tensor& up, const Tensor& product) const {
   matmul_.multiply(x, Transpose::no, b, Transpose::yes, up, Accumulate::no);

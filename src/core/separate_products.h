@@ -9,14 +9,16 @@ namespace cola {
 
 class SeparateProducts final : public FusedProductKernels {
  public:
-  /// Both outlive this.
-  SeparateProducts(const MatmulKernels& matmul, const ActivationKernels& activation)
-      : matmul_(matmul), activation_(activation) {}
+  /// All outlive this.
+  SeparateProducts(const MatmulKernels& matmul, const ActivationKernels& activation, const RopeKernels& rope)
+      : matmul_(matmul), activation_(activation), rope_(rope) {}
 
   bool joins(DataType) const override { return false; }
   void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override;
   void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
                              const Tensor& d_split, const Tensor& d_pre) const override;
+  void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                       std::int64_t rotated_parts, const Tensor& outputs) const override;
   void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,
                      const Tensor& up, const Tensor& product) const override;
   void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
@@ -25,6 +27,7 @@ class SeparateProducts final : public FusedProductKernels {
  private:
   const MatmulKernels& matmul_;
   const ActivationKernels& activation_;
+  const RopeKernels& rope_;
 };
 
 }  // namespace cola

@@ -20,11 +20,28 @@ void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv) const {
     pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.cosines, pass.sines, Rotation::forward);
 }
 
+// Of CoLA: queries, keys and values, the former two rotated.
+void AttentionLayer::widen(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
+  const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
+  if (qkv_.uniform()) {
+    qkv_.apply_b_rotated(pass.device, weights, narrow, {pass.cosines, pass.sines}, 2, kept.qkv);
+  } else {
+    qkv_.apply_b(pass.device, weights, narrow, kept.qkv);
+    rotate(pass, kept.qkv);
+  }
+}
+
 void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                              const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
-  qkv_.forward(pass.device, weights, kept.attention_norm, {kept.qkv_pre, kept.qkv_split}, kept.qkv);
-  rotate(pass, kept.qkv);
+  const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
+  if (qkv_.is_cola()) {
+    qkv_.apply_a(pass.device, weights, kept.attention_norm, narrow);
+    widen(pass, weights, kept);
+  } else {
+    qkv_.forward(pass.device, weights, kept.attention_norm, narrow, kept.qkv);
+    rotate(pass, kept.qkv);
+  }
   pass.device.attention().forward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
                                   qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp);
   output_.forward(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
@@ -35,8 +52,7 @@ void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights,
                                     const BlockActivations& kept) const {
   const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
   qkv_.restore_split(pass.device, narrow);
-  qkv_.apply_b(pass.device, weights, narrow, kept.qkv);
-  rotate(pass, kept.qkv);
+  widen(pass, weights, kept);
   output_.restore_split(pass.device, {kept.output_pre, kept.output_split});
 }
 

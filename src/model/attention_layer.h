@@ -29,6 +29,7 @@ class AttentionLayer {
  private:
   AttentionShape shape(const Pass& pass) const;
   void rotate(const Pass& pass, const Tensor& qkv) const;
+  void widen(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
   std::int64_t heads_, kv_heads_, head_dim_;
   Projection qkv_, output_;

@@ -76,6 +76,13 @@ void Projection::apply_b(Device& device, const Tensor& weights, const NarrowActi
                              Accumulate::no);
 }
 
+void Projection::apply_b_rotated(Device& device, const Tensor& weights, const NarrowActivations& narrow,
+                                 const RotationTables& tables, std::int64_t rotated_parts,
+                                 const Tensor& outputs) const {
+  device.fused_products().rotated_product(split_of(narrow), b_batch(weights), tables, rotated_parts,
+                                          batch(outputs, narrow.pre.dim(0)));
+}
+
 void Projection::backward(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                           const NarrowActivations& narrow, const Tensor& d_outputs,
                           const ProjectionWorkspace& workspace, const Tensor& dx) const {

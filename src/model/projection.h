@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/kernels/rope.h"
 #include "core/tensor.h"
 #include "model/parameter_table.h"
 
@@ -58,6 +59,11 @@ class Projection {
   /// The narrow activations to the outputs.
   void apply_b(Device& device, const Tensor& weights, const NarrowActivations& narrow,
                const Tensor& outputs) const;
+  /// The same with the first `rotated_parts` outputs rotated: queries and keys. All of them equally wide.
+  void apply_b_rotated(Device& device, const Tensor& weights, const NarrowActivations& narrow,
+                       const RotationTables& tables, std::int64_t rotated_parts, const Tensor& outputs) const;
+  /// Whether all parts are equally wide.
+  bool uniform() const;
   /// All of backward but dx, which is d_pre [rows, parts * rank] times a(weights): returns d_pre.
   Tensor backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                          const NarrowActivations& narrow, const Tensor& d_outputs,
@@ -73,7 +79,6 @@ class Projection {
 
  private:
   Tensor full(const Tensor& unit, std::int64_t part) const;
-  bool uniform() const;
   /// All outputs and all B factors as batches, where their widths agree.
   Tensor b_batch(const Tensor& unit) const { return unit.view(b_offsets_[0], {parts(), outs_[0], rank_}); }
   Tensor batch(const Tensor& outputs, std::int64_t rows) const {

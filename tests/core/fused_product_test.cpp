@@ -3,10 +3,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "reference/activation.h"
 #include "reference/matmul.h"
+#include "reference/rope.h"
 #include "support/device_tensor.h"
 #include "support/device_test.h"
 #include "support/relative_error.h"
@@ -120,6 +123,38 @@ TEST_P(FusedProductKernel, GatedProductBackwardAgreesWithReference) {
             activation, gate, up, multiply({.m = n, .n = f, .k = r}, d_pre, Transpose::no, a, Transpose::no));
         EXPECT_TRUE(is_close(device_gate.values(), expected.d_gate, tolerance_of(type)));
         EXPECT_TRUE(is_close(device_up.values(), expected.d_up, tolerance_of(type)));
+      }
+}
+
+TEST_P(FusedProductKernel, RotatedProductAgreesWithReference) {
+  SCOPED_TRACE(random_.describe());
+  struct Heads {
+    std::int64_t batch, sequence, heads, head_dim, r;
+  };
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    for (const auto& [batch, sequence, heads, head_dim, r] :
+         {Heads{1, 1, 1, 64, 8}, Heads{3, 50, 3, 64, 40}, Heads{2, 33, 2, 128, 24}, Heads{2, 5, 3, 16, 24}})
+      for (const std::int64_t rotated_parts : {0, 2, 3}) {
+        const std::int64_t n = batch * sequence, out = heads * head_dim, parts = 3;
+        SCOPED_TRACE(fmt::format("{} {} x {} heads {} x {} r {}, {} rotated", name_of(type), batch, sequence,
+                                 heads, head_dim, r, rotated_parts));
+        std::vector<double> x, b, cosines, sines;
+        const auto device_x = random_tensor(type, {parts, n, r}, x);
+        const auto device_b = random_tensor(type, {parts, out, r}, b);
+        // Any numbers do: what is turned by which is what can go wrong.
+        const auto device_cosines = random_tensor(DataType::float32, {sequence, head_dim / 2}, cosines);
+        const auto device_sines = random_tensor(DataType::float32, {sequence, head_dim / 2}, sines);
+        const DeviceTensor outputs(device(), type, {parts, n, out});
+        kernels().rotated_product(device_x, device_b, {device_cosines, device_sines}, rotated_parts, outputs);
+        auto expected =
+            multiply({.batch = parts, .m = n, .n = out, .k = r}, x, Transpose::no, b, Transpose::yes);
+        for (std::int64_t part = 0; part < rotated_parts; ++part) {
+          const auto rows = std::span(expected).subspan(part * n * out, n * out);
+          const auto turned =
+              reference::rotate({batch, sequence, heads, head_dim}, rows, cosines, sines, Rotation::forward);
+          std::copy(turned.begin(), turned.end(), rows.begin());
+        }
+        EXPECT_TRUE(is_close(outputs.values(), expected, tolerance_of(type)));
       }
 }
 

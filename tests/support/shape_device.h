@@ -130,7 +130,7 @@ class ShapeDevice : public Device {
   shapes::Rope rope_;
   shapes::Attention attention_;
   shapes::Activation activation_;
-  SeparateProducts fused_products_{matmul_, activation_};
+  SeparateProducts fused_products_{matmul_, activation_, rope_};
   shapes::Embedding embedding_;
   shapes::CrossEntropy cross_entropy_;
   shapes::AdamW adamw_;

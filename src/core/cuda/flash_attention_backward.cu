@@ -53,36 +53,69 @@ __device__ void compute_deltas(const HeadRows<const __nv_bfloat16>& out,
   }
 }
 
-// Rotates the warp's 16 rows, gradients of rotated queries or keys, back. The two elements of a pair lie in
-// the same thread. Rows beyond the sequence take the last position's angles.
+// The angles of a block's own rows. They are wanted at the very end, when nothing is left to do while they
+// come: shared memory takes them at the beginning. For heads of 128 that would cost a block a multiprocessor.
 template <int head_dim>
-__device__ void rotate_rows_back(Fragments<head_dim>& rows, const Inputs& in, int first_row, int sequence) {
-  constexpr int half = head_dim / 2;
-#pragma unroll
-  for (int e = 0; e < 4; e += 2) {
-    const int position = min(first_row + fragment_row(e), sequence - 1);
-    const float *const cosines = in.cosines + position * half, *const sines = in.sines + position * half;
-#pragma unroll
-    for (int n = 0; n < half / 8; ++n) {
-      const auto cosine = Pack<float, 2>::load(cosines + fragment_column(n, e)),
-                 sine = Pack<float, 2>::load(sines + fragment_column(n, e));
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        float &low = rows[n][e + i], &high = rows[n + half / 8][e + i];
-        const float a = low, b = high;
-        low = a * cosine.values[i] + b * sine.values[i];
-        high = b * cosine.values[i] - a * sine.values[i];
+struct RowAngles {
+  static constexpr bool in_shared_memory = head_dim == 64;
+  static constexpr int half = head_dim / 2, stride = half + 4;  // so that rows begin in different banks
+  static constexpr int elements = in_shared_memory ? 2 * own_rows * stride : 0;
+
+  float* memory;
+  const float *cosines, *sines;  // of all positions
+  int first_row, sequence;
+
+  // Rows beyond the sequence take the last position's angles.
+  __device__ int position(int row) const { return min(first_row + row, sequence - 1); }
+
+  __device__ void start_load() const {
+    if constexpr (in_shared_memory) {
+      constexpr int chunk = 4, chunks = half / chunk;  // floats in 16 bytes, and those in a row
+      for (int i = static_cast<int>(threadIdx.x); i < own_rows * chunks; i += block_threads) {
+        const int row = i / chunks, column = i % chunks * chunk, from = position(row) * half + column;
+        start_copy_to_shared(memory + row * stride + column, cosines + from, true);
+        start_copy_to_shared(memory + (own_rows + row) * stride + column, sines + from, true);
       }
     }
   }
-}
+  // Two neighbours of a row.
+  __device__ Pack<float, 2> load(const float* table, int part, int row, int column) const {
+    if constexpr (in_shared_memory)
+      return Pack<float, 2>::load(memory + (part * own_rows + row) * stride + column);
+    else
+      return Pack<float, 2>::load(table + position(row) * half + column);
+  }
 
-// Shared memory: two own tiles, the walked tiles, then what each kernel keeps of single queries.
+  // Rotates the warp's 16 rows, gradients of rotated queries or keys, back. The two elements of a pair lie in
+  // the same thread.
+  __device__ void rotate_back(Fragments<head_dim>& rows) const {
+#pragma unroll
+    for (int e = 0; e < 4; e += 2) {
+      const int row = first_row_of_warp() + fragment_row(e);
+#pragma unroll
+      for (int n = 0; n < half / 8; ++n) {
+        const auto cosine = load(cosines, 0, row, fragment_column(n, e)),
+                   sine = load(sines, 1, row, fragment_column(n, e));
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          float &low = rows[n][e + i], &high = rows[n + half / 8][e + i];
+          const float a = low, b = high;
+          low = a * cosine.values[i] + b * sine.values[i];
+          high = b * cosine.values[i] - a * sine.values[i];
+        }
+      }
+    }
+  }
+};
+
+// Shared memory: two own tiles, the walked tiles, the own rows' angles, then what each kernel keeps of single
+// queries.
 template <int head_dim>
 constexpr int tile_elements = 2 * OwnTile<head_dim>::elements + WalkedTiles<head_dim>::elements;
 template <int head_dim>
 constexpr std::size_t shared_bytes(int query_values) {
-  return sizeof(__nv_bfloat16) * tile_elements<head_dim> + sizeof(float) * query_values;
+  return sizeof(__nv_bfloat16) * tile_elements<head_dim> +
+         sizeof(float) * (RowAngles<head_dim>::elements + query_values);
 }
 
 // A block keeps 64 queries and walks over keys and values up to the diagonal: dq, and delta for the next
@@ -104,9 +137,12 @@ __global__ void flash_backward_queries_kernel(AttentionShape shape, Inputs in, f
   auto* const shared = reinterpret_cast<__nv_bfloat16*>(dynamic_shared_memory());
   const OwnTile<head_dim> queries{shared}, douts{shared + OwnTile<head_dim>::elements};
   const WalkedTiles<head_dim> walked{shared + 2 * OwnTile<head_dim>::elements};
-  auto* const deltas = reinterpret_cast<float*>(shared + tile_elements<head_dim>);
+  const RowAngles<head_dim> angles{reinterpret_cast<float*>(shared + tile_elements<head_dim>), in.cosines,
+                                   in.sines, first_query, sequence};
+  float* const deltas = angles.memory + RowAngles<head_dim>::elements;
   queries.start_load(own_head(in.q), first_query);
   douts.start_load(own_head(in.dout), first_query);
+  angles.start_load();
   walked.start_load(0, keys, values, 0);
   compute_deltas<head_dim>(own_head(in.out), own_head(in.dout), first_query, deltas,
                            head_values(delta, shape, place.sample, place.head));
@@ -140,7 +176,7 @@ __global__ void flash_backward_queries_kernel(AttentionShape shape, Inputs in, f
                         (d_weights[n][e] - row_delta[e / 2]);
     add_weighted_rows<head_dim>(sums, weights, walked.first(turn));
   }
-  rotate_rows_back<head_dim>(sums, in, warp_query, sequence);
+  angles.rotate_back(sums);
   queries.store_warp_rows(sums, {scale<head_dim>, scale<head_dim>}, own_head(dq), first_query);
 }
 
@@ -223,7 +259,9 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
   auto* const shared = reinterpret_cast<__nv_bfloat16*>(dynamic_shared_memory());
   const OwnTile<head_dim> keys{shared}, values{shared + OwnTile<head_dim>::elements};
   const WalkedTiles<head_dim> walked{shared + 2 * OwnTile<head_dim>::elements};
-  const QueryValues<step> query_values{reinterpret_cast<float*>(shared + tile_elements<head_dim>)};
+  const RowAngles<head_dim> angles{reinterpret_cast<float*>(shared + tile_elements<head_dim>), in.cosines,
+                                   in.sines, first_key, sequence};
+  const QueryValues<step> query_values{angles.memory + RowAngles<head_dim>::elements};
   const auto start_load = [&](int turn, const QueryTile& tile) {
     walked.start_load(turn, head_rows(in.q, shape, shape.heads, place.sample, tile.head),
                       head_rows(in.dout, shape, shape.heads, place.sample, tile.head), tile.first_query);
@@ -231,6 +269,7 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
   };
   keys.start_load(own_head(in.k), first_key);
   values.start_load(own_head(in.v), first_key);
+  angles.start_load();
   QueryTile next{place.head * group, first_key};
   query_values.store(0, start_load(0, next));
 
@@ -255,7 +294,7 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
     }
     if (!last) query_values.store(turn + 1, arriving);
   }
-  rotate_rows_back<head_dim>(key_sums, in, warp_key, sequence);
+  angles.rotate_back(key_sums);
   keys.store_warp_rows(key_sums, {scale<head_dim>, scale<head_dim>}, own_head(dk), first_key);
   values.store_warp_rows(value_sums, {1.0f, 1.0f}, own_head(dv), first_key);
 }

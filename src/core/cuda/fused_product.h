@@ -17,12 +17,21 @@ struct Matrices {
   std::int64_t row_stride = 0, batch_stride = 0;
 };
 
+/// Angles of a rotary embedding: those of a row are at its number modulo `sequence` in the tables, fp32
+/// [sequence, 32].
+struct Rotation {
+  const float *cosines = nullptr, *sines = nullptr;
+  int sequence = 1;
+  int rotated_batches = 0;  // the others are left as they are
+};
+
 /// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
 struct Operands {
   std::int64_t batch = 1, m = 0, n = 0, k = 0;
   Matrices<const void> a, b;
   Matrices<const void> input = {}, second_input = {};
   Matrices<void> output = {}, second_output = {};
+  Rotation rotation = {};
 };
 
 /// Whether this GPU and this build have these kernels.
@@ -40,5 +49,8 @@ void gated_product(const Context& context, GateActivation activation, const Oper
 /// b [k, n]. With a b the gradient of the gated product, `input` the gate and `second_input` "up": output,
 /// the gradient of "up", and second_output, that of the gate; they may take their places.
 void gated_gradient_product(const Context& context, GateActivation activation, const Operands& operands);
+
+/// b [n, k]. output = a b^T, whose columns are heads of 64, rotated.
+void rotated_product(const Context& context, const Operands& operands);
 
 }  // namespace cola::cuda::fused

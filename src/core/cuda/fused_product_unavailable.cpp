@@ -25,5 +25,8 @@ void gated_product(const Context&, GateActivation, const Operands&) {
 void gated_gradient_product(const Context&, GateActivation, const Operands&) {
   refuse();
 }
+void rotated_product(const Context&, const Operands&) {
+  refuse();
+}
 
 }  // namespace cola::cuda::fused

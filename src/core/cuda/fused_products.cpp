@@ -24,8 +24,8 @@ fused::Matrices<void> parts_of(const Tensor& joined, std::int64_t columns) {
 }  // namespace
 
 CudaFusedProducts::CudaFusedProducts(const Context& context, const MatmulKernels& matmul,
-                                     const ActivationKernels& activation)
-    : OnContext(context), separate_(matmul, activation) {}
+                                     const ActivationKernels& activation, const RopeKernels& rope)
+    : OnContext(context), separate_(matmul, activation, rope) {}
 
 bool CudaFusedProducts::joins(DataType type) const {
   return type == DataType::bfloat16 && fused::available(context_);
@@ -69,6 +69,24 @@ void CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const Ten
                                           .b = inputs(b),
                                           .input = {pre.data(), pre.dim(-1), rank},
                                           .output = parts_of(d_pre, rank)});
+}
+
+void CudaFusedProducts::rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                                        std::int64_t rotated_parts, const Tensor& outputs) const {
+  constexpr std::int64_t half_head = 32;  // the angles of wider heads would not fit the registers
+  if (!fits(b.dim(1), x, b, outputs) || tables.cosines.dim(1) != half_head)
+    return separate_.rotated_product(x, b, tables, rotated_parts, outputs);
+  if (outputs.elements() == 0) return;
+  fused::rotated_product(
+      context_, {.batch = x.dim(0),
+                 .m = x.dim(1),
+                 .n = b.dim(1),
+                 .k = x.dim(2),
+                 .a = inputs(x),
+                 .b = inputs(b),
+                 .output = matrices(outputs),
+                 .rotation = {tables.cosines.as<float>(), tables.sines.as<float>(),
+                              static_cast<int>(tables.cosines.dim(0)), static_cast<int>(rotated_parts)}});
 }
 
 void CudaFusedProducts::gated_product(GateActivation activation, const Tensor& x, const Tensor& b,

@@ -76,11 +76,14 @@ class CudaActivation final : public ActivationKernels, OnContext {
 /// CUTLASS; otherwise one after the other.
 class CudaFusedProducts final : public FusedProductKernels, OnContext {
  public:
-  CudaFusedProducts(const Context& context, const MatmulKernels& matmul, const ActivationKernels& activation);
+  CudaFusedProducts(const Context& context, const MatmulKernels& matmul, const ActivationKernels& activation,
+                    const RopeKernels& rope);
   bool joins(DataType type) const override;
   void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override;
   void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
                              const Tensor& d_split, const Tensor& d_pre) const override;
+  void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                       std::int64_t rotated_parts, const Tensor& outputs) const override;
   void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,
                      const Tensor& up, const Tensor& product) const override;
   void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,

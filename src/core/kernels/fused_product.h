@@ -6,6 +6,7 @@
 
 #include "core/data_type.h"
 #include "core/kernels/activation.h"
+#include "core/kernels/rope.h"
 #include "core/tensor.h"
 
 namespace cola {
@@ -28,6 +29,11 @@ class FusedProductKernels {
   /// memory that may be written to.
   virtual void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
                                      const Tensor& d_split, const Tensor& d_pre) const = 0;
+
+  /// outputs = x b^T, part by part, the first `rotated_parts` rotated: queries and keys; row r has position
+  /// r % (rows of the tables). x [parts, n, r]; b [parts, out, r]; outputs [parts, n, out].
+  virtual void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
+                               std::int64_t rotated_parts, const Tensor& outputs) const = 0;
 
   /// up = x b^T and product = gate * up or silu(gate) * up. x [n, r]; b [f, r]; gate, up, product [n, f].
   virtual void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,

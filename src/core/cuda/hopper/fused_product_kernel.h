@@ -106,11 +106,11 @@ enum class StoredB { n_by_k, k_by_n };
 /// Tiles of 128 x 128 results; two groups of four warps work on a tile each in turn, so that one's epilogue
 /// runs beside the other's products: these kernels write, and some read, about as long as they multiply.
 /// docs/performance.md has what else was tried.
-template <typename Fusion, StoredB stored_b>
+template <typename Fusion, StoredB stored_b, int epilogue_columns = 32>
 struct Kernel {
   using Tile = cute::Shape<cute::_128, cute::_128, cute::_64>;
   using Cluster = cute::Shape<cute::_1, cute::_1, cute::_1>;
-  using EpilogueTile = cute::Shape<cute::_64, cute::_32>;
+  using EpilogueTile = cute::Shape<cute::_64, cute::Int<epilogue_columns>>;
   using MainloopSchedule = cutlass::gemm::KernelTmaWarpSpecializedPingpong;
   using EpilogueSchedule = cutlass::epilogue::TmaWarpSpecialized;
   using Source = std::conditional_t<Fusion::has_input, Element, void>;
