@@ -139,6 +139,9 @@ enum class AttentionChoice { automatic, cudnn, flash };
 
 struct CudaOptions {
   AttentionChoice attention = AttentionChoice::automatic;
+  /// Matrix products of as many operations or more are timed at first use, each way that cuBLASLt suggests:
+  /// the time that this takes (about 10 microseconds a try) is soon made up for.
+  double smallest_timed_product = 4e9;
 };
 
 /// GPU number `ordinal` of this node. Throws DeviceError in a build without CUDA or on a machine without a

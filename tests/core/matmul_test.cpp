@@ -141,6 +141,41 @@ TEST_P(MatmulKernel, IsRepeatable) {
   }
 }
 
+// What a GPU takes the quickest of must not show in the result, to the bit, nor in what was there before.
+TEST_P(MatmulKernel, TimingChangesNoResult) {
+  if (GetParam() != DeviceKind::cuda) GTEST_SKIP() << "products are timed on GPUs alone";
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  const auto timed = make_cuda_device(0, {.smallest_timed_product = 0}),
+             untimed = make_cuda_device(0, {.smallest_timed_product = 1e18});
+  struct Case {
+    ProductShape shape;
+    Transpose transpose_a, transpose_b;
+    DataType result_type;
+    Accumulate accumulate;
+  };
+  const auto yes = Transpose::yes, no = Transpose::no;
+  for (const auto& [shape, transpose_a, transpose_b, result_type, accumulate] :
+       {Case{{1, 512, 136, 72}, no, yes, DataType::bfloat16, Accumulate::no},
+        Case{{3, 264, 72, 136}, no, yes, DataType::bfloat16, Accumulate::no},
+        Case{{1, 128, 64, 1032}, yes, no, DataType::float32, Accumulate::yes},
+        Case{{2, 264, 64, 520}, yes, no, DataType::float32, Accumulate::yes}}) {
+    const auto [batch, m, n, k] = shape;
+    SCOPED_TRACE(fmt::format("batch {} m {} n {} k {}", batch, m, n, k));
+    const auto a = random.normal(batch * m * k), b = random.normal(batch * k * n);
+    const auto c = random.normal(batch * m * n);
+    std::vector<std::vector<double>> results;
+    for (Device* device : {timed.get(), untimed.get()}) {
+      const auto device_a = matrix(*device, DataType::bfloat16, batch, m, k, transpose_a, a);
+      const auto device_b = matrix(*device, DataType::bfloat16, batch, k, n, transpose_b, b);
+      const auto device_c = matrix(*device, result_type, batch, m, n, no, c);
+      device->matmul().multiply(device_a, transpose_a, device_b, transpose_b, device_c, accumulate);
+      results.push_back(device_c.values());
+    }
+    EXPECT_EQ(results[0], results[1]);
+  }
+}
+
 // Parts of larger tensors begin at any element: kernels that read many at a time must know.
 TEST_P(MatmulKernel, TakesPartsOfTensors) {
   TestRandom random;

@@ -89,7 +89,8 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t*,
                                                     cublasLtMatmulAlgoConfigAttributes_t attribute,
                                                     void* value, std::size_t bytes, std::size_t* written) {
   const std::int32_t answer = attribute == CUBLASLT_ALGO_CONFIG_SPLITK_NUM ? 1 : 0;
-  if (attribute != CUBLASLT_ALGO_CONFIG_SPLITK_NUM && attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME)
+  if (attribute != CUBLASLT_ALGO_CONFIG_SPLITK_NUM && attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME &&
+      attribute != CUBLASLT_ALGO_CONFIG_ID)
     return refuse(CUBLAS_STATUS_NOT_SUPPORTED, "an attribute of an algorithm that is not emulated");
   if (bytes != sizeof(answer)) return refuse(CUBLAS_STATUS_INVALID_VALUE, "an attribute of another size");
   std::memcpy(value, &answer, sizeof(answer));

@@ -102,7 +102,7 @@ Event make_event() {
 CudaDevice::CudaDevice(int ordinal, const CudaOptions& options)
     : ordinal_(ordinal),
       context_(make_context()),
-      matmul_(context_),
+      matmul_(context_, options.smallest_timed_product),
       norm_(context_),
       rope_(context_),
       attention_(context_, options.attention),

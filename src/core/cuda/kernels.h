@@ -30,7 +30,8 @@ class OnContext {
 /// Products by cuBLASLt.
 class CudaMatmul final : public MatmulKernels, OnContext {
  public:
-  explicit CudaMatmul(const Context& context);
+  /// Products of `smallest_timed` operations or more: see CudaOptions.
+  CudaMatmul(const Context& context, double smallest_timed);
   ~CudaMatmul() override;
   void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                 const Tensor& c, Accumulate accumulate) const override;

@@ -18,7 +18,8 @@ int common_alignment(const Tensor& a, const Tensor& b, const Tensor& c) {
 
 }  // namespace
 
-CudaMatmul::CudaMatmul(const Context& context) : OnContext(context), plans_(context) {}
+CudaMatmul::CudaMatmul(const Context& context, double smallest_timed)
+    : OnContext(context), plans_(context, smallest_timed) {}
 CudaMatmul::~CudaMatmul() = default;
 
 void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,

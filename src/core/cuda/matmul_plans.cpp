@@ -2,9 +2,9 @@
 
 #include <array>
 #include <span>
-#include <vector>
 
 #include "core/cuda/check.h"
+#include "core/cuda/timing.h"
 #include "core/error.h"
 
 namespace cola::cuda {
@@ -81,7 +81,6 @@ Preference describe_preference(int alignment) {
 }
 
 constexpr int most_algorithms = 8;
-constexpr double worth_timing = 4e9;      // operations: about 10 microseconds
 constexpr float clearly_quicker = 0.02f;  // of the time
 
 double operations_of(const MatmulKind& kind) {
@@ -97,10 +96,15 @@ bool is_recording(cudaStream_t stream) {
   return status != cudaStreamCaptureStatusNone;
 }
 
-// Into how many sums a product is split, and how these are added up. Algorithms that agree in it add in the
-// same order, whatever their tiles: their results are the same to the bit.
-std::array<std::int32_t, 2> order_of_sums(const cublasLtMatmulAlgo_t& algorithm) {
-  std::array<std::int32_t, 2> order{};
+// Hopper's bf16 kernels add up one way whatever their tiles, if they split sums alike: tests compare them to
+// the bit. Older GPUs' kernels may also split a sum within a block, which cuBLASLt does not tell.
+bool order_of_sums_is_known(const Context& context, const MatmulKind& kind) {
+  return context.compute_capability == 90 && kind.input == DataType::bfloat16;
+}
+
+// The family of kernels, into how many sums they split a product, and how these are added up.
+std::array<std::int32_t, 3> order_of_sums(const cublasLtMatmulAlgo_t& algorithm) {
+  std::array<std::int32_t, 3> order{};
   const auto read = [&](cublasLtMatmulAlgoConfigAttributes_t attribute, std::int32_t& value) {
     std::size_t written = 0;
     check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof(value), &written),
@@ -108,64 +112,8 @@ std::array<std::int32_t, 2> order_of_sums(const cublasLtMatmulAlgo_t& algorithm)
   };
   read(CUBLASLT_ALGO_CONFIG_SPLITK_NUM, order[0]);
   read(CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, order[1]);
+  read(CUBLASLT_ALGO_CONFIG_ID, order[2]);
   return order;
-}
-
-// Values in GPU memory, put aside and back again when this ends; false if there is no room for them.
-class SavedValues {
- public:
-  SavedValues(void* values, std::size_t bytes, cudaStream_t stream)
-      : values_(values), bytes_(bytes), stream_(stream) {
-    if (!values || cudaMalloc(&copy_, bytes) != cudaSuccess) {
-      cudaGetLastError();
-      copy_ = nullptr;
-    } else {
-      check(cudaMemcpyAsync(copy_, values_, bytes_, cudaMemcpyDeviceToDevice, stream_),
-            "putting values aside");
-    }
-  }
-  ~SavedValues() {
-    if (!copy_) return;
-    cudaMemcpyAsync(values_, copy_, bytes_, cudaMemcpyDeviceToDevice, stream_);
-    cudaStreamSynchronize(stream_);
-    cudaFree(copy_);
-  }
-  SavedValues(const SavedValues&) = delete;
-  SavedValues& operator=(const SavedValues&) = delete;
-  explicit operator bool() const { return copy_ != nullptr; }
-
- private:
-  void* values_;
-  std::size_t bytes_;
-  cudaStream_t stream_;
-  void* copy_ = nullptr;
-};
-
-struct TimingEventDeleter {
-  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
-};
-using TimingEvent = std::unique_ptr<CUevent_st, TimingEventDeleter>;
-TimingEvent make_timing_event() {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreate(&event), "making an event");
-  return TimingEvent(event);
-}
-
-template <typename Work>
-float shortest_milliseconds(cudaStream_t stream, const Work& work) {
-  constexpr int repetitions = 4;  // the first warms up
-  const TimingEvent begin = make_timing_event(), end = make_timing_event();
-  float shortest = 0;
-  for (int repetition = 0; repetition < repetitions; ++repetition) {
-    check(cudaEventRecord(begin.get(), stream), "timing a product");
-    work();
-    check(cudaEventRecord(end.get(), stream), "timing a product");
-    check(cudaEventSynchronize(end.get()), "timing a product");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, begin.get(), end.get()), "timing a product");
-    if (repetition == 1 || (repetition > 1 && milliseconds < shortest)) shortest = milliseconds;
-  }
-  return shortest;
 }
 
 }  // namespace
@@ -190,7 +138,8 @@ struct MatmulPlans::Operands {
   void* c;
 };
 
-MatmulPlans::MatmulPlans(const Context& context) : context_(context) {}
+MatmulPlans::MatmulPlans(const Context& context, double smallest_timed)
+    : context_(context), smallest_timed_(smallest_timed) {}
 MatmulPlans::~MatmulPlans() = default;
 
 const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operands& operands) {
@@ -208,25 +157,24 @@ const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operand
                       kind.k, kind.k, kind.n, name_of(kind.input), name_of(kind.output),
                       cublasLtGetStatusString(status));
   plan->algorithm = results[0].algo;
-  std::vector<cublasLtMatmulAlgo_t> alike;
-  for (const auto& result : std::span(results).first(static_cast<std::size_t>(found)))
-    if (result.state == CUBLAS_STATUS_SUCCESS && order_of_sums(result.algo) == order_of_sums(plan->algorithm))
-      alike.push_back(result.algo);
-  if (alike.size() > 1 && operations_of(kind) >= worth_timing && !is_recording(context_.stream))
-    choose_fastest(*plan, kind, operands, alike);
+  if (operations_of(kind) >= smallest_timed_ && order_of_sums_is_known(context_, kind) &&
+      !is_recording(context_.stream))
+    choose_fastest(*plan, kind, operands, std::span(results).first(static_cast<std::size_t>(found)));
   return *plans_.emplace(kind, std::move(plan)).first->second;
 }
 
 // What is added to would be added to again and again: its values are put aside meanwhile. Where there is no
 // memory for that, the heuristics' first suggestion stays.
 void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
-                                 std::span<const cublasLtMatmulAlgo_t> algorithms) {
+                                 std::span<const cublasLtMatmulHeuristicResult_t> suggestions) {
   const SavedValues saved(kind.accumulate ? operands.c : nullptr, bytes_of_result(kind), context_.stream);
   if (kind.accumulate && !saved) return;
+  const auto order = order_of_sums(plan.algorithm);
   float shortest = 0;
-  for (const cublasLtMatmulAlgo_t& algorithm : algorithms) {
-    const float time =
-        shortest_milliseconds(context_.stream, [&] { start(plan, algorithm, kind.accumulate, operands); });
+  for (const auto& [algorithm, workspace, state, waves, reserved] : suggestions) {
+    if (state != CUBLAS_STATUS_SUCCESS || order_of_sums(algorithm) != order) continue;
+    const float time = shortest_milliseconds(
+        context_.stream, [&, &tried = algorithm] { start(plan, tried, kind.accumulate, operands); });
     // The first suggestion gives way to what is clearly quicker only, not to chance.
     if (shortest == 0 || time < (1 - clearly_quicker) * shortest) {
       shortest = time;

@@ -25,14 +25,15 @@ struct MatmulKind {
 
 class MatmulPlans {
  public:
-  explicit MatmulPlans(const Context& context);
+  /// Products of `smallest_timed` operations or more are timed at their first use.
+  MatmulPlans(const Context& context, double smallest_timed);
   ~MatmulPlans();
 
   /// c = op(a) op(b), or c += op(a) op(b), on the context's stream; m, n and k are positive. Sums are kept in
-  /// fp32 and repeat bit by bit. A kind's plan is chosen at its first use: large products are timed with each
-  /// of the ways that cuBLASLt's heuristics suggest and that add up in the order of the first one, so that
-  /// the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to compute
-  /// it.
+  /// fp32 and repeat bit by bit. A kind's plan is chosen at its first use: by cuBLASLt's heuristics, and for
+  /// large bf16 products on Hopper by timing those suggestions that add up in the order of the first one, so
+  /// that the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to
+  /// compute it.
   void multiply(const MatmulKind& kind, const void* a, const void* b, void* c);
 
  private:
@@ -40,11 +41,12 @@ class MatmulPlans {
   struct Operands;
   const Plan& find(const MatmulKind& kind, const Operands& operands);
   void choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
-                      std::span<const cublasLtMatmulAlgo_t> algorithms);
+                      std::span<const cublasLtMatmulHeuristicResult_t> suggestions);
   void start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
              const Operands& operands) const;
 
   const Context& context_;
+  double smallest_timed_;
   std::map<MatmulKind, std::unique_ptr<Plan>> plans_;
 };
 
