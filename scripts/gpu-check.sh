@@ -12,7 +12,7 @@
 #   facts          the machine, its driver and libraries; every program starts
 #   tests          core, model, dist, train: the GPU tests of one floor, a suite at a time
 #                  runs: whole training runs on the GPU against the CPU's (needs python3)
-#   bench          training steps of every size; kernels: where a step's time goes
+#   bench          training steps of every size; kernels: where a step's time goes; checkpoint: what saving costs
 #   sanitizer      memcheck, racecheck: a tiny run, then the kernels' tests, a suite at a time
 # A WORD picks programs: core:Attention, bench:1b, racecheck:run. Each part can be run alone, and again; a program that
 # fails or hangs does not keep the next from running.
@@ -28,7 +28,7 @@ seconds=240
 limit=1000000
 list_only=""
 parts=()
-all_parts=(facts core model dist train runs bench kernels memcheck racecheck)
+all_parts=(facts core model dist train runs bench kernels checkpoint memcheck racecheck)
 while [ $# -gt 0 ]; do
   word=${1#*:}
   case "$1" in
@@ -207,19 +207,27 @@ check_bench() {
   bench 350m 64 --compare
   bench 1b 32 --compare
   bench 1b 64 --compare
+  bench 1b 64 --steps 5 --micro-batches 8
   bench 1b 64 --set train.recompute=cola_m
-  bench 7b 16
+  bench 7b 16 --set train.recompute=none
   bench 7b 32 --set train.recompute=cola_m
 }
 
 check_kernels() {
-  local setting configuration projection
-  for setting in 1b-cola 1b-full 7b-cola; do
-    configuration=${setting%-*} projection=${setting#*-}
+  local setting configuration projection micro_batch
+  for setting in 1b-cola-64 1b-full-64 7b-cola-16; do
+    IFS=- read -r configuration projection micro_batch <<<"$setting"
     check_on_gpu "$setting" "$tree/bin/cola_bench" kernels --config "$share/configs/$configuration.yaml" \
-      --set train.device=cuda --set train.micro_batch=32 --set model.projection="$projection"
+      --set train.device=cuda --set train.micro_batch="$micro_batch" --set train.recompute=none \
+      --set model.projection="$projection"
     show_table "$setting"
   done
+}
+
+check_checkpoint() {
+  check_on_gpu 350m "$tree/bin/cola_bench" checkpoint --config "$share/configs/350m.yaml" --rounds 3 \
+    --set run.dir="$work/checkpoint" --set train.device=cuda --set train.micro_batch=32
+  show_table 350m
 }
 
 # TOOL: two steps of one small block, then the kernels' own tests; only this project's kernels are looked at.

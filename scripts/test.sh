@@ -5,7 +5,7 @@
 #   scripts/test.sh -R Matmul      only tests whose names match
 #   scripts/test.sh -L io          only the tests of one floor
 #
-# Installs missing packages first (see install-packages.sh). Fails if the build or any test fails; the last lines are
+# Installs missing packages first (see install-packages.sh), and CUTLASS's headers where there is a CUDA toolkit. Fails if the build or any test fails; the last lines are
 # ctest's own summary.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
@@ -16,6 +16,7 @@ case "${1:-}" in
 esac
 
 "$root/scripts/install-packages.sh"
+"$root/scripts/install-cutlass.sh" || say "Going on without CUTLASS: products on Hopper GPUs are not joined with their neighbours"
 cd "$root"
 prepare_mpi
 

@@ -28,6 +28,7 @@ LIBRARIES = {
     "Boost.Program_options": (r"boost/program_options.*", r"apps/.+"),
     "CUDA": (r"(cuda|cublas|cudnn|curand|cusparse|cusolver|cufft|nvrtc|nvml|nvtx).*|(cub|thrust|cooperative_groups|nv)(/.+|\.h)|mma\.h",
              r"core/cuda/.+|dist/[^/]*nccl[^/]*\.cpp"),
+    "CUTLASS": (r"(cutlass|cute)/.+", r"core/cuda/hopper/.+"),
     "hwloc": (r"hwloc(/.+|\.h)", r"core/host_topology\.cpp"),
     "oneDNN": (r"dnnl.*|oneapi/dnnl/.+", r"core/cpu/onednn_products\.cpp"),
 }
@@ -78,6 +79,7 @@ GOOD = [
     ("core/configuration_node.cpp", "#include <yaml-cpp/yaml.h>"),
     ("core/cpu/onednn_products.cpp", "#include <dnnl.hpp>"),
     ("core/cuda/norm.cu", "#include <cuda_bf16.h>"),
+    ("core/cuda/hopper/silu_product.cu", "#include <cutlass/cutlass.h>"),
     ("dist/mpi_communicator.cpp", "#include <mpi.h>"),
     ("dist/nccl_communicator.cpp", "#include <nccl.h>\n#include <cuda_runtime.h>"),
     ("io/shard_file.cpp", "#include <hdf5.h>\n#include \"model/shard_map.h\""),
@@ -107,6 +109,8 @@ BAD = [
     ("dist/mpi_communicator.cpp", "#include <cuda_runtime_api.h>"),
     ("core/matmul.cpp", "#include <oneapi/dnnl/dnnl.hpp>"),
     ("dist/near_device.cpp", "#include <hwloc.h>"),
+    ("core/cuda/matmul.cpp", "#include <cutlass/cutlass.h>"),
+    ("core/device.h", "#include <cute/tensor.hpp>"),
 ]
 
 

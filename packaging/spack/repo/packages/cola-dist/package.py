@@ -43,6 +43,7 @@ class ColaDist(CMakePackage):
     with when("+cuda"):
         depends_on("cuda@12:")
         depends_on("nccl@2.18:")
+        depends_on("cutlass@4:")  # headers alone
 
     conflicts("%gcc@:11", msg="C++20 as g++ 12 knows it is needed")
 
