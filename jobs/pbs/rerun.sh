@@ -9,6 +9,13 @@ seconds_left() {
   awk -F: -v passed="$SECONDS" '{ s = 0; for (i = 1; i <= NF; ++i) s = 60 * s + $i; print s - passed }' <<<"$limit"
 }
 
+# Those of the named variables that are set, with commas between, for qsub -v: it refuses the names of others.
+set_ones_of() {
+  local name list=
+  for name; do [ -z "${!name+set}" ] || list+=,$name; done
+  echo "${list#,}"
+}
+
 # Submits this script once more, to start when this job has ended: qrerun would keep the job, but is for operators.
 # usage: run_again MOST_RESTARTS SCRIPT
 run_again() {
@@ -18,7 +25,9 @@ run_again() {
     exit 75
   fi
   export COLA_RESTARTS=$restarts
-  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST "$2"; then
+  local variables
+  variables=$(set_ones_of CONFIGURATION SETTINGS SLINGSHOT_NCCL COLA_RESTARTS COLA_JOBS COLA_DIST)
+  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
     echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
   elif ! qrerun "$PBS_JOBID"; then
     echo "neither qsub nor qrerun works here: submit the job again to go on"

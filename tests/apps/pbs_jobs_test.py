@@ -11,7 +11,13 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STAND_INS = {
     "qstat": """echo "Job Id: 7.pbs"; echo "    Job_Name = cola"; echo "    Resource_List.walltime = $WALLTIME"
                 echo "    run_count = 1" """,
-    "qsub": 'printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"; exit "${QSUB_CODE:-0}"',
+    # As OpenPBS does, it sends no variable that is not set.
+    "qsub": """printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"
+               while [ "$1" != -v ]; do shift; done
+               for name in ${2//,/ }; do
+                 [[ $name == *=* || -v $name ]] || { echo "qsub: cannot send environment with the job"; exit 1; }
+               done
+               exit "${QSUB_CODE:-0}" """,
     "qrerun": 'echo "qrerun $*" >>"$CALLS"',
     "module": 'echo "module $*" >>"$CALLS"',
     # PALS' options are not those of Open MPI.
@@ -42,7 +48,8 @@ class PbsJobs(harness.TrainingTest):
             PBS_JOBID="7.pbs", PBS_JOBNAME=run, PBS_O_WORKDIR=str(self.directory), PBS_NODEFILE=str(node_file),
             PBS_ENVIRONMENT="PBS_BATCH", NCPUS="32", OMP_NUM_THREADS="32", COLA_JOBS=str(SOURCE / "jobs"),
             COLA_DIST=str(harness.PROGRAMS / "cola_dist"), CONFIGURATION=str(self.configuration(run)),
-            SETTINGS=settings, **more)
+            SETTINGS=settings)
+        environment = {name: value for name, value in (environment | more).items() if value is not None}
         code = subprocess.run(["bash", SOURCE / f"jobs/pbs/{script}.pbs"], env=environment, cwd="/", timeout=120).returncode
         return code, (self.directory / f"{run}.log").read_text(), calls.read_text()
 
@@ -58,13 +65,27 @@ class PbsJobs(harness.TrainingTest):
         code, log, calls = self.submit("limited", walltime="00:00:20")
         self.assertEqual(code, 75, log)
         self.assertRegex(log, r"stopped by the time limit after step \d+, saved")
-        self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v CONFIGURATION,SETTINGS,COLA_RESTARTS", calls)
+        self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v "
+                      "CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST ", calls)
+        self.assertNotIn("qrerun", calls)
         self.assertTrue(re.search(r"jobs/pbs/generic.pbs\nqsub restarts=1\n", calls), calls)
         code, log, _ = self.submit("limited", COLA_RESTARTS="1")
         self.assertEqual(code, 0, log)
         self.assertIn("stopped by the time limit", log)  # one log over all restarts
         self.assertIn("restart 1 of at most 100", log)
         self.assert_identical("whole", "limited")
+
+    def test_the_next_job_is_submitted_where_only_the_configuration_is_set(self):
+        """As the documented command leaves it, in the project's folder: no SETTINGS, nothing of an installation."""
+        (self.directory / "jobs").symlink_to(SOURCE / "jobs")
+        programs = self.directory / "build/release/bin"
+        programs.parent.mkdir(parents=True)
+        programs.symlink_to(harness.PROGRAMS)
+        code, log, calls = self.submit("bare", walltime="00:00:20", settings=None, COLA_JOBS=None, COLA_DIST=None)
+        self.assertEqual(code, 75, log)
+        self.assertIn("submitted again as restart 1", log)
+        self.assertIn("-v CONFIGURATION,COLA_RESTARTS jobs/pbs/generic.pbs\n", calls)
+        self.assertNotIn("qrerun", calls)
 
     def test_restarts_are_bounded(self):
         code, log, calls = self.submit("bounded", walltime="00:00:20", COLA_RESTARTS="100")
