@@ -35,11 +35,40 @@ run_again() {
   exit 75
 }
 
-# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75). Any other
-# exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are "section.key=value ..." for it.
+# Runs a command that SIGTERM does not reach. PBS sends it to every process of a job, and Open MPI's mpirun would kill the
+# ranks within two seconds of it, whether or not they have saved. It gives ranks back their signals.
+# usage: shielded COMMAND...
+shielded() {
+  if env --block-signal=TERM true 2>/dev/null; then
+    exec env --block-signal=TERM "$@"
+  elif perl -MPOSIX=:signal_h -e '' 2>/dev/null; then # env does it from coreutils 8.31 on
+    exec perl -MPOSIX=:signal_h -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM)); exec { $ARGV[0] } @ARGV' "$@"
+  fi
+  exec "$@"
+}
+
+# Runs the launcher, and returns its exit code. SIGTERM, which qdel sends, must not end the script before the ranks have
+# saved; it sets told_to_end, and the launcher hands SIGUSR1 on to ranks on all nodes.
+# usage: launch_and_wait LAUNCHER...
+launch_and_wait() {
+  local code=0 launcher=
+  trap 'told_to_end=yes; [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null' TERM
+  shielded "$@" &
+  launcher=$!
+  wait "$launcher" || code=$?
+  while kill -0 "$launcher" 2>/dev/null; do # a signal came between
+    code=0
+    wait "$launcher" || code=$?
+  done
+  return "$code"
+}
+
+# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75) by itself and
+# not because the job is to end. Any other exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are
+# "section.key=value ..." for it.
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
 train() {
-  local most_restarts=$1 script=$2 code=0 left setting
+  local most_restarts=$1 script=$2 code=0 left setting told_to_end=no
   local -a settings=()
   shift 2
   left=$(seconds_left)
@@ -48,7 +77,11 @@ train() {
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
   echo "job $PBS_JOBID, restart ${COLA_RESTARTS:-0} of at most $most_restarts, ${left:-unknown} s left, $(date)"
-  "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  launch_and_wait "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  if [ "$told_to_end" = yes ]; then
+    echo "told to end (SIGTERM), so not submitted again: do so to go on"
+    exit "$code"
+  fi
   [ "$code" -ne 75 ] || run_again "$most_restarts" "$script"
   exit "$code"
 }

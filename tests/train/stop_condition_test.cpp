@@ -39,6 +39,17 @@ TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
   EXPECT_FALSE(stop.seconds_left());
 }
 
+TEST(StopSignal, HearsOfASignalThatTheLauncherHandedOnBlocked) {
+  sigset_t blocked, before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  const StopSignal signals;
+  std::raise(SIGTERM);
+  EXPECT_EQ(signals.received(), SIGTERM);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 TEST(StopCondition, IsEachOfTheSignals) {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
     const auto self = make_self_communicator();
