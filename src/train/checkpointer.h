@@ -43,7 +43,8 @@ class Checkpointer {
   void start(const TrainingState& state);
   /// Lets copies go on; between micro-batches. Never blocks.
   void advance();
-  /// To be called before the store changes: its kernels wait for what is left of the snapshot.
+  /// To be called before the store changes: its kernels wait for what is left of the snapshot. Collective: a
+  /// rank whose snapshot has to wait for its disk is waited for.
   void finish_snapshot();
 
   /// Whether a checkpoint is under way; the same on all ranks.
@@ -69,10 +70,12 @@ class Checkpointer {
  private:
   enum class Phase { idle, shards, manifest };
 
+  bool snapshot_waits_for_disk() const;
   void give_way() const;
   std::string save_shard(std::stop_token stop);
   ShardRecord write_shard(const std::string& folder, WritePace pace);
   Manifest manifest_of(const TrainingState& state) const;
+  void wait_for_writers();
   void end_shards();
   std::string publish(const Manifest& manifest) const;
   void abandon() const;
@@ -83,9 +86,11 @@ class Checkpointer {
   const ShardedParameterStore& store_;
   RunConfiguration configuration_;
   bool writes_;  // whether this rank has a shard of its own
+  RingLayout ring_layout_;
 
   Phase phase_ = Phase::idle;
   TrainingState state_;
+  bool snapshot_finished_ = false;  // on all ranks
   std::string folder_, error_;
   std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;

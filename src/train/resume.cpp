@@ -19,8 +19,8 @@ namespace {
 
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
-  const std::string own =
-      error_of([&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
+  const std::string own = error_of_slow(
+      communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
   const std::vector<std::string> found = communicator.all_gather(own);
   const auto first = std::find_if(found.begin(), found.end(), [](const auto& text) { return !text.empty(); });
   return first == found.end() ? std::string() : *first;
@@ -135,7 +135,8 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
   return start;
 }
 
-TrainingState load_checkpoint(const std::string& folder, Device& device, ShardedParameterStore& store) {
+TrainingState load_checkpoint(const std::string& folder, Communicator& communicator, Device& device,
+                              ShardedParameterStore& store) {
   const Manifest manifest = read_manifest(folder);
   const ShardMap& map = store.shard_map();
   const std::vector<ShardRange> ranges = map.ranges(store.shard());
@@ -144,8 +145,11 @@ TrainingState load_checkpoint(const std::string& folder, Device& device, Sharded
   std::vector<float> copy(in_place ? 0 : static_cast<std::size_t>(map.shard_elements()));
   const auto fill = [&](StateTensor tensor, const Tensor& destination) {
     const std::span<float> values = in_place ? destination.span<float>() : std::span(copy);
-    zero_padding(ranges, values);
-    read_ranges(folder, manifest, tensor, ranges, values);
+    const std::string error = error_of_slow(communicator, [&] {
+      zero_padding(ranges, values);
+      read_ranges(folder, manifest, tensor, ranges, values);
+    });
+    if (!error.empty()) throw FileError("{}", error);
     if (!in_place) device.copy_from_host(destination.data(), copy.data(), destination.bytes());
   };
   fill(StateTensor::weights, store.master_weights());

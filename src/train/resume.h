@@ -48,6 +48,7 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
 
 /// Loads this rank's part of `folder`, whatever number of ranks wrote it: only the ranges it needs.
 /// Collective. Throws FileError.
-TrainingState load_checkpoint(const std::string& folder, Device& device, ShardedParameterStore& store);
+TrainingState load_checkpoint(const std::string& folder, Communicator& communicator, Device& device,
+                              ShardedParameterStore& store);
 
 }  // namespace cola

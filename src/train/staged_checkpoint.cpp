@@ -69,14 +69,14 @@ std::string commit(Communicator& communicator, const Candidate& candidate, const
       if (!error.empty()) return error;
     return std::string();
   };
-  const std::string error = first_error(error_of([&] {
+  const std::string error = first_error(error_of_slow(communicator, [&] {
     for (std::size_t i = 0; i < candidate.owners.size(); ++i)
       if (candidate.owners[i] == communicator.rank())
         drain_shard(staging + "/" + name, directory + "/" + name, candidate.manifest.shards[i]);
   }));
   if (!error.empty()) return error;
-  return first_error(communicator.rank() != 0 ? std::string() : error_of([&] {
-    publish_manifest(directory + "/" + name, candidate.manifest);
+  return first_error(error_of_slow(communicator, [&] {
+    if (communicator.rank() == 0) publish_manifest(directory + "/" + name, candidate.manifest);
   }));
 }
 

@@ -86,7 +86,7 @@ void Trainer::start(const ResumeChoice& resume) {
   if (folder.empty()) {
     store_.initialize(configuration_.run.seed);
   } else {
-    state_ = load_checkpoint(folder, device_, store_);
+    state_ = load_checkpoint(folder, communicator_, device_, store_);
     if (found.is_own) checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));

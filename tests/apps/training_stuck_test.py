@@ -83,6 +83,14 @@ class Stuck(harness.TrainingTest):
         os.kill(ranks[2], signal.SIGKILL)
         self.assert_ends(job)
 
+    def test_a_rank_that_waits_for_anothers_slow_disk_is_not_stuck(self):
+        """Of two ranks one writes, for longer than the other may be inside a collective."""
+        done = self.train("slow", 2, f"parallel.timeout_seconds={TIMEOUT}", "parallel.zero_stage=0", "checkpoint.async=false",
+                          "checkpoint.bandwidth_mib=0.05", "schedule.total_steps=15", *self.SETTINGS)
+        saved = self.events("slow", "checkpoint")
+        self.assertEqual([event["step"] for event in saved], [10, 15], done.stderr)
+        self.assertGreater(float(saved[0]["message"].split()[2]), 2 * TIMEOUT, saved)
+
     def test_a_suspended_job_goes_on(self):
         job, ranks = self.start("suspended", "schedule.total_steps=100000")
         for rank in ranks:

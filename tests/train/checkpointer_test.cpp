@@ -87,7 +87,7 @@ class Rank {
     return all;
   }
   void load(std::int64_t step) { load_folder(folder(step)); }
-  void load_folder(const std::string& folder) { load_checkpoint(folder, *device_, store_); }
+  void load_folder(const std::string& folder) { load_checkpoint(folder, communicator_, *device_, store_); }
   std::string folder(std::int64_t step) const {
     return checkpoints_of(configuration_) + "/" + checkpoint_name(step);
   }
