@@ -119,9 +119,10 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   WritePace pace(options.bandwidth_mib * mebibyte, stop, unlimited_);
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
-  const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
-  const std::string local = staging + "/" + checkpoint_name(state_.step);
-  remove_staged(staging, shard_name(store_.shard()), local);
+  const std::string attempt =
+      attempt_directory(staging_directory(*options.local_dir, configuration_.run.dir), attempt_);
+  const std::string local = attempt + "/" + checkpoint_name(state_.step);
+  remove_staged(attempt, shard_name(store_.shard()), local);
   Manifest part = manifest_of(state_);
   part.shards = {write_shard(local, WritePace(0, std::move(stop), unlimited_))};
   stage_shard(local, part);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/device.h"
 #include "dist/communicator.h"
@@ -64,6 +65,10 @@ class Checkpointer {
   std::int64_t committed_step() const { return committed_step_; }
   void set_committed_step(std::int64_t step) { committed_step_ = step; }
 
+  /// Under which name shards are staged on a node's own disk (begin_attempt()); the same on all ranks. Before
+  /// the first start().
+  void set_attempt(std::string attempt) { attempt_ = std::move(attempt); }
+
   /// How long training has waited for checkpoints since this was last asked, in seconds.
   double take_blocked_seconds();
 
@@ -91,7 +96,7 @@ class Checkpointer {
   Phase phase_ = Phase::idle;
   TrainingState state_;
   bool snapshot_finished_ = false;  // on all ranks
-  std::string folder_, error_;
+  std::string attempt_ = "0", folder_, error_;
   std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;
   int failures_in_a_row_ = 0;

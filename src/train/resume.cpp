@@ -130,8 +130,10 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
     prepare_directory(directory, start.folder);
     require_free_space(directory, checkpoint_bytes(table), directory + ", for a single checkpoint");
     if (!start.folder.empty() && std::filesystem::equivalent(start.folder + "/..", directory)) own = "own";
+    start.attempt = begin_attempt(configuration);
   });
   start.is_own = !shared_text(communicator, own).empty();
+  start.attempt = shared_text(communicator, start.attempt);
   return start;
 }
 

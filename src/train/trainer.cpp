@@ -82,6 +82,7 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
 void Trainer::start(const ResumeChoice& resume) {
   RunStart found = find_start(communicator_, table_, configuration_, resume);
   lock_ = std::move(found.lock);
+  checkpointer_.set_attempt(found.attempt);
   const std::string folder = found.folder;
   if (folder.empty()) {
     store_.initialize(configuration_.run.seed);
