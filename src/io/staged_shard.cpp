@@ -53,7 +53,8 @@ std::vector<StagedShard> staged_shards(const std::string& attempt_directory) {
   return found;
 }
 
-void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record, WritePace pace) {
+void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record, bool verify,
+                 WritePace pace) {
   fault_point("drain");
   require_free_space(to, record.bytes, to + "/" + record.file);
   std::error_code problem;
@@ -74,6 +75,7 @@ void drain_shard(const std::string& from, const std::string& to, const ShardReco
   });
   if (checksum.digits() != record.checksum)
     throw FileError("{}: damaged: its checksum is not what was written", path);
+  if (verify) temporary.read_back(target, record.checksum);
   temporary.commit(std::move(target));
 }
 

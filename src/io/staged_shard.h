@@ -28,10 +28,11 @@ void stage_shard(const std::string& folder, const Manifest& part);
 /// All that one attempt staged on this node, by step and shard; unreadable ones are left out.
 std::vector<StagedShard> staged_shards(const std::string& attempt_directory);
 
-/// Copies a shard's file from one step folder to another, durably, its checksum compared on the way. Throws
-/// FileError; nothing half-written stays.
+/// Copies a shard's file from one step folder to another, durably, its checksum compared on the way. With
+/// `verify` the copy is read back from the disk before it gets its name, and must have that checksum too.
+/// Throws FileError; nothing half-written stays.
 void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record,
-                 WritePace pace = {});
+                 bool verify = false, WritePace pace = {});
 
 /// Removes what is staged of one shard in all step folders but `current`, which other ranks of the node may
 /// be filling.

@@ -126,7 +126,7 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   Manifest part = manifest_of(state_);
   part.shards = {write_shard(local, WritePace(0, std::move(stop), unlimited_))};
   stage_shard(local, part);
-  drain_shard(local, folder_, part.shards.front(), std::move(pace));
+  drain_shard(local, folder_, part.shards.front(), options.verify, std::move(pace));
   return to_json(part.shards.front());
 }
 

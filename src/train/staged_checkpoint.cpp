@@ -75,7 +75,7 @@ bool is_complete(const Candidate& candidate) {
 
 // Each rank drains the shards it is the first to see; rank 0 publishes. Returns the first error.
 std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
-                   const std::string& directory) {
+                   const std::string& directory, bool verify) {
   const std::string name = checkpoint_name(candidate.manifest.step);
   const auto first_error = [&](const std::string& own) {
     for (const std::string& error : communicator.all_gather(own))
@@ -85,7 +85,7 @@ std::string commit(Communicator& communicator, const Candidate& candidate, const
   const std::string error = first_error(error_of_slow(communicator, [&] {
     for (std::size_t i = 0; i < candidate.owners.size(); ++i)
       if (candidate.owners[i] == communicator.rank())
-        drain_shard(attempt + "/" + name, directory + "/" + name, candidate.manifest.shards[i]);
+        drain_shard(attempt + "/" + name, directory + "/" + name, candidate.manifest.shards[i], verify);
   }));
   if (!error.empty()) return error;
   return first_error(error_of_slow(communicator, [&] {
@@ -121,7 +121,8 @@ void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration
     candidates.erase(std::prev(candidates.end()));
   if (!candidates.empty() && checkpoint_name(candidates.rbegin()->first) > newest) {
     const std::string name = checkpoint_name(candidates.rbegin()->first);
-    const std::string error = commit(communicator, candidates.rbegin()->second, attempt, directory);
+    const std::string error = commit(communicator, candidates.rbegin()->second, attempt, directory,
+                                     configuration.checkpoint.verify);
     if (communicator.rank() == 0) {
       if (error.empty())
         information("drained {} from checkpoint.local_dir, where the run before had left it", name);
