@@ -1,10 +1,15 @@
 # shellcheck shell=bash
 # What the PBS jobs share: training across as many time limits as it takes. Sourced, never run.
 
-# Seconds until PBS kills the job. Its environment does not tell, but the server does; nothing where it does not answer.
+# What the server says of the job under a name; nothing where it does not answer.
+job_field() {
+  qstat -f "$PBS_JOBID" | sed -n "s/^ *$1 = *//p"
+}
+
+# Seconds until PBS kills the job. Its environment does not tell, but the server does.
 seconds_left() {
   local limit
-  limit=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *Resource_List\.walltime = *//p')
+  limit=$(job_field 'Resource_List\.walltime')
   [ -n "$limit" ] || return 0
   awk -F: -v passed="$SECONDS" '{ s = 0; for (i = 1; i <= NF; ++i) s = 60 * s + $i; print s - passed }' <<<"$limit"
 }
@@ -19,7 +24,7 @@ set_ones_of() {
 # Submits this script once more, to start when this job has ended: qrerun would keep the job, but is for operators.
 # usage: run_again MOST_RESTARTS SCRIPT
 run_again() {
-  local restarts=$((${COLA_RESTARTS:-0} + 1))
+  local restarts=$((COLA_RESTARTS + 1))
   if [ "$restarts" -gt "$1" ]; then
     echo "restarted $1 times already, so the job ends here: submit it again to go on"
     exit 75
@@ -68,15 +73,17 @@ launch_and_wait() {
 # "section.key=value ..." for it.
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
 train() {
-  local most_restarts=$1 script=$2 code=0 left setting told_to_end=no
+  local most_restarts=$1 script=$2 code=0 left starts setting told_to_end=no
   local -a settings=()
   shift 2
   left=$(seconds_left)
+  starts=$(job_field run_count) # PBS starts a job again after it lost a node, and where qrerun asked for it
+  export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
   [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
   for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
-  echo "job $PBS_JOBID, restart ${COLA_RESTARTS:-0} of at most $most_restarts, ${left:-unknown} s left, $(date)"
+  echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
   launch_and_wait "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
   if [ "$told_to_end" = yes ]; then
     echo "told to end (SIGTERM), so not submitted again: do so to go on"

@@ -89,6 +89,12 @@ std::optional<int> read_local_rank(const VariableLookup& lookup) {
   return std::nullopt;
 }
 
+int read_restarts(const VariableLookup& lookup) {
+  for (const char* name : {"SLURM_RESTART_COUNT", "COLA_RESTARTS"})
+    if (const std::optional<int> number = read_number(lookup, name)) return *number;
+  return 0;
+}
+
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi) {
   const Placement& meant = environment.placement;
   if (mpi.size == 1 && meant.size > 1) {

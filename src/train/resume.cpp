@@ -1,12 +1,14 @@
 #include "train/resume.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <span>
 #include <vector>
 
 #include "core/error.h"
 #include "core/log.h"
+#include "dist/launch_environment.h"
 #include "io/checkpoint_directory.h"
 #include "io/shard_file.h"
 #include "model/shard_map.h"
@@ -16,6 +18,12 @@
 namespace cola {
 
 namespace {
+
+// A job that was restarted after a node was lost may begin before the file system has noticed that the lock's
+// holder is gone.
+std::chrono::seconds patience_with_lock() {
+  return std::chrono::seconds(read_restarts(environment_variable) > 0 ? 180 : 0);
+}
 
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
@@ -117,7 +125,7 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
   RunStart start;
   if (choice.kind == ResumeChoice::Kind::none) on_rank_0(communicator, [&] { require_fresh(directory); });
   if (choice.kind == ResumeChoice::Kind::folder) start.folder = find_chosen(communicator, choice.folder);
-  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir); });
+  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir, patience_with_lock()); });
   if (configuration.checkpoint.local_dir) {
     if (choice.kind == ResumeChoice::Kind::newest) commit_staged_checkpoint(communicator, configuration);
     clear_staged_checkpoints(communicator, configuration);

@@ -12,7 +12,7 @@ import harness
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STAND_INS = {
     "qstat": """echo "Job Id: 7.pbs"; echo "    Job_Name = cola"; echo "    Resource_List.walltime = $WALLTIME"
-                echo "    run_count = 1" """,
+                echo "    run_count = ${RUN_COUNT:-1}" """,
     # As OpenPBS does, it sends no variable that is not set.
     "qsub": """printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"
                while [ "$1" != -v ]; do shift; done
@@ -117,6 +117,11 @@ class PbsJobs(harness.TrainingTest):
         self.assertEqual(code, 75)
         self.assertIn("restarted 100 times already", log)
         self.assertNotIn("qsub", calls)
+
+    def test_what_pbs_starts_again_counts_as_a_restart(self):
+        code, log, _ = self.submit("again", RUN_COUNT="3", COLA_RESTARTS="2")
+        self.assertEqual(code, 0, log)
+        self.assertIn("restart 4 of at most 100", log)
 
     def test_qrerun_where_compute_nodes_cannot_submit(self):
         code, _, calls = self.submit("rerun", walltime="00:00:20", QSUB_CODE="1")
