@@ -30,6 +30,7 @@ tests=(
   python3 python3-h5py   # read token files and checkpoints as an outsider would
   hdf5-tools             # h5dump, for the same
   slurm-wlm munge        # a cluster of two nodes on this machine
+  shellcheck             # looks through the scripts
 )
 quickstart=(
   sentencepiece  # spm_train, which makes the tokenizer's model

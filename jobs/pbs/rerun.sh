@@ -1,24 +1,38 @@
 # shellcheck shell=bash
 # What the PBS jobs share: training across as many time limits as it takes. Sourced, never run.
 
-# Seconds until PBS kills the job. Its environment does not tell, but the server does; nothing where it does not answer.
+# What the server says of the job under a name; nothing where it does not answer.
+job_field() {
+  qstat -f "$PBS_JOBID" | sed -n "s/^ *$1 = *//p"
+}
+
+# Seconds until PBS kills the job. Its environment does not tell, but the server does.
 seconds_left() {
   local limit
-  limit=$(qstat -f "$PBS_JOBID" | sed -n 's/^ *Resource_List\.walltime = *//p')
+  limit=$(job_field 'Resource_List\.walltime')
   [ -n "$limit" ] || return 0
   awk -F: -v passed="$SECONDS" '{ s = 0; for (i = 1; i <= NF; ++i) s = 60 * s + $i; print s - passed }' <<<"$limit"
+}
+
+# Those of the named variables that are set, with commas between, for qsub -v: it refuses the names of others.
+set_ones_of() {
+  local name list=
+  for name; do [ -z "${!name+set}" ] || list+=,$name; done
+  echo "${list#,}"
 }
 
 # Submits this script once more, to start when this job has ended: qrerun would keep the job, but is for operators.
 # usage: run_again MOST_RESTARTS SCRIPT
 run_again() {
-  local restarts=$((${COLA_RESTARTS:-0} + 1))
+  local restarts=$((COLA_RESTARTS + 1))
   if [ "$restarts" -gt "$1" ]; then
     echo "restarted $1 times already, so the job ends here: submit it again to go on"
     exit 75
   fi
   export COLA_RESTARTS=$restarts
-  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST "$2"; then
+  local variables
+  variables=$(set_ones_of CONFIGURATION SETTINGS SLINGSHOT_NCCL COLA_RESTARTS COLA_JOBS COLA_DIST)
+  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
     echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
   elif ! qrerun "$PBS_JOBID"; then
     echo "neither qsub nor qrerun works here: submit the job again to go on"
@@ -26,20 +40,55 @@ run_again() {
   exit 75
 }
 
-# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75). Any other
-# exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are "section.key=value ..." for it.
+# Runs a command that SIGTERM does not reach. PBS sends it to every process of a job, and Open MPI's mpirun would kill the
+# ranks within two seconds of it, whether or not they have saved. It gives ranks back their signals.
+# usage: shielded COMMAND...
+shielded() {
+  if env --block-signal=TERM true 2>/dev/null; then
+    exec env --block-signal=TERM "$@"
+  elif perl -MPOSIX=:signal_h -e '' 2>/dev/null; then # env does it from coreutils 8.31 on
+    exec perl -MPOSIX=:signal_h -e 'sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGTERM)); exec { $ARGV[0] } @ARGV' "$@"
+  fi
+  exec "$@"
+}
+
+# Runs the launcher, and returns its exit code. SIGTERM, which qdel sends, must not end the script before the ranks have
+# saved; it sets told_to_end, and the launcher hands SIGUSR1 on to ranks on all nodes.
+# usage: launch_and_wait LAUNCHER...
+launch_and_wait() {
+  local code=0 launcher=
+  trap 'told_to_end=yes; [ -z "$launcher" ] || kill -USR1 "$launcher" 2>/dev/null' TERM
+  shielded "$@" &
+  launcher=$!
+  wait "$launcher" || code=$?
+  while kill -0 "$launcher" 2>/dev/null; do # a signal came between
+    code=0
+    wait "$launcher" || code=$?
+  done
+  return "$code"
+}
+
+# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75) by itself and
+# not because the job is to end. Any other exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are
+# "section.key=value ..." for it.
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
 train() {
-  local most_restarts=$1 script=$2 code=0 left setting
+  local most_restarts=$1 script=$2 code=0 left starts setting told_to_end=no
   local -a settings=()
   shift 2
   left=$(seconds_left)
+  starts=$(job_field run_count) # PBS starts a job again after it lost a node, and where qrerun asked for it
+  export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
   [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
   for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
-  echo "job $PBS_JOBID, restart ${COLA_RESTARTS:-0} of at most $most_restarts, ${left:-unknown} s left, $(date)"
-  "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
+  launch_and_wait "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  if [ "$told_to_end" = yes ]; then
+    echo "told to end (SIGTERM), so not submitted again: do so to go on"
+    exit "$code"
+  fi
   [ "$code" -ne 75 ] || run_again "$most_restarts" "$script"
   exit "$code"
 }

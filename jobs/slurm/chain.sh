@@ -18,11 +18,12 @@ configuration=${1:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUM
 data=${2:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...}
 shift 2
 jobs=${COLA_JOBS:-jobs}/slurm
-run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's/^  dir: //p')
+run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's/^  dir: "\?\([^"]*\)"\?$/\1/p')
 
 submit() { sbatch --parsable --kill-on-invalid-dep=yes "$@" | cut -d ';' -f 1; }
 prepare=$(submit "${preparation[@]}" "$jobs/prepare-data.sbatch" "$data" "$@")
 train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/generic.sbatch" "$configuration" \
   --set "data.train=[$data/train-*.h5]" --set "data.validation=[$data/validation-*.h5]")
-verify=$(submit "${check[@]}" --dependency="afterok:$train" --wrap "$programs/cola_ckpt verify $run")
+printf -v verification '%q verify %q' "$programs/cola_ckpt" "$run" # a shell will read it
+verify=$(submit "${check[@]}" --dependency="afterok:$train" --wrap "$verification")
 echo "$prepare prepares the data, $train trains, $verify checks the checkpoints"

@@ -114,7 +114,8 @@ auto together(Communicator& communicator, Body&& body) {
   return result;
 }
 
-/// Gives this rank its GPU before MPI starts: a library that knows CUDA would take the first one.
+/// Gives this rank its GPU before MPI starts, where it can tell which: a library that knows CUDA would take
+/// the first one. To choose makes a context, which must not be on the GPU of another rank.
 inline void select_gpu() {
   ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // as hwloc counts them
   const int gpus = cuda_device_count();
@@ -123,7 +124,8 @@ inline void select_gpu() {
   if (!local_rank) return;
   const auto visible =
       visible_gpus(read_host_topology().gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
-  select_cuda_device(nearest_device(*local_rank, usable_core_ids(), visible));
+  if (const std::optional<int> nearest = nearest_device(*local_rank, usable_core_ids(), visible))
+    select_cuda_device(*nearest);
 }
 
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error

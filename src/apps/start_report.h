@@ -8,6 +8,7 @@
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
 #include "dist/node_layout.h"
+#include "io/hdf5_file.h"
 
 namespace cola {
 
@@ -16,7 +17,7 @@ namespace cola {
 inline void report_layout(const std::string& program, MpiSession& session, const RankPlace& mine) {
   const std::vector<RankPlace> places = gather_places(session.world(), mine);
   if (session.world().rank() != 0) return;
-  information("{} {}, {}, {}", program, version, session.world().transport(),
+  information("{} {}, {}, HDF5 {}, {}", program, version, session.world().transport(), hdf5_version(),
               session.launcher().empty() ? "without a launcher" : "started by " + session.launcher());
   for (const std::string& line : describe_layout(places)) information("{}", line);
   for (const std::string& problem : find_layout_problems(places)) warning("{}", problem);

@@ -36,10 +36,11 @@ constexpr std::array launchers{
              "SLURM_STEP_NUM_NODES"},
 };
 
+// Empty is unset: so scripts write it.
 std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
   if (name == unsaid) return std::nullopt;
   const std::optional<std::string> text = lookup(name);
-  if (!text) return std::nullopt;
+  if (!text || text->empty()) return std::nullopt;
   int number = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
   if (error != std::errc() || end != text->data() + text->size() || number < 0)
@@ -71,7 +72,7 @@ std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& l
     const std::optional<int> rank = read_number(lookup, launcher.rank),
                              size = read_number(lookup, launcher.size);
     // Hydra and PMI name the rank alike.
-    if (std::string_view(launcher.name) == "Hydra" && !lookup(launcher.local_rank)) continue;
+    if (std::string_view(launcher.name) == "Hydra" && !read_number(lookup, launcher.local_rank)) continue;
     if (rank && size)
       return LaunchEnvironment{
           launcher.name,
@@ -87,6 +88,12 @@ std::optional<int> read_local_rank(const VariableLookup& lookup) {
                            "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK", "SLURM_LOCALID"})
     if (const std::optional<int> number = read_number(lookup, name)) return number;
   return std::nullopt;
+}
+
+int read_restarts(const VariableLookup& lookup) {
+  for (const char* name : {"SLURM_RESTART_COUNT", "COLA_RESTARTS"})
+    if (const std::optional<int> number = read_number(lookup, name)) return *number;
+  return 0;
 }
 
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi) {

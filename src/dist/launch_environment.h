@@ -38,6 +38,10 @@ std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& l
 /// Nothing where none does. Throws UsageError for a value that is no number.
 std::optional<int> read_local_rank(const VariableLookup& lookup);
 
+/// How often the scheduler has started this job again: Slurm's word, or that of the PBS jobs' script; 0
+/// without one. Throws UsageError for a value that is no number.
+int read_restarts(const VariableLookup& lookup);
+
 /// One line on how MPI's view differs from the launcher's, and the cure; empty when they agree.
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi);
 

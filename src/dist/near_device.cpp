@@ -59,7 +59,8 @@ std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_
   return chosen;
 }
 
-int nearest_device(int local_rank, const std::vector<int>& cores, std::span<const HostDevice> devices) {
+std::optional<int> nearest_device(int local_rank, const std::vector<int>& cores,
+                                  std::span<const HostDevice> devices) {
   std::vector<int> nearest;
   double most = -1;
   for (std::size_t device = 0; device < devices.size(); ++device) {
@@ -68,6 +69,7 @@ int nearest_device(int local_rank, const std::vector<int>& cores, std::span<cons
     most = std::max(most, share);
     if (share == most) nearest.push_back(static_cast<int>(device));
   }
+  if (nearest.size() > 1 && nearest.size() < devices.size()) return std::nullopt;
   return nearest[static_cast<std::size_t>(local_rank) % nearest.size()];
 }
 

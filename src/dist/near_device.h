@@ -18,9 +18,11 @@ namespace cola {
 std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_ranks,
                                      std::span<const HostDevice> devices);
 
-/// The same from what a rank knows alone, before it can ask others: the device near most of its cores, and of
-/// several such the one whose turn is the local rank's.
-int nearest_device(int local_rank, const std::vector<int>& cores, std::span<const HostDevice> devices);
+/// The same from what a rank knows alone, before it can ask others: the one device near most of its cores,
+/// or, where all are as near, the one whose turn is the local rank's. Nothing where several but not all are:
+/// which of them it gets depends on how the other ranks are bound.
+std::optional<int> nearest_device(int local_rank, const std::vector<int>& cores,
+                                  std::span<const HostDevice> devices);
 
 /// The GPUs that CUDA shows a process, in CUDA's order by PCI address (CUDA_DEVICE_ORDER=PCI_BUS_ID), out of
 /// those of the host: all, or those that `visible`, the value of CUDA_VISIBLE_DEVICES, lists by number. If

@@ -134,6 +134,28 @@ std::vector<int> parse_cores(const std::string& text) {
   return cores;
 }
 
+// A device a line: its kind, name and cores, which may be none.
+std::string devices_to_text(const HostTopology& topology) {
+  std::string text;
+  for (const HostDevice& gpu : topology.gpus)
+    text += fmt::format("g {} {}\n", gpu.name, format_cores(gpu.near_cores));
+  for (const HostDevice& card : topology.network_cards)
+    text += fmt::format("n {} {}\n", card.name, format_cores(card.near_cores));
+  return text;
+}
+
+HostTopology devices_from_text(const std::string& text) {
+  HostTopology topology;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string kind, name, cores;
+    words >> kind >> name >> cores;
+    (kind == "g" ? topology.gpus : topology.network_cards).push_back({name, parse_cores(cores)});
+  }
+  return topology;
+}
+
 std::vector<std::string> describe_layout(const std::vector<RankPlace>& places) {
   std::vector<std::string> hosts;
   std::map<std::vector<std::string>, std::vector<std::string>> kinds;  // what a node looks like -> its hosts

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/host_topology.h"
 #include "dist/communicator.h"
 
 namespace cola {
@@ -28,6 +29,10 @@ std::vector<RankPlace> gather_places(Communicator& world, const RankPlace& mine)
 std::string format_cores(const std::vector<int>& cores);
 /// The inverse, for lists that format_cores wrote.
 std::vector<int> parse_cores(const std::string& text);
+
+/// The GPUs and network cards of a host, as one rank tells them to those of its node; and back.
+std::string devices_to_text(const HostTopology& topology);
+HostTopology devices_from_text(const std::string& text);
 
 /// Lines for people: the nodes, where there are several; then the ranks of one node of each kind, each with
 /// device, cores and network card.

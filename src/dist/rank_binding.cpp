@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
-#include <sstream>
 
 #include "core/host.h"
 #include "core/host_topology.h"
@@ -58,26 +57,12 @@ std::int64_t fair_threads(MpiSession& session, const std::vector<int>& cores) {
       1, static_cast<std::int64_t>(cores.size()) / std::count(all.begin(), all.end(), mine));
 }
 
-// A device a line: its kind, name and cores.
-std::string to_text(const HostTopology& topology) {
-  std::string text;
-  for (const HostDevice& gpu : topology.gpus)
-    text += fmt::format("g {} {}\n", gpu.name, format_cores(gpu.near_cores));
-  for (const HostDevice& card : topology.network_cards)
-    text += fmt::format("n {} {}\n", card.name, format_cores(card.near_cores));
-  return text;
-}
-
 // Reading it takes a while and many small files: one rank a node does it for all.
 HostTopology share_topology(MpiSession& session) {
   const bool reads = session.local_rank() == 0;
-  const std::vector<std::string> told = gather_on_node(session, reads ? to_text(read_host_topology()) : "");
-  std::istringstream lines(told.front());
-  HostTopology topology;
-  std::string kind, name, cores;
-  while (lines >> kind >> name >> cores)
-    (kind == "g" ? topology.gpus : topology.network_cards).push_back({name, parse_cores(cores)});
-  return topology;
+  const std::vector<std::string> told =
+      gather_on_node(session, reads ? devices_to_text(read_host_topology()) : "");
+  return devices_from_text(told.front());
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // DirectoryLock: at most one job works in a run directory.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 namespace cola {
@@ -9,14 +10,18 @@ class DirectoryLock {
  public:
   /// No lock.
   DirectoryLock() = default;
-  /// Makes `directory` if need be and locks the file "lock" in it until destroyed or until the process ends, however it
-  /// ends (fcntl, which works over NFS). Throws UsageError if another process holds it, FileError if it cannot be made.
-  explicit DirectoryLock(const std::string& directory);
+  /// Makes `directory` if need be and locks the file "lock" in it until destroyed or until the process ends,
+  /// however it ends (fcntl, which works over NFS). Throws UsageError if another process still holds it after
+  /// `patience`, FileError if it cannot be made. Where the file system has no locks, a warning says so.
+  explicit DirectoryLock(const std::string& directory,
+                         std::chrono::seconds patience = std::chrono::seconds(0));
   DirectoryLock(DirectoryLock&& other) noexcept;
   DirectoryLock& operator=(DirectoryLock&& other) noexcept;
   ~DirectoryLock();
 
  private:
+  bool acquire(const std::string& path);
+
   int file_ = -1;
 };
 

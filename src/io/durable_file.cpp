@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "io/checksum.h"
 
 namespace cola {
 
@@ -27,6 +28,13 @@ TemporaryFile::TemporaryFile(std::string path)
 
 TemporaryFile::~TemporaryFile() {
   if (!committed_) ::unlink(temporary_path_.c_str());
+}
+
+void TemporaryFile::read_back(FileDescriptor& file, const std::string& checksum) const {
+  file.synchronize();
+  file.forget_cached();
+  if (checksum_of_file(temporary_path_) != checksum)
+    throw FileError("{}: reads back other bytes than were written", temporary_path_);
 }
 
 void TemporaryFile::commit() {

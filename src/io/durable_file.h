@@ -22,6 +22,9 @@ class TemporaryFile {
   TemporaryFile& operator=(const TemporaryFile&) = delete;
 
   const std::string& temporary_path() const { return temporary_path_; }
+  /// Reads what `file`, open as the temporary one, holds on the disk, and throws FileError unless it has this
+  /// checksum.
+  void read_back(FileDescriptor& file, const std::string& checksum) const;
   /// Flushes the file, gives it its name and flushes the folder. Throws FileError.
   void commit();
   /// The same for a file that is still open as `file`, which surely hears of all errors in writing it.

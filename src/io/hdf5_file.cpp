@@ -102,6 +102,13 @@ std::string Hdf5Scope::reason() const {
   return reason.innermost.empty() ? "HDF5 gives no reason" : reason.innermost;
 }
 
+std::string hdf5_version() {
+  const Hdf5Scope scope;
+  unsigned major = 0, minor = 0, release = 0;
+  H5get_libversion(&major, &minor, &release);
+  return fmt::format("{}.{}.{}", major, minor, release);
+}
+
 Hdf5Handle::Hdf5Handle(Hdf5Handle&& other) noexcept
     : identifier_(std::exchange(other.identifier_, -1)), closer_(other.closer_) {}
 

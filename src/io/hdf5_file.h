@@ -29,6 +29,9 @@ class Hdf5Scope {
   void* printer_data_ = nullptr;
 };
 
+/// Of the library at hand: "1.10.8".
+std::string hdf5_version();
+
 /// Owns an HDF5 identifier and closes it.
 class Hdf5Handle {
  public:

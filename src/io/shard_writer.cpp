@@ -147,17 +147,10 @@ ShardRecord ShardWriter::commit(bool verify) {
   for (std::size_t dataset = 0; dataset < data_.size(); ++dataset)
     record_.datasets[dataset] = {offsets_[dataset], dataset_bytes_, data_[dataset].digits()};
   fault_point("shard_flush");
-  if (verify) read_back();
+  if (verify) temporary_.read_back(file_, record_.checksum);
   temporary_.commit(std::move(file_));
   fault_point("shard_commit");
   return record_;
-}
-
-void ShardWriter::read_back() {
-  file_.synchronize();
-  file_.forget_cached();
-  if (checksum_of_file(temporary_.temporary_path()) != record_.checksum)
-    throw FileError("{}: reads back other bytes than were written", temporary_.temporary_path());
 }
 
 }  // namespace cola

@@ -40,7 +40,6 @@ class ShardWriter {
   void lay_out(const ShardLayout& layout);
   void write_block(std::size_t dataset, std::int64_t begin, std::span<const std::byte> bytes);
   void account_until(std::int64_t end);
-  void read_back();
 
   std::string folder_;
   ShardRecord record_;

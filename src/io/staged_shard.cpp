@@ -29,13 +29,17 @@ std::string staging_directory(const std::string& local_directory, const std::str
   return fmt::format("{}/{}-{}", local_directory, last_name(run), checksum_of(run).substr(0, 8));
 }
 
+std::string attempt_directory(const std::string& staging, const std::string& attempt) {
+  return staging + "/attempt-" + attempt;
+}
+
 void stage_shard(const std::string& folder, const Manifest& part) {
   write_file(part_path(folder, part.shards.at(0).file), to_json(part));
 }
 
-std::vector<StagedShard> staged_shards(const std::string& staging) {
+std::vector<StagedShard> staged_shards(const std::string& attempt_directory) {
   std::vector<StagedShard> found;
-  for (const std::string& folder : step_folders(staging)) {
+  for (const std::string& folder : step_folders(attempt_directory)) {
     std::error_code ignored;
     for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
       const std::string path = entry.path().string();
@@ -49,7 +53,8 @@ std::vector<StagedShard> staged_shards(const std::string& staging) {
   return found;
 }
 
-void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record, WritePace pace) {
+void drain_shard(const std::string& from, const std::string& to, const ShardRecord& record, bool verify,
+                 WritePace pace) {
   fault_point("drain");
   require_free_space(to, record.bytes, to + "/" + record.file);
   std::error_code problem;
@@ -70,11 +75,13 @@ void drain_shard(const std::string& from, const std::string& to, const ShardReco
   });
   if (checksum.digits() != record.checksum)
     throw FileError("{}: damaged: its checksum is not what was written", path);
+  if (verify) temporary.read_back(target, record.checksum);
   temporary.commit(std::move(target));
 }
 
-void remove_staged(const std::string& staging, const std::string& shard_file, const std::string& current) {
-  for (const std::string& folder : step_folders(staging)) {
+void remove_staged(const std::string& attempt_directory, const std::string& shard_file,
+                   const std::string& current) {
+  for (const std::string& folder : step_folders(attempt_directory)) {
     if (folder == current) continue;
     std::error_code ignored;
     fs::remove(part_path(folder, shard_file), ignored);

@@ -1,11 +1,17 @@
-// Agreement: small things that all ranks must know alike.
+// Agreement: small things that all ranks must know alike, and work that some ranks take longer for than
+// others.
 #pragma once
 
+#include <array>
+#include <chrono>
+#include <cstdint>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include "core/error.h"
 #include "dist/communicator.h"
+#include "train/background_task.h"
 
 namespace cola {
 
@@ -25,12 +31,36 @@ inline std::string shared_text(Communicator& communicator, const std::string& te
   return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
 }
 
-/// Does on rank 0 what only one rank may do. Collective. An error there is thrown on all ranks, as
-/// UsageError: it is found before the first step.
+/// Calls `ends_within(moment)`, which waits so long at most and says whether this rank is done, until all
+/// ranks are. Collective. Ranks ask each other every moment: one that waited inside a collective for
+/// another's disk would be taken for stuck (parallel.timeout_seconds), and the other for dead.
+template <typename EndsWithin>
+void wait_together(Communicator& communicator, EndsWithin&& ends_within) {
+  constexpr std::chrono::milliseconds moment(200);
+  std::array<std::int64_t, 1> busy{1};
+  while (busy[0] != 0) {
+    busy[0] = ends_within(moment) ? 0 : 1;
+    communicator.all_reduce_maximum(busy);
+  }
+}
+
+/// Does what may take long, and on some ranks longer than on others, on a thread of its own; returns once all
+/// ranks have done theirs. This rank's error, empty if there was none. Collective.
+template <typename Action>
+std::string error_of_slow(Communicator& communicator, Action&& action) {
+  BackgroundTask task;
+  task.start([&](std::stop_token) { return error_of(action); });
+  wait_together(communicator, [&](auto moment) { return task.ends_within(moment); });
+  return task.wait().result;
+}
+
+/// Does on rank 0 what only one rank may do, however long it takes. Collective. An error there is thrown on
+/// all ranks, as UsageError: it is found before the first step.
 template <typename Action>
 void on_rank_0(Communicator& communicator, Action&& action) {
-  const std::string error =
-      shared_text(communicator, communicator.rank() == 0 ? error_of(action) : std::string());
+  const std::string error = shared_text(communicator, error_of_slow(communicator, [&] {
+                                          if (communicator.rank() == 0) action();
+                                        }));
   if (!error.empty()) throw UsageError("{}", error);
 }
 

@@ -13,8 +13,15 @@ void BackgroundTask::start(Work work) {
     } catch (const std::exception& error) {
       outcome_.error = error.what();
     }
+    const std::lock_guard lock(mutex_);
     running_ = false;
+    ended_.notify_all();
   });
+}
+
+bool BackgroundTask::ends_within(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex_);
+  return ended_.wait_for(lock, limit, [this] { return !running(); });
 }
 
 TaskOutcome BackgroundTask::wait() {

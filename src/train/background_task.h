@@ -2,7 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <functional>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -28,11 +31,15 @@ class BackgroundTask {
   void start(Work work);
   /// Whether work is going on; never blocks.
   bool running() const { return running_; }
+  /// Waits for its end, but not longer than that; whether no work is going on then.
+  bool ends_within(std::chrono::milliseconds limit);
   /// Waits for its end. Without a start, an empty outcome.
   TaskOutcome wait();
 
  private:
   std::atomic<bool> running_ = false;
+  std::mutex mutex_;  // of the change of running_ that somebody waits for
+  std::condition_variable ended_;
   TaskOutcome outcome_;
   std::jthread thread_;  // last: it uses the others
 };

@@ -74,7 +74,8 @@ class Measurement {
       verify.push_back(
           seconds_of([&] { verify_checkpoint(newest_, communicator_.rank(), communicator_.size()); }));
       forget_cached();
-      load.push_back(seconds_of([&] { load_checkpoint(newest_, device_, training_.store()); }));
+      load.push_back(
+          seconds_of([&] { load_checkpoint(newest_, communicator_, device_, training_.store()); }));
     }
     result_.bytes = static_cast<double>(read_manifest(newest_).total_bytes());
     result_.plain_write_seconds = median(plain);

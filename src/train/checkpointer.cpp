@@ -55,13 +55,14 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
       store_(store),
       configuration_(configuration),
       // Without sharding every rank holds the same state, and the first one writes it.
-      writes_(communicator.rank() < store.shard_map().shards()) {
+      writes_(communicator.rank() < store.shard_map().shards()),
+      ring_layout_(ring_layout(configuration.checkpoint, store.shard_map().shard_elements())) {
   if (!writes_) return;
   const CheckpointSection& options = configuration.checkpoint;
-  const std::int64_t elements = store.shard_map().shard_elements();
   if (options.local_dir)
-    require_free_space(*options.local_dir, shard_bytes(elements), "checkpoint.local_dir");
-  ring_.emplace(device, ring_layout(options, elements));
+    require_free_space(*options.local_dir, shard_bytes(store.shard_map().shard_elements()),
+                       "checkpoint.local_dir");
+  ring_.emplace(device, ring_layout_);
 }
 
 Checkpointer::~Checkpointer() {
@@ -73,6 +74,7 @@ void Checkpointer::start(const TrainingState& state) {
   const Stopwatch blocked(blocked_seconds_);
   phase_ = Phase::shards;
   state_ = state;
+  snapshot_finished_ = false;
   started_ = Clock::now();
   folder_ = checkpoints_of(configuration_) + "/" + checkpoint_name(state.step);
   if (!writes_) return;
@@ -86,12 +88,22 @@ void Checkpointer::advance() {
   ring_->advance();
 }
 
+// The same on all ranks.
+bool Checkpointer::snapshot_waits_for_disk() const {
+  return ring_layout_.slots * ring_layout_.slot_elements <
+         static_cast<std::int64_t>(all_state_tensors.size()) * store_.shard_map().shard_elements();
+}
+
 // In any phase: copies may outlast a writer that failed early.
 void Checkpointer::finish_snapshot() {
-  if (!under_way() || !writes_) return;
+  if (!under_way()) return;
   const Stopwatch blocked(blocked_seconds_);
-  ring_->finish();
-  fault_point("update");
+  if (!snapshot_finished_ && snapshot_waits_for_disk())
+    wait_together(communicator_, [this](auto moment) { return !writes_ || ring_->finishes_within(moment); });
+  else if (!snapshot_finished_ && writes_)
+    ring_->finish();
+  snapshot_finished_ = true;
+  if (writes_) fault_point("update");
 }
 
 // The thread that calls it is one that writes.
@@ -107,13 +119,14 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   WritePace pace(options.bandwidth_mib * mebibyte, stop, unlimited_);
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
-  const std::string staging = staging_directory(*options.local_dir, configuration_.run.dir);
-  const std::string local = staging + "/" + checkpoint_name(state_.step);
-  remove_staged(staging, shard_name(store_.shard()), local);
+  const std::string attempt =
+      attempt_directory(staging_directory(*options.local_dir, configuration_.run.dir), attempt_);
+  const std::string local = attempt + "/" + checkpoint_name(state_.step);
+  remove_staged(attempt, shard_name(store_.shard()), local);
   Manifest part = manifest_of(state_);
   part.shards = {write_shard(local, WritePace(0, std::move(stop), unlimited_))};
   stage_shard(local, part);
-  drain_shard(local, folder_, part.shards.front(), std::move(pace));
+  drain_shard(local, folder_, part.shards.front(), options.verify, std::move(pace));
   return to_json(part.shards.front());
 }
 
@@ -141,8 +154,16 @@ std::optional<SaveOutcome> Checkpointer::proceed() {
 std::optional<SaveOutcome> Checkpointer::wait() {
   finish_snapshot();
   std::optional<SaveOutcome> outcome;
-  while (under_way()) outcome = proceed();
+  while (under_way()) {
+    wait_for_writers();
+    outcome = proceed();
+  }
   return outcome;
+}
+
+void Checkpointer::wait_for_writers() {
+  const Stopwatch blocked(blocked_seconds_);
+  wait_together(communicator_, [this](auto moment) { return task_.ends_within(moment); });
 }
 
 // Every rank has written its shard, or failed to. Rank 0's thread goes on with the manifest, or clears away

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "core/device.h"
 #include "dist/communicator.h"
@@ -43,7 +44,8 @@ class Checkpointer {
   void start(const TrainingState& state);
   /// Lets copies go on; between micro-batches. Never blocks.
   void advance();
-  /// To be called before the store changes: its kernels wait for what is left of the snapshot.
+  /// To be called before the store changes: its kernels wait for what is left of the snapshot. Collective: a
+  /// rank whose snapshot has to wait for its disk is waited for.
   void finish_snapshot();
 
   /// Whether a checkpoint is under way; the same on all ranks.
@@ -63,16 +65,22 @@ class Checkpointer {
   std::int64_t committed_step() const { return committed_step_; }
   void set_committed_step(std::int64_t step) { committed_step_ = step; }
 
+  /// Under which name shards are staged on a node's own disk (begin_attempt()); the same on all ranks. Before
+  /// the first start().
+  void set_attempt(std::string attempt) { attempt_ = std::move(attempt); }
+
   /// How long training has waited for checkpoints since this was last asked, in seconds.
   double take_blocked_seconds();
 
  private:
   enum class Phase { idle, shards, manifest };
 
+  bool snapshot_waits_for_disk() const;
   void give_way() const;
   std::string save_shard(std::stop_token stop);
   ShardRecord write_shard(const std::string& folder, WritePace pace);
   Manifest manifest_of(const TrainingState& state) const;
+  void wait_for_writers();
   void end_shards();
   std::string publish(const Manifest& manifest) const;
   void abandon() const;
@@ -83,10 +91,12 @@ class Checkpointer {
   const ShardedParameterStore& store_;
   RunConfiguration configuration_;
   bool writes_;  // whether this rank has a shard of its own
+  RingLayout ring_layout_;
 
   Phase phase_ = Phase::idle;
   TrainingState state_;
-  std::string folder_, error_;
+  bool snapshot_finished_ = false;  // on all ranks
+  std::string attempt_ = "0", folder_, error_;
   std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;
   int failures_in_a_row_ = 0;

@@ -1,12 +1,14 @@
 #include "train/resume.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <span>
 #include <vector>
 
 #include "core/error.h"
 #include "core/log.h"
+#include "dist/launch_environment.h"
 #include "io/checkpoint_directory.h"
 #include "io/shard_file.h"
 #include "model/shard_map.h"
@@ -17,10 +19,16 @@ namespace cola {
 
 namespace {
 
+// A job that was restarted after a node was lost may begin before the file system has noticed that the lock's
+// holder is gone.
+std::chrono::seconds patience_with_lock() {
+  return std::chrono::seconds(read_restarts(environment_variable) > 0 ? 180 : 0);
+}
+
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
-  const std::string own =
-      error_of([&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
+  const std::string own = error_of_slow(
+      communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
   const std::vector<std::string> found = communicator.all_gather(own);
   const auto first = std::find_if(found.begin(), found.end(), [](const auto& text) { return !text.empty(); });
   return first == found.end() ? std::string() : *first;
@@ -117,7 +125,7 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
   RunStart start;
   if (choice.kind == ResumeChoice::Kind::none) on_rank_0(communicator, [&] { require_fresh(directory); });
   if (choice.kind == ResumeChoice::Kind::folder) start.folder = find_chosen(communicator, choice.folder);
-  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir); });
+  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir, patience_with_lock()); });
   if (configuration.checkpoint.local_dir) {
     if (choice.kind == ResumeChoice::Kind::newest) commit_staged_checkpoint(communicator, configuration);
     clear_staged_checkpoints(communicator, configuration);
@@ -130,12 +138,15 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
     prepare_directory(directory, start.folder);
     require_free_space(directory, checkpoint_bytes(table), directory + ", for a single checkpoint");
     if (!start.folder.empty() && std::filesystem::equivalent(start.folder + "/..", directory)) own = "own";
+    start.attempt = begin_attempt(configuration);
   });
   start.is_own = !shared_text(communicator, own).empty();
+  start.attempt = shared_text(communicator, start.attempt);
   return start;
 }
 
-TrainingState load_checkpoint(const std::string& folder, Device& device, ShardedParameterStore& store) {
+TrainingState load_checkpoint(const std::string& folder, Communicator& communicator, Device& device,
+                              ShardedParameterStore& store) {
   const Manifest manifest = read_manifest(folder);
   const ShardMap& map = store.shard_map();
   const std::vector<ShardRange> ranges = map.ranges(store.shard());
@@ -144,8 +155,11 @@ TrainingState load_checkpoint(const std::string& folder, Device& device, Sharded
   std::vector<float> copy(in_place ? 0 : static_cast<std::size_t>(map.shard_elements()));
   const auto fill = [&](StateTensor tensor, const Tensor& destination) {
     const std::span<float> values = in_place ? destination.span<float>() : std::span(copy);
-    zero_padding(ranges, values);
-    read_ranges(folder, manifest, tensor, ranges, values);
+    const std::string error = error_of_slow(communicator, [&] {
+      zero_padding(ranges, values);
+      read_ranges(folder, manifest, tensor, ranges, values);
+    });
+    if (!error.empty()) throw FileError("{}", error);
     if (!in_place) device.copy_from_host(destination.data(), copy.data(), destination.bytes());
   };
   fill(StateTensor::weights, store.master_weights());

@@ -32,10 +32,12 @@ ResumeChoice parse_resume(const std::string& text);
 std::string checkpoints_of(const RunConfiguration& configuration);
 
 /// What a run begins with: the checkpoint's folder, empty for a fresh start, whether it lies in the run's own
-/// directory (another run's step is not saved there yet), and rank 0's lock on that directory.
+/// directory (another run's step is not saved there yet), the attempt's name, and rank 0's lock on that
+/// directory.
 struct RunStart {
   std::string folder;
   bool is_own = false;
+  std::string attempt;
   DirectoryLock lock;
 };
 
@@ -48,6 +50,7 @@ RunStart find_start(Communicator& communicator, const ParameterTable& table,
 
 /// Loads this rank's part of `folder`, whatever number of ranks wrote it: only the ranges it needs.
 /// Collective. Throws FileError.
-TrainingState load_checkpoint(const std::string& folder, Device& device, ShardedParameterStore& store);
+TrainingState load_checkpoint(const std::string& folder, Communicator& communicator, Device& device,
+                              ShardedParameterStore& store);
 
 }  // namespace cola

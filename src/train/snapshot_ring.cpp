@@ -96,15 +96,21 @@ void SnapshotRing::advance() {
 }
 
 void SnapshotRing::finish() {
+  while (!finishes_within(std::chrono::hours(1))) continue;
+}
+
+bool SnapshotRing::finishes_within(std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
   std::vector<std::shared_ptr<PendingCopy>> under_way;
   {
     std::unique_lock lock(mutex_);
     for (start_copies(); !all_started(); start_copies())
-      changed_.wait(lock, [&] { return abandoned_ || started_ - given_back_ < layout_.slots; });
+      if (!changed_.wait_until(lock, end, [&] { return has_room(); })) return false;
     for (const Piece& piece : pieces_)
       if (piece.copy) under_way.push_back(piece.copy);
   }
   for (const auto& copy : under_way) copy->hold_back_kernels();
+  return true;
 }
 
 std::span<const float> SnapshotRing::take() {

@@ -4,6 +4,7 @@
 // as they are written.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,8 @@ class SnapshotRing {
   /// Returns when every copy has been started, which waits for room, and holds back the kernels that follow
   /// until the copies are done: from then on the tensors may change.
   void finish();
+  /// The same, but gives up after that time; whether it has come to its end.
+  bool finishes_within(std::chrono::milliseconds limit);
 
   // For the thread that writes.
 
@@ -63,6 +66,7 @@ class SnapshotRing {
     void operator()(float* memory) const noexcept { device->free_host(memory); }
   };
 
+  bool has_room() const { return abandoned_ || started_ - given_back_ < layout_.slots; }
   bool all_started() const { return tensor_ == tensors_.size() || abandoned_; }
   void start_copies();
   std::span<float> slot(std::int64_t piece) const;

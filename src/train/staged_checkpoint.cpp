@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,18 @@
 namespace cola {
 
 namespace {
+
+std::string attempt_path(const RunConfiguration& configuration) {
+  return configuration.run.dir + "/attempt";
+}
+
+// Empty where there was none, or nothing of it can be read. For rank 0.
+std::string last_attempt(const RunConfiguration& configuration) {
+  std::string name;
+  error_of([&] { name = read_file(attempt_path(configuration)); });
+  while (!name.empty() && name.back() == '\n') name.pop_back();
+  return name;
+}
 
 // The same manifests on all ranks: what each rank's node has staged, one text a rank.
 std::vector<std::vector<Manifest>> gather_parts(Communicator& communicator,
@@ -61,43 +74,55 @@ bool is_complete(const Candidate& candidate) {
 }
 
 // Each rank drains the shards it is the first to see; rank 0 publishes. Returns the first error.
-std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& staging,
-                   const std::string& directory) {
+std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
+                   const std::string& directory, bool verify) {
   const std::string name = checkpoint_name(candidate.manifest.step);
   const auto first_error = [&](const std::string& own) {
     for (const std::string& error : communicator.all_gather(own))
       if (!error.empty()) return error;
     return std::string();
   };
-  const std::string error = first_error(error_of([&] {
+  const std::string error = first_error(error_of_slow(communicator, [&] {
     for (std::size_t i = 0; i < candidate.owners.size(); ++i)
       if (candidate.owners[i] == communicator.rank())
-        drain_shard(staging + "/" + name, directory + "/" + name, candidate.manifest.shards[i]);
+        drain_shard(attempt + "/" + name, directory + "/" + name, candidate.manifest.shards[i], verify);
   }));
   if (!error.empty()) return error;
-  return first_error(communicator.rank() != 0 ? std::string() : error_of([&] {
-    publish_manifest(directory + "/" + name, candidate.manifest);
+  return first_error(error_of_slow(communicator, [&] {
+    if (communicator.rank() == 0) publish_manifest(directory + "/" + name, candidate.manifest);
   }));
 }
 
 }  // namespace
 
+std::string begin_attempt(const RunConfiguration& configuration) {
+  std::random_device random;
+  const std::string name = fmt::format("{:08x}{:08x}", random(), random());
+  write_file(attempt_path(configuration), name + "\n");
+  return name;
+}
+
 void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration& configuration) {
   const std::string directory = checkpoints_of(configuration);
-  const std::string staging = staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir);
-  std::string newest;
+  std::string newest, last;
   if (communicator.rank() == 0) {
+    last = last_attempt(configuration);
     const std::vector<std::string> committed = committed_checkpoints(directory);
     if (!committed.empty()) newest = last_name(committed.back());
   }
   newest = shared_text(communicator, newest);
+  last = shared_text(communicator, last);
+  if (last.empty()) return;
+  const std::string attempt =
+      attempt_directory(staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir), last);
   std::map<std::int64_t, Candidate> candidates =
-      candidates_of(gather_parts(communicator, staged_shards(staging)));
+      candidates_of(gather_parts(communicator, staged_shards(attempt)));
   while (!candidates.empty() && !is_complete(candidates.rbegin()->second))
     candidates.erase(std::prev(candidates.end()));
   if (!candidates.empty() && checkpoint_name(candidates.rbegin()->first) > newest) {
     const std::string name = checkpoint_name(candidates.rbegin()->first);
-    const std::string error = commit(communicator, candidates.rbegin()->second, staging, directory);
+    const std::string error = commit(communicator, candidates.rbegin()->second, attempt, directory,
+                                     configuration.checkpoint.verify);
     if (communicator.rank() == 0) {
       if (error.empty())
         information("drained {} from checkpoint.local_dir, where the run before had left it", name);

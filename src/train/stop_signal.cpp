@@ -19,6 +19,14 @@ void set_handler(int signal, void (*handler)(int)) {
   sigaction(signal, &action, nullptr);
 }
 
+// A launcher may have been started with some of them blocked, and hand that on.
+void unblock_stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : stop_signals) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+}
+
 void remember(int signal) {
   received_signal = signal;
   // Schedulers may send theirs more than once, and none of them may kill a checkpoint that is being written;
@@ -31,6 +39,7 @@ void remember(int signal) {
 StopSignal::StopSignal() {
   received_signal = 0;
   for (const int signal : stop_signals) set_handler(signal, remember);
+  unblock_stop_signals();
 }
 
 StopSignal::~StopSignal() {

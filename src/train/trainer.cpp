@@ -82,11 +82,12 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
 void Trainer::start(const ResumeChoice& resume) {
   RunStart found = find_start(communicator_, table_, configuration_, resume);
   lock_ = std::move(found.lock);
+  checkpointer_.set_attempt(found.attempt);
   const std::string folder = found.folder;
   if (folder.empty()) {
     store_.initialize(configuration_.run.seed);
   } else {
-    state_ = load_checkpoint(folder, device_, store_);
+    state_ = load_checkpoint(folder, communicator_, device_, store_);
     if (found.is_own) checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));

@@ -3,15 +3,23 @@ Cray's mpiexec are stand-ins that note how they are called: there is no PBS serv
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import time
 
 import harness
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STAND_INS = {
     "qstat": """echo "Job Id: 7.pbs"; echo "    Job_Name = cola"; echo "    Resource_List.walltime = $WALLTIME"
-                echo "    run_count = 1" """,
-    "qsub": 'printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"; exit "${QSUB_CODE:-0}"',
+                echo "    run_count = ${RUN_COUNT:-1}" """,
+    # As OpenPBS does, it sends no variable that is not set.
+    "qsub": """printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"
+               while [ "$1" != -v ]; do shift; done
+               for name in ${2//,/ }; do
+                 [[ $name == *=* || -v $name ]] || { echo "qsub: cannot send environment with the job"; exit 1; }
+               done
+               exit "${QSUB_CODE:-0}" """,
     "qrerun": 'echo "qrerun $*" >>"$CALLS"',
     "module": 'echo "module $*" >>"$CALLS"',
     # PALS' options are not those of Open MPI.
@@ -19,6 +27,18 @@ STAND_INS = {
                   [ "$3" != --ppn ] || { ranks=$2; shift 7; set -- -n "$ranks" "$@"; }
                   exec mpirun --oversubscribe "$@" """,
 }
+
+
+def processes_of_session(session):
+    """The processes that pbs_mom signals, in the order in which it finds them."""
+    found = []
+    for folder in sorted(pathlib.Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
+        try:
+            if int((folder / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                found.append(int(folder.name))
+        except OSError:
+            continue  # it is gone
+    return found
 
 
 class PbsJobs(harness.TrainingTest):
@@ -32,19 +52,31 @@ class PbsJobs(harness.TrainingTest):
             (cls.stand_ins / name).write_text(f"#!/bin/bash\n{body}\n")
             (cls.stand_ins / name).chmod(0o755)
 
-    def submit(self, run, script="generic", walltime="01:00:00", settings="", ranks=2, **more):
-        """Runs the script as pbs_mom does, and returns its exit code, its log and the stand-ins' calls."""
-        calls, node_file = self.directory / f"{run}.calls", self.directory / "nodes"
+    def start(self, run, script="generic", walltime="01:00:00", settings="", ranks=2, **more):
+        """Starts the script as pbs_mom does, in a session of its own."""
+        node_file = self.directory / "nodes"
         node_file.write_text("localhost\n" * ranks)
-        calls.write_text("")
+        self.calls_of(run).write_text("")
         environment = dict(
-            os.environ, PATH=f"{self.stand_ins}:{os.environ['PATH']}", CALLS=str(calls), WALLTIME=walltime,
+            os.environ, PATH=f"{self.stand_ins}:{os.environ['PATH']}", CALLS=str(self.calls_of(run)), WALLTIME=walltime,
             PBS_JOBID="7.pbs", PBS_JOBNAME=run, PBS_O_WORKDIR=str(self.directory), PBS_NODEFILE=str(node_file),
             PBS_ENVIRONMENT="PBS_BATCH", NCPUS="32", OMP_NUM_THREADS="32", COLA_JOBS=str(SOURCE / "jobs"),
             COLA_DIST=str(harness.PROGRAMS / "cola_dist"), CONFIGURATION=str(self.configuration(run)),
-            SETTINGS=settings, **more)
-        code = subprocess.run(["bash", SOURCE / f"jobs/pbs/{script}.pbs"], env=environment, cwd="/", timeout=120).returncode
-        return code, (self.directory / f"{run}.log").read_text(), calls.read_text()
+            SETTINGS=settings)
+        environment = {name: value for name, value in (environment | more).items() if value is not None}
+        return subprocess.Popen(["bash", SOURCE / f"jobs/pbs/{script}.pbs"], env=environment, cwd="/",
+                                start_new_session=True)
+
+    def finish(self, run, job):
+        """The job's exit code, its log and the stand-ins' calls."""
+        code = job.wait(timeout=120)
+        return code, (self.directory / f"{run}.log").read_text(), self.calls_of(run).read_text()
+
+    def submit(self, run, *arguments, **more):
+        return self.finish(run, self.start(run, *arguments, **more))
+
+    def calls_of(self, run):
+        return self.directory / f"{run}.calls"
 
     def test_a_job_that_has_time_finishes(self):
         code, log, calls = self.submit("enough")
@@ -58,7 +90,9 @@ class PbsJobs(harness.TrainingTest):
         code, log, calls = self.submit("limited", walltime="00:00:20")
         self.assertEqual(code, 75, log)
         self.assertRegex(log, r"stopped by the time limit after step \d+, saved")
-        self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v CONFIGURATION,SETTINGS,COLA_RESTARTS", calls)
+        self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v "
+                      "CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST ", calls)
+        self.assertNotIn("qrerun", calls)
         self.assertTrue(re.search(r"jobs/pbs/generic.pbs\nqsub restarts=1\n", calls), calls)
         code, log, _ = self.submit("limited", COLA_RESTARTS="1")
         self.assertEqual(code, 0, log)
@@ -66,16 +100,64 @@ class PbsJobs(harness.TrainingTest):
         self.assertIn("restart 1 of at most 100", log)
         self.assert_identical("whole", "limited")
 
+    def test_the_next_job_is_submitted_where_only_the_configuration_is_set(self):
+        """As the documented command leaves it, in the project's folder: no SETTINGS, nothing of an installation."""
+        (self.directory / "jobs").symlink_to(SOURCE / "jobs")
+        programs = self.directory / "build/release/bin"
+        programs.parent.mkdir(parents=True)
+        programs.symlink_to(harness.PROGRAMS)
+        code, log, calls = self.submit("bare", walltime="00:00:20", settings=None, COLA_JOBS=None, COLA_DIST=None)
+        self.assertEqual(code, 75, log)
+        self.assertIn("submitted again as restart 1", log)
+        self.assertIn("-v CONFIGURATION,COLA_RESTARTS jobs/pbs/generic.pbs\n", calls)
+        self.assertNotIn("qrerun", calls)
+
     def test_restarts_are_bounded(self):
         code, log, calls = self.submit("bounded", walltime="00:00:20", COLA_RESTARTS="100")
         self.assertEqual(code, 75)
         self.assertIn("restarted 100 times already", log)
         self.assertNotIn("qsub", calls)
 
+    def test_what_pbs_starts_again_counts_as_a_restart(self):
+        code, log, _ = self.submit("again", RUN_COUNT="3", COLA_RESTARTS="2")
+        self.assertEqual(code, 0, log)
+        self.assertIn("restart 4 of at most 100", log)
+
     def test_qrerun_where_compute_nodes_cannot_submit(self):
         code, _, calls = self.submit("rerun", walltime="00:00:20", QSUB_CODE="1")
         self.assertEqual(code, 75)
         self.assertIn("qrerun 7.pbs", calls)
+
+    def start_and_wait_for_a_step(self, run):
+        """A job of long steps, longer than mpirun waits by itself between SIGTERM and SIGKILL."""
+        job = self.start(run, settings="train.global_batch=3000 checkpoint.every=0 evaluation.every=0 schedule.total_steps=20")
+        metrics = self.directory / run / "metrics.jsonl"
+        deadline = time.monotonic() + 120
+        while not (metrics.exists() and '"step":1,' in metrics.read_text()):
+            self.assertIsNone(job.poll(), "the job ended")
+            self.assertLess(time.monotonic(), deadline, "the job made no progress")
+            time.sleep(0.05)
+        return job
+
+    def assert_saved_and_not_submitted(self, run, job):
+        code, log, calls = self.finish(run, job)
+        self.assertEqual(code, 75, log)
+        self.assertRegex(log, r"stopped by SIG(TERM|USR1) after step \d+, saved")
+        self.assertIn("told to end", log)
+        self.assertEqual(len(self.checkpoints(run)), 1)
+        self.assertNotIn("qsub", calls)
+        self.assertNotIn("qrerun", calls)
+
+    def test_a_script_told_to_end_saves_and_is_not_submitted_again(self):
+        job = self.start_and_wait_for_a_step("told")
+        job.terminate()
+        self.assert_saved_and_not_submitted("told", job)
+
+    def test_qdel_which_signals_every_process_of_the_job_saves(self):
+        job = self.start_and_wait_for_a_step("deleted")
+        for process in processes_of_session(job.pid):
+            os.kill(process, signal.SIGTERM)
+        self.assert_saved_and_not_submitted("deleted", job)
 
     def test_a_failure_is_not_repeated(self):
         code, log, calls = self.submit("failing", settings="model.hidden_size=33")

@@ -1,4 +1,5 @@
 """Bad input ends with one clear line and exit code 2 before anything is written; trouble on the way ends the whole job."""
+import os
 import subprocess
 import time
 
@@ -74,9 +75,21 @@ class Errors(harness.TrainingTest):
                 time.sleep(0.01)
             done = self.train("shared", None, expect=2)
             self.assertIn("another job is working in it", done.stderr)
+            # A job that the scheduler started again waits for the one before, whose lock may outlast it.
+            again = subprocess.Popen(self.command("shared", None, "schedule.total_steps=50"), stdout=subprocess.PIPE,
+                                     text=True, env=dict(os.environ, SLURM_RESTART_COUNT="1"))
+            said = again.stdout.readline()
+            while "waiting" not in said and said:
+                said = again.stdout.readline()
+            self.assertIn("shared/lock is locked", said)
+            time.sleep(1.5)
+            self.assertIsNone(again.poll())
         finally:
             first.terminate()
         self.assertEqual(first.wait(timeout=60), 75)
+        said = again.communicate(timeout=60)[0]
+        self.assertEqual(again.returncode, 0)
+        self.assertNotIn("waiting", said)
 
     def test_help_version_plan_and_configuration(self):
         self.assertIn("--config", self.call([harness.PROGRAMS / "cola_dist", "--help"], expect=0).stdout)

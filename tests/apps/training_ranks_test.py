@@ -29,6 +29,10 @@ class Ranks(harness.TrainingTest):
         self.train("no_launcher", None, self.STEPS)
         self.assert_same_curve(expected, self.losses("no_launcher"))
 
+    def test_the_start_report_names_versions_and_launcher(self):
+        report = self.train("report", 2, "schedule.total_steps=5").stdout
+        self.assertRegex(report, r"cola_dist \d\S*, MPI \(.+\), HDF5 \d+\.\d+\.\d+, started by ")
+
     def test_a_run_is_repeatable_to_the_bit(self):
         for run in ("first", "second"):
             self.train(run, 3)

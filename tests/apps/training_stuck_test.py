@@ -78,10 +78,36 @@ class Stuck(harness.TrainingTest):
             self.assertRegex(errors, r"cola: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
             self.assert_gone(ranks)
 
+    def test_a_rank_that_stops_during_a_save_ends_the_job_and_leaves_no_checkpoint(self):
+        for mode in ("true", "false"):
+            run = f"saving_{mode}"
+            job, ranks = self.start(run, "schedule.total_steps=100000", "checkpoint.every=6", f"checkpoint.async={mode}",
+                                    "checkpoint.bandwidth_mib=0.01")
+            folder = self.directory / run / "checkpoints/step-00000006"
+            while not list(folder.glob("shard-*.tmp")):
+                self.assertIsNone(job.poll(), "the job ended")
+                time.sleep(0.01)
+            os.kill(ranks[1], signal.SIGSTOP)
+            self.assertIn("error: stuck in ", self.assert_ends(job))
+            self.assert_gone(ranks)
+            self.assertEqual(self.checkpoints(run), [])
+            self.train(run, 2, "schedule.total_steps=7", "checkpoint.every=0", "evaluation.tokens=128", *self.SETTINGS)
+            self.assertEqual(self.checkpoints(run), ["step-00000007"])
+            self.assertFalse(folder.exists())
+
     def test_a_killed_rank_ends_the_job(self):
         job, ranks = self.start("killed", "schedule.total_steps=100000")
         os.kill(ranks[2], signal.SIGKILL)
         self.assert_ends(job)
+
+    def test_a_rank_that_waits_for_anothers_slow_disk_is_not_stuck(self):
+        """Of two ranks one writes, for longer than the other may be inside a collective."""
+        done = self.train("slow", 2, f"parallel.timeout_seconds={TIMEOUT}", "parallel.zero_stage=0", "checkpoint.async=false",
+                          "checkpoint.bandwidth_mib=0.1", "checkpoint.every=2", "schedule.total_steps=3",
+                          "schedule.warmup_steps=1", "evaluation.tokens=128", *self.SETTINGS)
+        saved = self.events("slow", "checkpoint")
+        self.assertEqual([event["step"] for event in saved], [2, 3], done.stderr)
+        self.assertGreater(float(saved[0]["message"].split()[2]), 2 * TIMEOUT, saved)
 
     def test_a_suspended_job_goes_on(self):
         job, ranks = self.start("suspended", "schedule.total_steps=100000")

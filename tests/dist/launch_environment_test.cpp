@@ -98,8 +98,27 @@ TEST(LocalRank, IsTheInnermostLaunchersWord) {
   EXPECT_THROW(local_rank({{"SLURM_LOCALID", "first"}}), UsageError);
 }
 
+TEST(LaunchEnvironment, CountsTheSchedulersRestarts) {
+  const auto restarts = [](const Variables& variables) {
+    return read_restarts([&](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables.find(name);
+      return found == variables.end() ? std::nullopt : std::optional(found->second);
+    });
+  };
+  EXPECT_EQ(restarts({}), 0);
+  EXPECT_EQ(restarts({{"SLURM_RESTART_COUNT", "2"}}), 2);
+  EXPECT_EQ(restarts({{"COLA_RESTARTS", "7"}}), 7);
+}
+
+TEST(LaunchEnvironment, TakesAnEmptyVariableForNone) {
+  EXPECT_FALSE(read({{"SLURM_PROCID", ""}, {"SLURM_STEP_NUM_TASKS", "8"}}));
+  EXPECT_FALSE(read({{"PMI_RANK", "1"}, {"PMI_SIZE", ""}}));
+  expect_placement({{"PMI_RANK", "1"}, {"PMI_SIZE", "3"}, {"MPI_LOCALRANKID", ""}}, "PMI", 1, 3,
+                   std::nullopt);
+}
+
 TEST(LaunchEnvironment, RejectsWhatIsNoNumber) {
-  for (const std::string text : {"", "two", "3x", "-1", "99999999999"}) {
+  for (const std::string text : {"two", "3x", "-1", "99999999999"}) {
     Variables variables = slurm_step;
     variables["SLURM_PROCID"] = text;
     try {

@@ -94,6 +94,22 @@ TEST(NearestDevice, IsKnownToARankAlone) {
   EXPECT_EQ(nearest_device(5, {}, std::vector<HostDevice>(4)), 1);
 }
 
+// Two sockets of two GPUs each. Dealt out to the sockets in turn (srun's cyclic binding), rank 1 gets the
+// second socket's first GPU, bound one after another its socket's second: it cannot tell which.
+TEST(NearestDevice, IsLeftOpenWhereItDependsOnOtherRanks) {
+  const std::vector<HostDevice> gpus =
+      read_host_topology(
+          synthetic_host(
+              2, 8, {{"0000:01:00.0", 0}, {"0000:02:00.0", 0}, {"0000:81:00.0", 1}, {"0000:82:00.0", 1}}, {}))
+          .gpus;
+  const Cores in_turn{range(0, 4), range(8, 4), range(4, 4), range(12, 4)};
+  EXPECT_EQ(assign_near_devices(in_turn, gpus), (std::vector<int>{0, 2, 1, 3}));
+  for (int local_rank = 0; local_rank < 4; ++local_rank) {
+    const auto early = nearest_device(local_rank, in_turn[static_cast<std::size_t>(local_rank)], gpus);
+    EXPECT_EQ(early, std::nullopt) << local_rank;
+  }
+}
+
 TEST(VisibleGpus, AreThoseThatCudaLists) {
   const std::vector<HostDevice> gpus = polaris().gpus;
   EXPECT_EQ(visible_gpus(gpus, std::nullopt, 4), gpus);

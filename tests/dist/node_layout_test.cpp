@@ -26,6 +26,15 @@ TEST(CoreList, IsWrittenInRangesAndReadBack) {
   }
 }
 
+TEST(DeviceList, IsReadBackThoughADeviceHasNoNearCores) {
+  HostTopology host;
+  host.gpus = {{"0000:07:00.0", {}}, {"0000:46:00.0", {0, 1, 5}}};
+  host.network_cards = {{"hsn0", {}}, {"hsn1", {4}}};
+  const HostTopology read = devices_from_text(devices_to_text(host));
+  EXPECT_EQ(read.gpus, host.gpus);
+  EXPECT_EQ(read.network_cards, host.network_cards);
+}
+
 TEST(NodeLayout, IsTheSameOnAllRanks) {
   run_on_threads(3, [](Communicator& world) {
     RankPlace mine = place(world.rank() / 2, world.rank() % 2, "0000:01:00.0", {world.rank()});

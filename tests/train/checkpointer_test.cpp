@@ -87,7 +87,7 @@ class Rank {
     return all;
   }
   void load(std::int64_t step) { load_folder(folder(step)); }
-  void load_folder(const std::string& folder) { load_checkpoint(folder, *device_, store_); }
+  void load_folder(const std::string& folder) { load_checkpoint(folder, communicator_, *device_, store_); }
   std::string folder(std::int64_t step) const {
     return checkpoints_of(configuration_) + "/" + checkpoint_name(step);
   }
@@ -110,6 +110,21 @@ class CheckpointerTest : public testing::Test {
     configuration.model = model_of(258);
     configuration.data.train = configuration.data.validation = {"none.h5"};
     return configuration;
+  }
+  // Two ranks that save after these steps, as one job does; the attempt's name.
+  static std::string run_an_attempt(const RunConfiguration& run, const std::vector<std::int64_t>& steps) {
+    fs::remove_all(checkpoints_of(run));
+    fs::create_directories(run.run.dir);
+    const std::string attempt = begin_attempt(run);
+    run_on_threads(2, [&](Communicator& communicator) {
+      Rank rank(communicator, run);
+      rank.checkpointer().set_attempt(attempt);
+      for (const std::int64_t step : steps) {
+        rank.train_step(step);
+        EXPECT_EQ(rank.save(step).error, "");
+      }
+    });
+    return attempt;
   }
   static void expect_identical(const std::string& a, const std::string& b) {
     CheckpointReader one(a), other(b);
@@ -246,9 +261,10 @@ TEST_F(CheckpointerTest, StagesOnTheLocalDiskAndDrains) {
   EXPECT_EQ(shard_checksums(run.run.dir + "/checkpoints/step-00000002"),
             shard_checksums(plain.run.dir + "/checkpoints/step-00000002"));
   EXPECT_NO_THROW(verify_checkpoint(run.run.dir + "/checkpoints/step-00000001"));
-  const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
-  EXPECT_EQ(step_folders(staging), std::vector<std::string>{staging + "/step-00000002"});
-  EXPECT_EQ(staged_shards(staging).size(), 2u);
+  const std::string attempt =
+      attempt_directory(staging_directory(*run.checkpoint.local_dir, run.run.dir), "0");
+  EXPECT_EQ(step_folders(attempt), std::vector<std::string>{attempt + "/step-00000002"});
+  EXPECT_EQ(staged_shards(attempt).size(), 2u);
 }
 
 // The node's disk has all of step 2, the shared one nothing: the next start brings it there. Of step 3 one
@@ -257,20 +273,14 @@ TEST_F(CheckpointerTest, CommitsAtTheNextStartWhatAllNodesHadStaged) {
   RunConfiguration run = configuration("run");
   run.checkpoint.local_dir = folder_.path("local");
   const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
-  run_on_threads(2, [&](Communicator& communicator) {
-    Rank rank(communicator, run);
-    for (const std::int64_t step : {1, 2}) {
-      rank.train_step(step);
-      EXPECT_EQ(rank.save(step).error, "");
-    }
-  });
+  const std::string attempt = attempt_directory(staging, run_an_attempt(run, {1, 2}));
   fs::rename(run.run.dir + "/checkpoints/step-00000002", folder_.path("wanted"));
-  fs::copy(staging + "/step-00000002", staging + "/step-00000003");
+  fs::copy(attempt + "/step-00000002", attempt + "/step-00000003");
   Manifest third = read_manifest(folder_.path("wanted"));
   third.step = 3;
   third.shards.pop_back();
-  stage_shard(staging + "/step-00000003", third);
-  fs::remove(staging + "/step-00000003/shard-00001.h5.json");
+  stage_shard(attempt + "/step-00000003", third);
+  fs::remove(attempt + "/step-00000003/shard-00001.h5.json");
   for (const int ranks : {3, 1}) {
     run_on_threads(ranks, [&](Communicator& communicator) {
       commit_staged_checkpoint(communicator, run);
@@ -281,6 +291,49 @@ TEST_F(CheckpointerTest, CommitsAtTheNextStartWhatAllNodesHadStaged) {
     expect_identical(folder_.path("wanted"), run.run.dir + "/checkpoints/step-00000002");
     EXPECT_FALSE(fs::exists(staging));
   }
+}
+
+// Two attempts had two nodes each. The node they shared holds shard 0 of the second, the other one has kept
+// shard 1 of the first: alike in step, name and ranges.
+TEST_F(CheckpointerTest, JoinsNoShardsOfTwoAttempts) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
+  const std::string first = attempt_directory(staging, run_an_attempt(run, {1, 2}));
+  const std::string second = attempt_directory(staging, run_an_attempt(run, {5, 2}));  // other values
+  for (const std::string ending : {"", ".json"}) {
+    fs::remove(first + "/step-00000002/shard-00000.h5" + ending);
+    fs::remove(second + "/step-00000002/shard-00001.h5" + ending);
+  }
+  fs::remove_all(checkpoints_of(run));
+  run_on_threads(2, [&](Communicator& communicator) {
+    commit_staged_checkpoint(communicator, run);
+    clear_staged_checkpoints(communicator, run);
+  });
+  EXPECT_TRUE(committed_checkpoints(checkpoints_of(run)).empty());
+  EXPECT_FALSE(fs::exists(staging));
+}
+
+// Step 2 lies whole on nodes that the job which was told to go on from step 1 did not have.
+TEST_F(CheckpointerTest, ADecisionToGoBackOutlastsWhatOtherNodesHaveStaged) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  run.model.num_attention_heads = run.model.num_key_value_heads =
+      3;  // of 8 wide, as a run's manifest must say
+  run_an_attempt(run, {1, 2});
+  const std::string step1 = checkpoints_of(run) + "/step-00000001";
+  const auto start = [&](const std::string& local, const std::string& resume) {
+    run.checkpoint.local_dir = folder_.path(local);
+    std::string found;
+    run_on_threads(2, [&](Communicator& communicator) {
+      const RunStart begun = find_start(communicator, ParameterTable(run.model), run, parse_resume(resume));
+      if (communicator.rank() == 0) found = begun.folder;
+    });
+    return found;
+  };
+  EXPECT_EQ(start("of other nodes", step1), step1);
+  EXPECT_EQ(start("local", "auto"), step1);
+  EXPECT_EQ(committed_checkpoints(checkpoints_of(run)), std::vector<std::string>{step1});
 }
 
 }  // namespace

@@ -16,13 +16,13 @@ const SystemTime noon = SystemTime(std::chrono::seconds(1'800'000'000));
 std::optional<SystemTime> job_end(const std::string& slurm_end, std::int64_t time_limit) {
   return find_job_end(
       [&](const std::string& name) -> std::optional<std::string> {
-        return name == "SLURM_JOB_END_TIME" && !slurm_end.empty() ? std::optional(slurm_end) : std::nullopt;
+        return name == "SLURM_JOB_END_TIME" ? std::optional(slurm_end) : std::nullopt;
       },
       time_limit, noon);
 }
 
 TEST(JobEnd, IsTheEarlierOfSlurmsAndTheConfigured) {
-  EXPECT_FALSE(job_end("", 0));
+  EXPECT_FALSE(job_end("", 0));  // an empty variable is none
   EXPECT_EQ(job_end("", 60), noon + 60s);
   EXPECT_EQ(job_end("1800000030", 0), noon + 30s);
   EXPECT_EQ(job_end("1800000030", 60), noon + 30s);
@@ -37,6 +37,17 @@ TEST(StopCondition, IsNoneWithoutSignalAndLimit) {
   EXPECT_FALSE(stop.ask());
   EXPECT_EQ(stop.cause(), "");
   EXPECT_FALSE(stop.seconds_left());
+}
+
+TEST(StopSignal, HearsOfASignalThatTheLauncherHandedOnBlocked) {
+  sigset_t blocked, before;
+  sigemptyset(&blocked);
+  sigaddset(&blocked, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  const StopSignal signals;
+  std::raise(SIGTERM);
+  EXPECT_EQ(signals.received(), SIGTERM);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 TEST(StopCondition, IsEachOfTheSignals) {

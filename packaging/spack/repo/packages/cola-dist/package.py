@@ -3,6 +3,11 @@
 #   spack repo add packaging/spack/repo
 #   spack dev-build --source-path . cola-dist@main          # CPU
 #   spack dev-build --source-path . cola-dist@main +cuda    # with NVIDIA GPUs
+try:  # from Spack 1.0 on build systems are part of its own repository of packages
+    from spack_repo.builtin.build_systems.cmake import CMakePackage, generator
+except ImportError:
+    pass
+
 from spack.package import *
 
 
