@@ -112,17 +112,21 @@ struct Kernel {
   using Cluster = cute::Shape<cute::_1, cute::_1, cute::_1>;
   using EpilogueTile = cute::Shape<cute::_64, cute::Int<epilogue_columns>>;
   using MainloopSchedule = cutlass::gemm::KernelTmaWarpSpecializedPingpong;
-  using EpilogueSchedule = cutlass::epilogue::TmaWarpSpecialized;
   using Source = std::conditional_t<Fusion::has_input, Element, void>;
   using LayoutB = std::conditional_t<stored_b == StoredB::n_by_k, cutlass::layout::ColumnMajor, RowMajor>;
 
-  using Descriptor =
-      epilogue::detail::EpilogueDescriptor<Tile, EpilogueTile, Source, Element, EpilogueSchedule>;
+  /// How many subtiles come in and go out at a time. A kernel that also reads waits for its writes otherwise.
+  struct Descriptor {
+    static constexpr int StagesC = 4, StagesD = Fusion::has_input ? 4 : 2;
+    using EpilogueTile = Kernel::EpilogueTile;
+    using Policy = cutlass::epilogue::Sm90TmaWarpSpecialized<StagesC, StagesD, epilogue_columns / 2, false,
+                                                             !Fusion::has_input>;
+  };
   using Tree = typename Fusion::template Tree<Descriptor>;
   using Epilogue =
-      typename epilogue::CollectiveBuilder<cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Tile, Cluster,
-                                           EpilogueTile, float, float, Source, RowMajor, alignment, Element,
-                                           RowMajor, alignment, EpilogueSchedule, Tree>::CollectiveOp;
+      typename epilogue::detail::Sm90TmaBuilderImpl<Tile, EpilogueTile, float, float, Source, RowMajor,
+                                                    alignment, Element, RowMajor, alignment, Tree,
+                                                    typename Descriptor::Policy>::CollectiveOp;
   using Mainloop = typename cutlass::gemm::collective::CollectiveBuilder<
       cutlass::arch::Sm90, cutlass::arch::OpClassTensorOp, Element, RowMajor, alignment, Element, LayoutB,
       alignment, float, Tile, Cluster,
