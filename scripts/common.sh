@@ -25,6 +25,9 @@ as_root() {
   fi
 }
 
+# Lets a second clone on this machine find what the first one compiled: ccache then knows files by their place in the tree.
+prepare_ccache() { export CCACHE_BASEDIR="$root" CCACHE_NOHASHDIR=1; }
+
 # Open MPI refuses to run as root, and to start more ranks than cores, unless it is told that this is meant.
 prepare_mpi() {
   if [ "$(id -u)" -eq 0 ]; then

@@ -143,6 +143,7 @@ END
 
 "$root/scripts/install-packages.sh"
 prepare_mpi
+prepare_ccache
 build_programs
 make_text
 make_tokenizer

@@ -19,6 +19,7 @@ esac
 "$root/scripts/install-cutlass.sh" || say "Going on without CUTLASS: products on Hopper GPUs are not joined with their neighbours"
 cd "$root"
 prepare_mpi
+prepare_ccache
 
 say "Building"
 cmake --preset release

@@ -50,7 +50,7 @@ class Plans(harness.TrainingTest):
         self.assertFalse((self.directory / run).exists(), "something was written")
 
     def test_what_cannot_fit_is_refused_with_what_can(self):
-        small = ["train.device_memory_gib=0.00322", "train.micro_batch=6"]
+        small = ["train.device_memory_gib=0.0036", "train.micro_batch=6"]
         self.assert_refused("large", small, "train.micro_batch: 6 sequences of 32", "train.device_memory_gib",
                             "the largest micro-batch that fits is 4", "with train.recompute cola_m it takes")
         self.assert_refused("never", ["train.device_memory_gib=0.0001"], "not even one sequence fits")

@@ -57,9 +57,9 @@ TEST(Plan, TellsAStartReportTheMemoryByUse) {
   };
   EXPECT_EQ(
       told(1, 0),
-      "device memory a rank: 1.05 GiB: weights 81.6 MiB, gradients 163 MiB, optimizer 489 MiB, activations "
-      "286 MiB, workspace 54.8 MiB\nhost memory a rank: snapshots 490 MiB");
-  EXPECT_EQ(told(4, std::size_t{24} << 30).find("device memory a rank: 748 MiB of 24.0 GiB: "), 0u)
+      "device memory a rank: 1.08 GiB: weights 81.6 MiB, gradients 163 MiB, optimizer 489 MiB, activations "
+      "314 MiB, workspace 53.3 MiB\nhost memory a rank: snapshots 490 MiB");
+  EXPECT_EQ(told(4, std::size_t{24} << 30).find("device memory a rank: 775 MiB of 24.0 GiB: "), 0u)
       << told(4, 1);
   EXPECT_NE(told(4, 0).find("communication 40.8 MiB"), std::string::npos) << told(4, 0);
 }
