@@ -38,6 +38,11 @@ class Job:
     def log(self):
         return (self.slurm.folder / f"{self.name}.log").read_text()
 
+    def wait_for_checkpoint(self, seconds=60):
+        """The newest one's name, once there is one: it is committed some steps after the one it is named after."""
+        cluster.wait_for(self.checkpoints, seconds, f"a checkpoint of {self.name}")
+        return self.checkpoints()[-1]
+
     def checkpoints(self):
         return sorted(path.parent.name for path in (self.run / "checkpoints").glob("step-*/manifest.json"))
 
