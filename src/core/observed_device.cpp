@@ -24,9 +24,14 @@ class Observer {
  public:
   explicit Observer(ObservedDevice& owner) : owner_(owner) {}
 
-  template <typename Call>
+  struct NoShape {
+    std::string operator()() const { return {}; }
+  };
+
+  // `shape` is asked for its text only while calls are noted.
+  template <typename Call, typename Shape = NoShape>
   auto operator()(const char* name, double operations, double bytes, Call&& call,
-                  std::string shape = {}) const {
+                  const Shape& shape = {}) const {
     if (!owner_.observing_) return call();
     struct Note {  // the end is marked when the call has returned, whatever it returns
       ObservedDevice& owner;
@@ -35,7 +40,7 @@ class Observer {
         noted.end = owner.mark_time();
         owner.calls_.push_back(std::move(noted));
       }
-    } note{owner_, {name, std::move(shape), operations, bytes, owner_.mark_time(), nullptr}};
+    } note{owner_, {name, shape(), operations, bytes, owner_.mark_time(), nullptr}};
     return call();
   }
 
@@ -73,16 +78,21 @@ std::string product_text(const Tensor& a, Transpose ta, const Tensor& b, Transpo
                      matrix(b, tb), accumulate == Accumulate::yes ? "+= " : "", name_of(c.type()));
 }
 
+double product_operations(const Tensor& result, std::int64_t depth) {
+  return 2 * static_cast<double>(depth) * static_cast<double>(result.elements());
+}
+
 class ObservedMatmul final : public Observed<MatmulKernels> {
  public:
   using Observed::Observed;
   void multiply(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
                 Accumulate accumulate) const override {
-    const auto depth = static_cast<double>(a.dim(ta == Transpose::no ? -1 : -2));
+    const std::int64_t depth = a.dim(ta == Transpose::no ? -1 : -2);
     const double read_again = accumulate == Accumulate::yes ? bytes_of(c) : 0;
     observe()(
-        "matrix product", 2 * depth * static_cast<double>(c.elements()), bytes_of(a, b, c) + read_again,
-        [&] { real_.multiply(a, ta, b, tb, c, accumulate); }, product_text(a, ta, b, tb, c, accumulate));
+        "matrix product", product_operations(c, depth), bytes_of(a, b, c) + read_again,
+        [&] { real_.multiply(a, ta, b, tb, c, accumulate); },
+        [&] { return product_text(a, ta, b, tb, c, accumulate); });
   }
   std::int64_t preferred_tile_width() const override { return real_.preferred_tile_width(); }
 };
@@ -179,51 +189,57 @@ class ObservedFusedProducts final : public Observed<FusedProductKernels> {
   void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override {
     if (!joins(x.type())) return separate_.silu_product(x, a, pre, split);
     observe()(
-        "matrix product, SiLU", operations(pre, x.dim(1)), bytes_of(x, a, pre, split),
+        "matrix product, SiLU", product_operations(pre, x.dim(1)), bytes_of(x, a, pre, split),
         [&] { real_.silu_product(x, a, pre, split); },
-        product_text(x, Transpose::no, a, Transpose::yes, pre, Accumulate::no) + ", SiLU");
+        [&] { return product_text(x, Transpose::no, a, Transpose::yes, pre, Accumulate::no) + ", SiLU"; });
   }
   void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
                              const Tensor& d_split, const Tensor& d_pre) const override {
     if (!joins(b.type())) return separate_.silu_product_backward(d_outputs, b, pre, d_split, d_pre);
     observe()(
-        "matrix product, SiLU backward", operations(d_pre, b.dim(1)), bytes_of(d_outputs, b, pre, d_pre),
+        "matrix product, SiLU backward", product_operations(d_pre, b.dim(1)),
+        bytes_of(d_outputs, b, pre, d_pre),
         [&] { real_.silu_product_backward(d_outputs, b, pre, d_split, d_pre); },
-        product_text(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no) +
-            ", SiLU backward");
+        [&] {
+          return product_text(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no) +
+                 ", SiLU backward";
+        });
   }
   void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
                        std::int64_t rotated_parts, const Tensor& outputs) const override {
     if (!joins(x.type())) return separate_.rotated_product(x, b, tables, rotated_parts, outputs);
     observe()(
-        "matrix product, rotary embedding", operations(outputs, x.dim(2)), bytes_of(x, b, outputs),
+        "matrix product, rotary embedding", product_operations(outputs, x.dim(2)), bytes_of(x, b, outputs),
         [&] { real_.rotated_product(x, b, tables, rotated_parts, outputs); },
-        product_text(x, Transpose::no, b, Transpose::yes, outputs, Accumulate::no) + ", rotary embedding");
+        [&] {
+          return product_text(x, Transpose::no, b, Transpose::yes, outputs, Accumulate::no) +
+                 ", rotary embedding";
+        });
   }
   void gated_product(GateActivation activation, const Tensor& x, const Tensor& b, const Tensor& gate,
                      const Tensor& up, const Tensor& product) const override {
     if (!joins(x.type())) return separate_.gated_product(activation, x, b, gate, up, product);
     observe()(
-        "matrix product, gate product", operations(up, x.dim(1)), bytes_of(x, b, gate, up, product),
+        "matrix product, gate product", product_operations(up, x.dim(1)), bytes_of(x, b, gate, up, product),
         [&] { real_.gated_product(activation, x, b, gate, up, product); },
-        product_text(x, Transpose::no, b, Transpose::yes, up, Accumulate::no) + ", gate product");
+        [&] {
+          return product_text(x, Transpose::no, b, Transpose::yes, up, Accumulate::no) + ", gate product";
+        });
   }
   void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
                               const Tensor& d_product, const Tensor& gate, const Tensor& up) const override {
     if (!joins(a.type())) return separate_.gated_product_backward(activation, d_pre, a, d_product, gate, up);
     observe()(
-        "matrix product, gate product backward", operations(gate, a.dim(0)),
+        "matrix product, gate product backward", product_operations(gate, a.dim(0)),
         bytes_of(d_pre, a, gate, gate, up, up),
         [&] { real_.gated_product_backward(activation, d_pre, a, d_product, gate, up); },
-        product_text(d_pre, Transpose::no, a, Transpose::no, d_product, Accumulate::no) +
-            ", gate product backward");
+        [&] {
+          return product_text(d_pre, Transpose::no, a, Transpose::no, d_product, Accumulate::no) +
+                 ", gate product backward";
+        });
   }
 
  private:
-  static double operations(const Tensor& result, std::int64_t depth) {
-    return 2 * static_cast<double>(result.elements()) * static_cast<double>(depth);
-  }
-
   SeparateProducts separate_;
 };
 

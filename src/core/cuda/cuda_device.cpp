@@ -66,11 +66,8 @@ class StreamCopy final : public PendingCopy {
 
 class EventMark final : public TimeMark {
  public:
-  explicit EventMark(cudaStream_t stream) {
-    cudaEvent_t event = nullptr;
-    check(cudaEventCreate(&event), "making a timing event");
-    event_.reset(event);
-    check(cudaEventRecord(event, stream), "marking a time");
+  explicit EventMark(cudaStream_t stream) : event_(make_timing_event()) {
+    check(cudaEventRecord(event_.get(), stream), "marking a time");
   }
   double seconds_since(const TimeMark& earlier) const override {
     float milliseconds = 0;
@@ -96,6 +93,12 @@ Stream make_stream() {
 Event make_event() {
   cudaEvent_t event = nullptr;
   check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  return Event(event);
+}
+
+Event make_timing_event() {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "making a timing event");
   return Event(event);
 }
 

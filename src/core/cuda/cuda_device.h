@@ -29,6 +29,8 @@ using Event = std::unique_ptr<CUevent_st, EventDeleter>;
 Stream make_stream();
 /// An event without timing.
 Event make_event();
+/// An event that marks a time.
+Event make_timing_event();
 
 class CudaDevice final : public Device {
  public:

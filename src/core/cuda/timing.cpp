@@ -1,29 +1,13 @@
 #include "core/cuda/timing.h"
 
-#include <memory>
-
 #include "core/cuda/check.h"
+#include "core/cuda/cuda_device.h"
 
 namespace cola::cuda {
 
-namespace {
-
-struct EventDestroyer {
-  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
-};
-using TimingEvent = std::unique_ptr<CUevent_st, EventDestroyer>;
-
-TimingEvent make_timing_event() {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreate(&event), "making an event");
-  return TimingEvent(event);
-}
-
-}  // namespace
-
 float shortest_milliseconds(cudaStream_t stream, const std::function<void()>& work) {
   constexpr int repetitions = 4;
-  const TimingEvent begin = make_timing_event(), end = make_timing_event();
+  const Event begin = make_timing_event(), end = make_timing_event();
   float shortest = 0;
   for (int repetition = 0; repetition < repetitions; ++repetition) {
     check(cudaEventRecord(begin.get(), stream), "timing a kernel");
