@@ -7,9 +7,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <future>
 #include <string>
 
+#include "core/cpu/copy_thread.h"
 #include "core/cpu/kernels.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -43,19 +43,6 @@ void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
   if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
   return memory;
 }
-
-// A copy by a thread of its own.
-class CopyThread final : public PendingCopy {
- public:
-  CopyThread(void* to, const void* from, std::size_t bytes)
-      : copy_(std::async(std::launch::async, [=] { std::memcpy(to, from, bytes); })) {}
-  bool done() override { return copy_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
-  void wait() override { copy_.wait(); }
-  void hold_back_kernels() override { copy_.wait(); }
-
- private:
-  std::future<void> copy_;
-};
 
 // Kernels are done when they return.
 class ClockMark final : public TimeMark {
@@ -140,7 +127,7 @@ class CpuDevice final : public Device {
     std::free(memory);
   }
   std::unique_ptr<PendingCopy> start_copy_to_host(void* to, const void* from, std::size_t bytes) override {
-    return std::make_unique<CopyThread>(to, from, bytes);
+    return copy_thread_.start(to, from, bytes);
   }
 
   std::unique_ptr<RepeatedWork> make_repeated_work() override {
@@ -185,6 +172,7 @@ class CpuDevice final : public Device {
 
  private:
   int threads_;
+  cpu::CopyThread copy_thread_;
   std::size_t allocated_ = 0, peak_allocated_ = 0;
   cpu::CpuMatmul matmul_;
   cpu::CpuNorm norm_;
