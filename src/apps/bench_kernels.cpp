@@ -48,6 +48,7 @@ void print_attention_choices(const RunConfiguration& configuration, int gpu) {
   information("|---|---:|---:|---:|");
   for (const auto& [name, choice] :
        {std::pair{"flash", AttentionChoice::flash}, std::pair{"cudnn", AttentionChoice::cudnn},
+        std::pair{"whole_heads", AttentionChoice::whole_heads},
         std::pair{"auto", AttentionChoice::automatic}})
     try {
       const std::unique_ptr<Device> device = make_cuda_device(gpu, {.attention = choice});

@@ -51,7 +51,8 @@ template <>
 inline constexpr std::array words<AttentionChoice>{
     std::pair{std::string_view("auto"), AttentionChoice::automatic},
     std::pair{std::string_view("cudnn"), AttentionChoice::cudnn},
-    std::pair{std::string_view("flash"), AttentionChoice::flash}};
+    std::pair{std::string_view("flash"), AttentionChoice::flash},
+    std::pair{std::string_view("whole_heads"), AttentionChoice::whole_heads}};
 template <>
 inline constexpr std::array words<RecordedPasses>{
     std::pair{std::string_view("auto"), RecordedPasses::automatic},

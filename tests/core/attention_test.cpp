@@ -224,6 +224,7 @@ std::vector<AttentionShape> shapes() {
 // What tensor cores take, with lengths around their tiles of 32 and 64 rows, and groups of query heads.
 std::vector<AttentionShape> tensor_core_shapes() {
   std::vector<AttentionShape> result;
+  for (const std::int64_t sequence : {1, 64, 100, 129, 255}) result.push_back({2, sequence, 3, 3, 64});
   for (const std::int64_t head_dim : {64, 128}) {
     for (const std::int64_t sequence : {33, 65, 200, 256}) result.push_back({1, sequence, 2, 2, head_dim});
     result.push_back({2, 96, 6, 2, head_dim});
@@ -233,11 +234,19 @@ std::vector<AttentionShape> tensor_core_shapes() {
 }
 
 // A GPU may have several attentions: the one it uses by itself, this project's own, and cuDNN's.
-enum class AttentionOf { cpu, cuda, cuda_flash, cuda_cudnn };
+enum class AttentionOf { cpu, cuda, cuda_flash, cuda_whole_heads, cuda_cudnn };
 
 AttentionChoice choice_of(AttentionOf of) {
-  if (of == AttentionOf::cuda_flash) return AttentionChoice::flash;
-  return of == AttentionOf::cuda_cudnn ? AttentionChoice::cudnn : AttentionChoice::automatic;
+  switch (of) {
+    case AttentionOf::cuda_flash:
+      return AttentionChoice::flash;
+    case AttentionOf::cuda_whole_heads:
+      return AttentionChoice::whole_heads;
+    case AttentionOf::cuda_cudnn:
+      return AttentionChoice::cudnn;
+    default:
+      return AttentionChoice::automatic;
+  }
 }
 
 class AttentionKernel : public ::testing::TestWithParam<AttentionOf> {
@@ -327,16 +336,27 @@ TEST_P(AttentionKernel, IsRepeatable) {
   check_repeatable(device(), random, {2, 257, 4, 2, 16}, DataType::float32);
   check_repeatable(device(), random, {2, 257, 4, 2, 16}, DataType::bfloat16);
   check_repeatable(device(), random, {2, 200, 4, 2, 64}, DataType::bfloat16);
+  check_repeatable(device(), random, {2, 256, 4, 4, 64}, DataType::bfloat16);
 }
 
 std::string label(const ::testing::TestParamInfo<AttentionOf>& information) {
-  if (information.param == AttentionOf::cpu) return "cpu";
-  if (information.param == AttentionOf::cuda) return "cuda";
-  return information.param == AttentionOf::cuda_flash ? "cuda_flash" : "cuda_cudnn";
+  switch (information.param) {
+    case AttentionOf::cpu:
+      return "cpu";
+    case AttentionOf::cuda:
+      return "cuda";
+    case AttentionOf::cuda_flash:
+      return "cuda_flash";
+    case AttentionOf::cuda_whole_heads:
+      return "cuda_whole_heads";
+    case AttentionOf::cuda_cudnn:
+      break;
+  }
+  return "cuda_cudnn";
 }
 INSTANTIATE_TEST_SUITE_P(Devices, AttentionKernel,
                          ::testing::Values(AttentionOf::cpu, AttentionOf::cuda, AttentionOf::cuda_flash,
-                                           AttentionOf::cuda_cudnn),
+                                           AttentionOf::cuda_whole_heads, AttentionOf::cuda_cudnn),
                          label);
 
 }  // namespace

@@ -53,17 +53,22 @@ void BlockRunner::begin_grid(const Grid& grid) {
       for (unsigned x = 0; x < grid.threads.x; ++x) indices_.push_back({x, y, z});
   copies_.resize(indices_.size());
   warps_.resize((indices_.size() + warp_lanes - 1) / warp_lanes);
+  products_.resize(warps_.size());
 }
 
 void BlockRunner::run_block(const Grid& grid) {
   shared_memory_.prepare(grid.shared_bytes);
   for (CopyQueue& queue : copies_) queue.clear();
   for (Warp& warp : warps_) warp.arrived = 0;
+  for (GroupProducts& products : products_) products.clear();
   at_barrier_ = 0;
+  at_group_barriers_.clear();
   try {
     threads_.run(static_cast<std::uint32_t>(indices_.size()), grid.body,
                  [this] { return describe_places(); });
     shared_memory_.check_end();
+    for (const GroupProducts& products : products_)
+      if (products.under_way()) throw EmulationError("ends while products are under way");
   } catch (const EmulationError& error) {
     throw EmulationError("{}: {}", describe_current(), error.what());
   }
@@ -85,6 +90,15 @@ void BlockRunner::wait_for_block(const Site& site) {
   } else {
     threads_.wait("__syncthreads");
   }
+}
+
+void BlockRunner::wait_for_group(int barrier, int count) {
+  std::vector<std::uint32_t>& arrived = at_group_barriers_[barrier];
+  if (static_cast<int>(arrived.size()) + 1 < count) {
+    arrived.push_back(threads_.current());
+    return threads_.wait("a barrier of a group of warps");
+  }
+  for (const std::uint32_t thread : std::exchange(arrived, {})) threads_.release(thread);
 }
 
 void BlockRunner::join_warp(const char* name, unsigned mask, WarpOperation operation, void* operand,

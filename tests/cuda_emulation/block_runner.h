@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "grid.h"
 #include "shared_memory.h"
 #include "thread_scheduler.h"
+#include "warp_group_operations.h"
 
 namespace cola::emulation {
 
@@ -26,7 +28,12 @@ class BlockRunner {
   // What block.h declares, for the thread that runs now.
   void wait_for_block(const Site& site);
   void join_warp(const char* name, unsigned mask, WarpOperation operation, void* operand, const Site& site);
+  /// __syncthreads of `count` threads of the block, which name the same barrier.
+  void wait_for_group(int barrier, int count);
   SharedMemory& shared_memory() { return shared_memory_; }
+  /// What the current warp's group of four has started, and the warp's rows in it.
+  GroupProducts& products() { return products_[threads_.current() / warp_lanes]; }
+  unsigned first_row_in_group() const { return threads_.current() / warp_lanes % 4 * 16; }
   CopyQueue& copies() { return copies_[threads_.current()]; }
 
   /// The kernel goes on; its run ends with this error. The first one counts.
@@ -57,8 +64,10 @@ class BlockRunner {
   std::vector<uint3> indices_;  // of the threads
   std::vector<CopyQueue> copies_;
   std::vector<Warp> warps_;
+  std::vector<GroupProducts> products_;  // of the warps
   std::uint32_t at_barrier_ = 0;
   Site barrier_;
+  std::map<int, std::vector<std::uint32_t>> at_group_barriers_;
   std::string fault_;
 };
 

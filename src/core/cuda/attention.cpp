@@ -7,9 +7,11 @@
 namespace cola::cuda {
 
 CudaAttention::CudaAttention(const Context& context, AttentionChoice choice)
-    : context_(context), choice_(choice), plain_(context), flash_(context) {
+    : context_(context), choice_(choice), plain_(context), flash_(context), whole_heads_(context) {
   if (choice == AttentionChoice::cudnn && !find_cudnn())
     throw UsageError("train.attention: cudnn: cuDNN is not in this build or cannot be used here; set auto");
+  if (choice == AttentionChoice::whole_heads && !WholeHeadAttention::runs_on(context))
+    throw UsageError("train.attention: whole_heads: needs a GPU of compute capability 9.0; set auto");
 }
 
 const AttentionKernels* CudaAttention::find_cudnn() const {
@@ -20,6 +22,8 @@ const AttentionKernels* CudaAttention::find_cudnn() const {
 // cuDNN falls back to flash attention, so it is asked only for what that can do too.
 const AttentionKernels& CudaAttention::kernels_for(const AttentionShape& shape, DataType type) const {
   if (!FlashAttention::supports(shape, type)) return plain_;
+  if (choice_ == AttentionChoice::whole_heads)
+    return WholeHeadAttention::supports(shape) ? static_cast<const AttentionKernels&>(whole_heads_) : flash_;
   const bool wanted = choice_ == AttentionChoice::cudnn ||
                       (choice_ == AttentionChoice::automatic && shape.sequence >= shortest_for_cudnn);
   const AttentionKernels* const cudnn = wanted ? find_cudnn() : nullptr;

@@ -56,7 +56,30 @@ std::unique_ptr<AttentionKernels> make_cudnn_attention(const Context& context,
 /// shape.
 constexpr std::int64_t shortest_for_cudnn = 1024;
 
-/// Sends every call to cuDNN, flash or plain attention, whichever `choice` allows and the shape fits best.
+/// Flash attention of short sequences, whose heads fit shared memory whole: the backward pass goes over
+/// memory once instead of twice.
+class WholeHeadAttention final : public AttentionKernels {
+ public:
+  explicit WholeHeadAttention(const Context& context) : context_(context) {}
+  /// Whether this GPU has the instructions: compute capability 9.0.
+  static bool runs_on(const Context& context);
+  /// Whether a head of this fits, FlashAttention::supports() being given: up to 256 positions, heads of 64,
+  /// as many of keys as of queries.
+  static bool supports(const AttentionShape& shape);
+  std::int64_t largest_head_dim() const override { return 64; }
+  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+               const Tensor& out, const Tensor& log_sum_exp) const override;
+  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
+                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
+                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
+                const Tensor& dv) const override;
+
+ private:
+  const Context& context_;
+};
+
+/// Sends every call to cuDNN, whole heads, flash or plain attention, whichever `choice` allows and the shape
+/// fits best.
 class CudaAttention final : public AttentionKernels {
  public:
   CudaAttention(const Context& context, AttentionChoice choice);
@@ -76,6 +99,7 @@ class CudaAttention final : public AttentionKernels {
   AttentionChoice choice_;
   PlainAttention plain_;
   FlashAttention flash_;
+  WholeHeadAttention whole_heads_;
   mutable bool sought_ = false;  // cuDNN, which is started when it is first needed
   mutable std::unique_ptr<AttentionKernels> cudnn_;
 };

@@ -86,25 +86,11 @@ struct RowAngles {
       return Pack<float, 2>::load(table + position(row) * half + column);
   }
 
-  // Rotates the warp's 16 rows, gradients of rotated queries or keys, back. The two elements of a pair lie in
-  // the same thread.
   __device__ void rotate_back(Fragments<head_dim>& rows) const {
-#pragma unroll
-    for (int e = 0; e < 4; e += 2) {
-      const int row = first_row_of_warp() + fragment_row(e);
-#pragma unroll
-      for (int n = 0; n < half / 8; ++n) {
-        const auto cosine = load(cosines, 0, row, fragment_column(n, e)),
-                   sine = load(sines, 1, row, fragment_column(n, e));
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          float &low = rows[n][e + i], &high = rows[n + half / 8][e + i];
-          const float a = low, b = high;
-          low = a * cosine.values[i] + b * sine.values[i];
-          high = b * cosine.values[i] - a * sine.values[i];
-        }
-      }
-    }
+    rotate_rows_back<head_dim>(rows, [&](int n, int e) {
+      const int row = first_row_of_warp() + fragment_row(e), column = fragment_column(n, e);
+      return AnglePair{load(cosines, 0, row, column), load(sines, 1, row, column)};
+    });
   }
 };
 

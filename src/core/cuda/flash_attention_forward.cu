@@ -3,6 +3,7 @@
 #include "core/cuda/attention.h"
 #include "core/cuda/flash_attention_tiles.h"
 #include "core/cuda/launch.h"
+#include "core/cuda/running_softmax.h"
 #include "core/cuda/type_dispatch.h"
 
 namespace cola::cuda {
@@ -10,40 +11,6 @@ namespace cola::cuda {
 namespace {
 
 using namespace flash;
-
-// The softmax of a lane's two rows over the keys seen so far, relative to the largest score seen so far.
-struct RunningSoftmax {
-  float maximum[2] = {-infinity, -infinity};
-  float sum[2] = {};  // over this lane's columns alone
-
-  // Turns scores into weights exp(scale * (score - maximum)) and brings the sums so far down to the new
-  // maximum.
-  template <int head_dim>
-  __device__ void advance(Fragments<walked_rows<head_dim>>& scores, Fragments<head_dim>& sums) {
-#pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      const float before = maximum[row];
-      for (const auto& score : scores)
-        maximum[row] = fmaxf(maximum[row], fmaxf(score[2 * row], score[2 * row + 1]));
-      maximum[row] = row_maximum(maximum[row]);
-      const float shift = maximum[row] * base_2_scale<head_dim>;
-      const float shrink = fast_exp2(fmaf(before, base_2_scale<head_dim>, -shift));
-      sum[row] *= shrink;
-#pragma unroll
-      for (auto& output : sums) {
-        output[2 * row] *= shrink;
-        output[2 * row + 1] *= shrink;
-      }
-#pragma unroll
-      for (auto& score : scores)
-#pragma unroll
-        for (int e = 2 * row; e < 2 * row + 2; ++e) {
-          score[e] = fast_exp2(fmaf(score[e], base_2_scale<head_dim>, -shift));
-          sum[row] += score[e];
-        }
-    }
-  }
-};
 
 template <int head_dim>
 constexpr std::size_t shared_bytes = sizeof(__nv_bfloat16) *
@@ -82,15 +49,8 @@ __global__ void flash_forward_kernel(AttentionShape shape, const __nv_bfloat16* 
   }
 
   float factors[2];
-#pragma unroll
-  for (int row = 0; row < 2; ++row) {
-    const float sum = row_sum(softmax.sum[row]);
-    const int query = warp_query + fragment_row(2 * row);
-    factors[row] = __fdividef(1.0f, sum);
-    if (threadIdx.x % 4 == 0 && query < sequence)
-      head_values(log_sum_exp, shape, place.sample, place.head)[query] =
-          fmaf(softmax.maximum[row], scale<head_dim>, __logf(sum));
-  }
+  softmax.finish<head_dim>(factors, head_values(log_sum_exp, shape, place.sample, place.head), warp_query,
+                           sequence);
   queries.store_warp_rows(sums, factors, head_rows(out, shape, shape.heads, place.sample, place.head),
                           first_query);
 }

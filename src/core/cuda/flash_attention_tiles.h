@@ -15,6 +15,7 @@
 
 #include "core/cuda/attention_rows.h"
 #include "core/cuda/block_sum.h"
+#include "core/cuda/pack.h"
 #include "core/cuda/tensor_core.h"
 
 namespace cola::cuda::flash {
@@ -78,6 +79,32 @@ __device__ void hide_earlier_queries(float (&scores)[columns][4], int first_key,
     for (int n = 0; n < columns; ++n)
       if (n * 8 < least_query) scores[n][e] = -infinity;
   }
+}
+
+/// The angles of two neighbouring pairs of elements.
+struct AnglePair {
+  Pack<float, 2> cosine, sine;
+};
+
+/// Rotates a warp's 16 rows, gradients of rotated queries or keys, back. `angles(n, e)` are those of
+/// elements e and e + 1 of fragment n of the lower half of head_dim. The two elements of a pair lie in the
+/// same thread.
+template <int head_dim, typename Angles>
+__device__ void rotate_rows_back(Fragments<head_dim>& rows, const Angles& angles) {
+  constexpr int half_tiles = head_dim / 2 / 8;
+#pragma unroll
+  for (int e = 0; e < 4; e += 2)
+#pragma unroll
+    for (int n = 0; n < half_tiles; ++n) {
+      const AnglePair pair = angles(n, e);
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        float &low = rows[n][e + i], &high = rows[n + half_tiles][e + i];
+        const float a = low, b = high;
+        low = a * pair.cosine.values[i] + b * pair.sine.values[i];
+        high = b * pair.cosine.values[i] - a * pair.sine.values[i];
+      }
+    }
 }
 
 /// First of the 16 rows of the block's 64 that belong to this thread's warp.

@@ -1,0 +1,139 @@
+#include "warp_group_operations.h"
+
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "block_runner.h"
+#include "emulated_gpu.h"
+#include "emulation_error.h"
+
+namespace cola::emulation {
+
+namespace {
+
+constexpr unsigned rows = 64, columns = 64, depth = 16, warp_rows = 16;
+constexpr unsigned lane_sums = 32;
+
+float bfloat16_value(std::uint16_t bits) {
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+
+// "Matrix Descriptor Format": offsets and addresses count 16 bytes.
+struct Descriptor {
+  std::uint32_t start, leading, stride;
+
+  explicit Descriptor(std::uint64_t bits)
+      : start(static_cast<std::uint32_t>(bits & 0x3fff) << 4),
+        leading(static_cast<std::uint32_t>(bits >> 16 & 0x3fff) << 4),
+        stride(static_cast<std::uint32_t>(bits >> 32 & 0x3fff) << 4) {
+    if (bits >> 62 != 1) throw EmulationError("a matrix descriptor without the 128-byte swizzle");
+    if ((bits >> 49 & 7) != 0) throw EmulationError("a matrix descriptor with a base offset");
+  }
+
+  // "Strides": of an operand's element at `place` of its 64 rows (or columns) and `deep` of its depth.
+  // Without transposition the depth runs along 128-byte rows, of which eight make an atom, `stride` from one
+  // to the next. With it 64 rows (or columns) lie along a 128-byte row, and the atom is eight deep.
+  std::uint32_t address(unsigned place, unsigned deep, bool transposed) const {
+    const std::uint32_t linear =
+        transposed ? start + place / 64 * leading + place % 64 * 2 + deep / 8 * stride + deep % 8 * 128
+                   : start + place / 8 * stride + place % 8 * 128 + deep * 2;
+    return linear ^ (linear >> 7 & 7) << 4;
+  }
+};
+
+float element(const Descriptor& descriptor, unsigned place, unsigned deep, bool transposed) {
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, shared_memory_at(descriptor.address(place, deep, transposed), sizeof(bits)),
+              sizeof(bits));
+  return bfloat16_value(bits);
+}
+
+// "Register Fragments for wgmma.mma_async.m64nNk16": as those of mma.m16n8k16, tile after tile.
+float left_element(const GroupProductOperand& lane, unsigned i) {
+  const std::uint32_t pair = lane.left[i / 2];
+  return bfloat16_value(static_cast<std::uint16_t>(i % 2 == 0 ? pair & 0xffff : pair >> 16));
+}
+
+}  // namespace
+
+// Bits 7 to 9 of an address decide about the swizzle: they are those of the memory itself.
+std::uint32_t shared_address(const void* memory) {
+  const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
+  return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(memory) - base + base % 1024);
+}
+const void* shared_memory_at(std::uint32_t address, std::size_t bytes) {
+  const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
+  const void* memory = reinterpret_cast<const void*>(base - base % 1024 + address);
+  check_shared("a product", memory, bytes);
+  return memory;
+}
+
+void GroupProducts::start(const Operands& lanes, unsigned first_row) {
+  Product product;
+  product.first_row = first_row;
+  for (void* const lane : lanes) product.lanes.push_back(*static_cast<GroupProductOperand*>(lane));
+  const GroupProductOperand& first = product.lanes.front();
+  for (const GroupProductOperand& lane : product.lanes)
+    if (lane.right_descriptor != first.right_descriptor || lane.accumulate != first.accumulate ||
+        (!lane.left && lane.left_descriptor != first.left_descriptor))
+      throw EmulationError("lanes start products of different operands");
+  const auto same_sums = [&](const Product& other) { return other.lanes.front().sums == first.sums; };
+  bool known = std::any_of(open_.begin(), open_.end(), same_sums);
+  for (const auto& batch : closed_) known = known || std::any_of(batch.begin(), batch.end(), same_sums);
+  if (!known)
+    for (const GroupProductOperand& lane : product.lanes)
+      for (unsigned i = 0; i < lane_sums; ++i)
+        product.sums.push_back(
+            std::exchange(lane.sums[i / 4][i % 4], std::numeric_limits<float>::quiet_NaN()));
+  open_.push_back(std::move(product));
+}
+
+void GroupProducts::close() {
+  closed_.push_back(std::move(open_));
+  open_.clear();
+}
+
+void GroupProducts::wait(std::size_t newest) {
+  for (; closed_.size() > newest; closed_.pop_front())
+    for (const Product& product : closed_.front()) finish(product);
+}
+
+void GroupProducts::clear() {
+  open_.clear();
+  closed_.clear();
+}
+
+void GroupProducts::finish(const Product& product) {
+  const GroupProductOperand& first = product.lanes.front();
+  float left[warp_rows][depth], right[depth][columns];
+  const Descriptor right_descriptor(first.right_descriptor);
+  for (unsigned k = 0; k < depth; ++k)
+    for (unsigned column = 0; column < columns; ++column)
+      right[k][column] = element(right_descriptor, column, k, first.right_down_columns);
+  for (unsigned lane = 0; lane < warp_lanes && first.left; ++lane)
+    for (unsigned i = 0; i < 8; ++i)
+      left[lane / 4 + i / 2 % 2 * 8][2 * (lane % 4) + i % 2 + i / 4 * 8] =
+          left_element(product.lanes[lane], i);
+  if (!first.left) {
+    const Descriptor left_descriptor(first.left_descriptor);
+    for (unsigned row = 0; row < warp_rows; ++row)
+      for (unsigned k = 0; k < depth; ++k)
+        left[row][k] = element(left_descriptor, product.first_row + row, k, first.left_down_columns);
+  }
+  float products[warp_rows][columns] = {};
+  for (unsigned row = 0; row < warp_rows; ++row)
+    for (unsigned k = 0; k < depth; ++k)
+      for (unsigned column = 0; column < columns; ++column)
+        products[row][column] += left[row][k] * right[k][column];
+  for (unsigned lane = 0; lane < warp_lanes; ++lane)
+    for (unsigned i = 0; i < lane_sums; ++i) {
+      float& sum = product.lanes[lane].sums[i / 4][i % 4];
+      if (!product.sums.empty()) sum = product.sums[lane * lane_sums + i];
+      const float more = products[lane / 4 + i / 2 % 2 * 8][i / 4 * 8 + 2 * (lane % 4) + i % 2];
+      sum = first.accumulate ? sum + more : more;
+    }
+}
+
+}  // namespace cola::emulation

@@ -1,0 +1,52 @@
+// What the products of a group of four warps do (PTX ISA, "Asynchronous Warpgroup Level Matrix
+// Instructions"), as late as a GPU may do it. A warp computes its own 16 rows of them, so that the four need
+// not meet.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "block.h"
+
+namespace cola::emulation {
+
+/// A lane's part in wgmma.m64n64k16 (bf16, fp32 sums). The left operand lies in registers where `left` is
+/// given, else in shared memory.
+struct GroupProductOperand {
+  float (*sums)[4];  // eight of four
+  const std::uint32_t* left;
+  std::uint64_t left_descriptor, right_descriptor;
+  bool left_down_columns, right_down_columns, accumulate;
+};
+
+/// The products that one warp has started and not waited for.
+class GroupProducts {
+ public:
+  /// Sums are NaN until the product is waited for: who touches them before is found.
+  void start(const Operands& lanes, unsigned first_row);
+  void close();
+  /// Computes all closed batches but the `newest`.
+  void wait(std::size_t newest);
+  bool under_way() const { return !open_.empty() || !closed_.empty(); }
+  void clear();
+
+ private:
+  struct Product {
+    std::vector<GroupProductOperand> lanes;
+    unsigned first_row;
+    std::vector<float> sums;  // before it, where no other product under way has the same
+  };
+
+  static void finish(const Product& product);
+
+  std::vector<Product> open_;
+  std::deque<std::vector<Product>> closed_;  // oldest first
+};
+
+/// An address in the block's shared memory as instructions take it, and back.
+std::uint32_t shared_address(const void* memory);
+const void* shared_memory_at(std::uint32_t address, std::size_t bytes);
+
+}  // namespace cola::emulation
