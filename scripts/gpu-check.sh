@@ -207,6 +207,7 @@ check_bench() {
   bench 350m 64 --compare
   bench 1b 32 --compare
   bench 1b 64 --compare
+  bench 1b 64 --compare --set train.attention=whole_heads
   bench 1b 64 --steps 5 --micro-batches 8
   bench 1b 64 --set train.recompute=cola_m
   bench 7b 16 --set train.recompute=none
