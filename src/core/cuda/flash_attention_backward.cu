@@ -16,11 +16,6 @@ namespace {
 
 using namespace flash;
 
-struct Inputs {
-  const __nv_bfloat16 *q, *k, *v, *out, *dout;
-  const float *log_sum_exp, *cosines, *sines;
-};
-
 // Writes delta of the warp's 16 queries to `deltas` and to memory, 16 bytes of a row a lane. Rows beyond the
 // sequence get the last row's: all loads can start at once.
 template <int head_dim>
@@ -107,7 +102,7 @@ constexpr std::size_t shared_bytes(int query_values) {
 // A block keeps 64 queries and walks over keys and values up to the diagonal: dq, and delta for the next
 // pass.
 template <int head_dim>
-__global__ void flash_backward_queries_kernel(AttentionShape shape, Inputs in, float* delta,
+__global__ void flash_backward_queries_kernel(AttentionShape shape, BackwardInputs in, float* delta,
                                               __nv_bfloat16* dq) {
   const BlockPlace place;
   const int sequence = static_cast<int>(shape.sequence), kv_head = key_head_of(place.head, shape);
@@ -231,7 +226,7 @@ __device__ void take_softmax_backward(Fragments<walked_rows<head_dim>>& gradient
 // them. Everything is transposed: a row of weights belongs to a key.
 template <int head_dim>
 __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
-    flash_backward_keys_kernel(AttentionShape shape, Inputs in, const float* delta, __nv_bfloat16* dk,
+    flash_backward_keys_kernel(AttentionShape shape, BackwardInputs in, const float* delta, __nv_bfloat16* dk,
                                __nv_bfloat16* dv) {
   constexpr int step = walked_rows<head_dim>;
   const BlockPlace place;
@@ -286,8 +281,8 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
 }
 
 template <int head_dim>
-void flash_backward(const AttentionShape& shape, const Context& context, const Inputs& in, const Tensor& dq,
-                    const Tensor& dk, const Tensor& dv) {
+void flash_backward(const AttentionShape& shape, const Context& context, const BackwardInputs& in,
+                    const Tensor& dq, const Tensor& dk, const Tensor& dv) {
   using T = __nv_bfloat16;
   auto* const delta = static_cast<float*>(context.scratch);  // [batch, heads, sequence]
   launch("flash attention's gradient of the queries", flash_backward_queries_kernel<head_dim>,
@@ -306,17 +301,8 @@ void FlashAttention::backward(const AttentionShape& shape, const Tensor& q, cons
                               const RotationTables& tables, const Tensor& dq, const Tensor& dk,
                               const Tensor& dv) const {
   if (dq.elements() == 0) return;
-  using T = __nv_bfloat16;
-  const Inputs in{data<T>(q),
-                  data<T>(k),
-                  data<T>(v),
-                  data<T>(out),
-                  data<T>(dout),
-                  data<float>(log_sum_exp),
-                  data<float>(tables.cosines),
-                  data<float>(tables.sines)};
   const auto backward = shape.head_dim == 64 ? flash_backward<64> : flash_backward<128>;
-  backward(shape, context_, in, dq, dk, dv);
+  backward(shape, context_, backward_inputs(q, k, v, out, log_sum_exp, dout, tables), dq, dk, dv);
 }
 
 }  // namespace cola::cuda

@@ -17,6 +17,7 @@
 #include "core/cuda/block_sum.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/tensor_core.h"
+#include "core/cuda/type_dispatch.h"
 
 namespace cola::cuda::flash {
 
@@ -35,6 +36,25 @@ constexpr int own_rows = block_threads / warp_size * warp_rows;
 /// Rows of a tile that is walked over: 8 KiB, so that enough blocks fit a multiprocessor.
 template <int head_dim>
 constexpr int walked_rows = 4096 / head_dim;
+
+/// What backward passes read: the forward pass's inputs and results, and the angles of queries and keys.
+struct BackwardInputs {
+  const __nv_bfloat16 *q, *k, *v, *out, *dout;
+  const float *log_sum_exp, *cosines, *sines;
+};
+inline BackwardInputs backward_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
+                                      const Tensor& log_sum_exp, const Tensor& dout,
+                                      const RotationTables& tables) {
+  using T = __nv_bfloat16;
+  return {data<T>(q),
+          data<T>(k),
+          data<T>(v),
+          data<T>(out),
+          data<T>(dout),
+          data<float>(log_sum_exp),
+          data<float>(tables.cosines),
+          data<float>(tables.sines)};
+}
 
 /// Fragments of [16, columns] in one warp.
 template <int columns>

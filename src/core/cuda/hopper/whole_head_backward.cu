@@ -14,11 +14,7 @@ namespace cola::cuda {
 namespace {
 
 using namespace whole_head;
-
-struct Inputs {
-  const __nv_bfloat16 *q, *k, *v, *out, *dout;
-  const float *log_sum_exp, *cosines, *sines;
-};
+using flash::BackwardInputs;
 
 // What a block keeps in shared memory: squares of the inputs, squares of the scores' gradients, a key a row,
 // and what each query's softmax left.
@@ -47,7 +43,7 @@ struct SharedHead {
 };
 
 // Loads the whole head. Returns when this thread's part is there.
-__device__ void load(const SharedHead& head, const AttentionShape& shape, const Inputs& in) {
+__device__ void load(const SharedHead& head, const AttentionShape& shape, const BackwardInputs& in) {
   const LoadPlace place;
   place.start_load(head.queries(0), head.squares, own_head(in.q, shape));
   place.start_load(head.keys(0), head.squares, own_head(in.k, shape));
@@ -87,7 +83,7 @@ __device__ void load(const SharedHead& head, const AttentionShape& shape, const 
 struct RowAngles {
   Pack<float, 2> cosines[2][chunks / 2], sines[2][chunks / 2];
 
-  __device__ RowAngles(const Inputs& in, int first_row, int sequence) {
+  __device__ RowAngles(const BackwardInputs& in, int first_row, int sequence) {
 #pragma unroll
     for (int e = 0; e < 4; e += 2) {
       const int row = first_row + first_row_of_warp() + fragment_row(e);
@@ -145,8 +141,8 @@ struct Gradients {
 };
 
 // dk and dv of keys 64 j and following.
-__device__ void work_on_keys(const SharedHead& head, int j, const AttentionShape& shape, const Inputs& in,
-                             const Gradients& to) {
+__device__ void work_on_keys(const SharedHead& head, int j, const AttentionShape& shape,
+                             const BackwardInputs& in, const Gradients& to) {
   const RowAngles angles(in, j * square, static_cast<int>(shape.sequence));
   Sums key_sums = {}, value_sums = {};
   for (int i = j; i < head.squares; ++i) {
@@ -184,8 +180,8 @@ __device__ void work_on_keys(const SharedHead& head, int j, const AttentionShape
 }
 
 // dq of queries 64 i and following.
-__device__ void work_on_queries(const SharedHead& head, int i, const AttentionShape& shape, const Inputs& in,
-                                const Gradients& to) {
+__device__ void work_on_queries(const SharedHead& head, int i, const AttentionShape& shape,
+                                const BackwardInputs& in, const Gradients& to) {
   Sums sums = {};
   for (int j = 0; j <= i; ++j) {
     warp_group::prepare_products();
@@ -205,7 +201,7 @@ __device__ void work_on_queries(const SharedHead& head, int i, const AttentionSh
 }
 
 __global__ void __launch_bounds__(all_threads, 1)
-    whole_head_backward_kernel(AttentionShape shape, Inputs in, Gradients to) {
+    whole_head_backward_kernel(AttentionShape shape, BackwardInputs in, Gradients to) {
   const SharedHead head{aligned_shared_memory(), squares_of(shape.sequence)};
   load(head, shape, in);
   warp_group::show_writes_to_products();
@@ -224,18 +220,11 @@ void WholeHeadAttention::backward(const AttentionShape& shape, const Tensor& q, 
                                   const Tensor& dk, const Tensor& dv) const {
   if (dq.elements() == 0) return;
   using T = __nv_bfloat16;
-  const Inputs in{data<T>(q),
-                  data<T>(k),
-                  data<T>(v),
-                  data<T>(out),
-                  data<T>(dout),
-                  data<float>(log_sum_exp),
-                  data<float>(tables.cosines),
-                  data<float>(tables.sines)};
   launch("a whole head's attention backward", whole_head_backward_kernel,
          {grid_of_heads(shape), dim3(all_threads),
           SharedHead::bytes(squares_of(shape.sequence)) + warp_group::square_alignment},
-         context_.stream, shape, in, Gradients{data<T>(dq), data<T>(dk), data<T>(dv)});
+         context_.stream, shape, flash::backward_inputs(q, k, v, out, log_sum_exp, dout, tables),
+         Gradients{data<T>(dq), data<T>(dk), data<T>(dv)});
 }
 
 }  // namespace cola::cuda
