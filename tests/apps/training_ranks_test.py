@@ -1,4 +1,7 @@
 """The same run on 1, 2, 3 and 4 ranks: the same losses, with and without sharding, whatever divides evenly."""
+import os
+import unittest.mock
+
 import harness
 
 
@@ -32,6 +35,27 @@ class Ranks(harness.TrainingTest):
     def test_the_start_report_names_versions_and_launcher(self):
         report = self.train("report", 2, "schedule.total_steps=5").stdout
         self.assertRegex(report, r"cola_dist \d\S*, MPI \(.+\), HDF5 \d+\.\d+\.\d+, started by ")
+
+    def test_the_start_report_shows_memory_data_and_what_is_resumed(self):
+        settings = ["schedule.total_steps=5", "checkpoint.every=0"]
+        report = self.train("shown", 2, *settings).stdout
+        self.assertRegex(report, r"Device memory a rank\n  weights \(fp32\) +\S+ \S+\n")
+        self.assertRegex(report, r"data: \S+( \S)? ?tokens in 1 file, (\d+) sequences of 32; 5 steps are 0\.\d+ epochs\n")
+        self.assertRegex(report, r"validation: .+ tokens in 1 file\n")
+        self.assertIn("starts at step 0 of 5\n", report)
+        again = self.train("shown", 2, *settings, "schedule.total_steps=6").stdout
+        self.assertRegex(again, r"resumes from \S+step-00000005, step 5 of 6\n")
+
+    def test_the_start_report_shows_what_the_user_says_of_the_network(self):
+        with unittest.mock.patch.dict(os.environ, UCX_NET_DEVICES="all", NCCL_SOCKET_IFNAME="lo"):
+            report = self.train("network", 2, "schedule.total_steps=5").stdout
+        self.assertEqual(report.count(", UCX_NET_DEVICES=all\n"), 2, report)
+        self.assertIn("network: NCCL_SOCKET_IFNAME=lo\n", report)
+
+    def test_nodes_that_lie_idle_are_named_with_the_cure(self):
+        with unittest.mock.patch.dict(os.environ, SLURM_JOB_NUM_NODES="2"):
+            done = self.train("idle", 2, "schedule.total_steps=5")
+        self.assertIn("Slurm gave the job 2 nodes but MPI's ranks run on 1: start it with srun", done.stderr)
 
     def test_a_run_is_repeatable_to_the_bit(self):
         for run in ("first", "second"):
