@@ -44,7 +44,8 @@ inline void take_place(const EarlyChoices& choices) {
   const int gpus = choices.on_cpu ? 0 : cuda_device_count();
   const std::optional<int> local_rank = read_local_rank(environment_variable),
                            local_size = read_local_size(environment_variable);
-  const bool several_cards = choices.bind_network && local_size && count_openfabrics_cards() > 1;
+  const bool several_cards =
+      choices.bind_network && local_size && may_have_several_cards(environment_variable);
   if (!local_rank || (gpus == 0 && !several_cards)) return;
   const HostTopology host = read_host_topology();
   const std::string gpu = gpus > 0 ? select_gpu(*local_rank, gpus, host) : "";

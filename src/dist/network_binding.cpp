@@ -95,17 +95,13 @@ std::vector<int> choose_near_cores(const EarlyPlace& rank, const Devices& cards)
   return deal(nearest, turn_of_rank(rank, cards.size() / nearest.size(), first.near_cores));
 }
 
-std::string home_file(const VariableLookup& lookup, const std::string& name) {
-  return lookup("HOME").value_or("") + "/" + name;
-}
-
 bool is_settled(const VariableLookup& lookup, const std::string& name) {
   if (lookup(name)) return true;
+  const std::string home = lookup("HOME").value_or("");
   if (name.starts_with("UCX_"))
-    return is_set_in_files(
-        name, {lookup("UCX_CONFIG_DIR").value_or("/etc/ucx") + "/ucx.conf", home_file(lookup, "ucx.conf")});
-  return is_set_in_files(
-      name, {lookup("NCCL_CONF_FILE").value_or(home_file(lookup, ".nccl.conf")), "/etc/nccl.conf"});
+    return is_set_in_files(name, {"/etc/ucx/ucx.conf", home + "/ucx.conf", "ucx.conf",
+                                  lookup("UCX_CONFIG_DIR").value_or("") + "/ucx.conf"});
+  return is_set_in_files(name, {"/etc/nccl.conf", lookup("NCCL_CONF_FILE").value_or(home + "/.nccl.conf")});
 }
 
 }  // namespace
@@ -170,10 +166,11 @@ std::string describe_network_variables(const VariableLookup& lookup) {
   return fmt::format("{}", fmt::join(set, ", "));
 }
 
-int count_openfabrics_cards() {
+bool may_have_several_cards(const VariableLookup& lookup) {
+  if (lookup("HWLOC_XMLFILE")) return true;
   std::error_code error;
-  std::filesystem::directory_iterator cards("/sys/class/infiniband", error);
-  return error ? 0 : static_cast<int>(std::distance(begin(cards), end(cards)));
+  const std::filesystem::directory_iterator cards("/sys/class/infiniband", error);
+  return !error && std::distance(begin(cards), end(cards)) > 1;
 }
 
 }  // namespace cola

@@ -54,8 +54,8 @@ bool is_set_in_files(const std::string& variable, const std::vector<std::string>
 /// The network variables that are set, by whomever, as the start report shows them: "NAME=VALUE, ...".
 std::string describe_network_variables(const VariableLookup& lookup);
 
-/// The number of this host's cards of the kind that choose_ucx_devices deals out, without asking hwloc,
-/// which takes a while.
-int count_openfabrics_cards();
+/// Whether it is worth asking hwloc, which takes a while: this host has several cards of the kind that
+/// choose_ucx_devices deals out, or hwloc is told by HWLOC_XMLFILE to read of another host.
+bool may_have_several_cards(const VariableLookup& lookup);
 
 }  // namespace cola

@@ -52,6 +52,31 @@ class Ranks(harness.TrainingTest):
         self.assertEqual(report.count(", UCX_NET_DEVICES=all\n"), 2, report)
         self.assertIn("network: NCCL_SOCKET_IFNAME=lo\n", report)
 
+    def test_each_rank_has_a_network_card_of_its_own(self):
+        """On a host as hwloc's XML describes it: eight cores, two InfiniBand cards near all of them."""
+        sets = " ".join(f'{name}="0x000000ff"' for name in ("cpuset", "complete_cpuset", "allowed_cpuset"))
+        sets += " " + " ".join(f'{name}="0x00000001"' for name in ("nodeset", "complete_nodeset", "allowed_nodeset"))
+        cores = "".join(f'<object type="PU" os_index="{core}" {sets.replace("ff", f"{1 << core:02x}")}/>' for core in range(8))
+        cards = "".join(
+            f'<object type="PCIDev" pci_busid="0000:{16 + card}:00.0" pci_type="0207 [15b3:101b] [15b3:0007] 00"'
+            f' pci_link_speed="0"><object type="OSDev" name="mlx5_{card}" osdev_type="3"><info name="Port1State" value="4"/>'
+            f'<info name="Port1LID" value="0x{7 + card}"/><info name="Port1GID0" value="fe80:0000:0000:0000:0:0:0:{card}"/>'
+            f'</object></object>' for card in range(2))
+        host = self.directory / "host.xml"
+        host.write_text(
+            '<?xml version="1.0"?><!DOCTYPE topology SYSTEM "hwloc2.dtd"><topology version="2.0">'
+            f'<object type="Machine" os_index="0" {sets}><object type="NUMANode" os_index="0" {sets} local_memory="1024"/>'
+            f'{cores}<object type="Bridge" bridge_type="0-1" depth="0" bridge_pci="0000:[00-ff]">{cards}</object>'
+            '</object></topology>')
+
+        def report(run, *settings, more=()):
+            words = self.command(run, 2, "schedule.total_steps=5", *settings)
+            return self.call(words[:1] + ["-x", f"HWLOC_XMLFILE={host}", *more] + words[1:], expect=0).stdout
+
+        self.assertRegex(report("bound"), r"  rank 0 on .+, UCX_NET_DEVICES=mlx5_0:1\n  rank 1 on .+, UCX_NET_DEVICES=mlx5_1:1\n")
+        self.assertRegex(report("off", "parallel.bind_network=false"), r"  rank 0 on .+, network card mlx5_0\n")
+        self.assertEqual(report("own", more=("-x", "UCX_NET_DEVICES=all")).count(", UCX_NET_DEVICES=all\n"), 2)
+
     def test_nodes_that_lie_idle_are_named_with_the_cure(self):
         with unittest.mock.patch.dict(os.environ, SLURM_JOB_NUM_NODES="2"):
             done = self.train("idle", 2, "schedule.total_steps=5")
