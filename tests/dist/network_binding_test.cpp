@@ -79,6 +79,14 @@ TEST(NetworkCards, AreThoseBehindTheSwitchOfTheGpu) {
   }
 }
 
+// Near the same cores, but in another order.
+TEST(NetworkCards, FollowSwitchesAndNotTheirOrder) {
+  const HostTopology node = host(1, 16, {{"0000:10:00.0", 0, 1}, {"0000:11:00.0", 0, 2}},
+                                 {{"mlx5_0", 0, 2}, {"mlx5_1", 0, 1}, {"mlx5_2", 0}});
+  EXPECT_EQ(choose_ucx_devices({0, 2, range(0, 16), "0000:10:00.0"}, node), "mlx5_1:1");
+  EXPECT_EQ(choose_ucx_devices({1, 2, range(0, 16), "0000:11:00.0"}, node), "mlx5_0:1");
+}
+
 TEST(NetworkCards, OfAGpuBehindNoSwitchAreNearItsCores) {
   const HostTopology node = perlmutter();
   for (int number = 0; number < 4; ++number)
