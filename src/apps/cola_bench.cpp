@@ -148,6 +148,6 @@ int run(int count, char** arguments, MpiSession& session, std::chrono::steady_cl
 
 int main(int count, char** arguments) {
   const auto begun = std::chrono::steady_clock::now();
-  return run_on_ranks(count, arguments, asks_for_cpu(count, arguments),
+  return run_on_ranks(count, arguments, early_choices(count, arguments),
                       [&](MpiSession& session) { return run(count, arguments, session, begun); });
 }

@@ -146,6 +146,6 @@ int main(int count, char** arguments) {
     return exit_code_of(error);
   }
   const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
-  return run_on_ranks(count, arguments, asks_for_cpu(count, arguments),
+  return run_on_ranks(count, arguments, early_choices(count, arguments),
                       [&](MpiSession& session) { return run(count, arguments, session, signal); });
 }

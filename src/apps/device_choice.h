@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/early_place.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -17,9 +18,9 @@
 
 namespace cola {
 
-/// Whether the command line's --config and --set ask for the CPU: such a run leaves GPUs alone, even before
-/// MPI starts. What cannot be read is not answered here: it will be an error later.
-inline bool asks_for_cpu(int count, char** arguments) try {
+/// What the command line's --config and --set say of the time before MPI starts. What cannot be read is not
+/// answered here: it will be an error later.
+inline EarlyChoices early_choices(int count, char** arguments) try {
   namespace options = boost::program_options;
   std::string configuration;
   std::vector<std::string> settings;
@@ -31,10 +32,11 @@ inline bool asks_for_cpu(int count, char** arguments) try {
   options::store(
       options::command_line_parser(count, arguments).options(description).allow_unregistered().run(), values);
   options::notify(values);
-  return !configuration.empty() &&
-         load_run_configuration(configuration, settings).train.device == DeviceChoice::cpu;
+  if (configuration.empty()) return {};
+  const RunConfiguration run = load_run_configuration(configuration, settings);
+  return {run.train.device == DeviceChoice::cpu, run.parallel.bind_network};
 } catch (const std::exception&) {
-  return false;
+  return {};
 }
 
 /// Chooses and binds the rank's GPU, cores and threads. Collective.

@@ -5,23 +5,17 @@
 
 #include <boost/program_options.hpp>
 #include <csignal>
-#include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "core/device.h"
+#include "apps/early_place.h"
 #include "core/error.h"
-#include "core/host.h"
-#include "core/host_topology.h"
 #include "core/log.h"
 #include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
-#include "dist/launch_environment.h"
-#include "dist/near_device.h"
 
 namespace cola {
 
@@ -114,29 +108,14 @@ auto together(Communicator& communicator, Body&& body) {
   return result;
 }
 
-/// Gives this rank its GPU before MPI starts, where it can tell which: a library that knows CUDA would take
-/// the first one. To choose makes a context, which must not be on the GPU of another rank.
-inline void select_gpu() {
-  ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // as hwloc counts them
-  const int gpus = cuda_device_count();
-  if (gpus == 0) return;
-  const std::optional<int> local_rank = read_local_rank(environment_variable);
-  if (!local_rank) return;
-  const auto visible =
-      visible_gpus(read_host_topology().gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
-  if (const std::optional<int> nearest = nearest_device(*local_rank, usable_core_ids(), visible))
-    select_cuda_device(*nearest);
-}
-
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
-/// With `on_cpu` no GPU is touched.
 template <typename Body>
-int run_on_ranks(int count, char** arguments, bool on_cpu, Body&& body) {
+int run_on_ranks(int count, char** arguments, const EarlyChoices& choices, Body&& body) {
   // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    if (!on_cpu) select_gpu();
+    take_place(choices);
     MpiSession session(count, arguments);
     Communicator& world = session.world();
     set_log_identity(world.rank(), world.size(), session.host());

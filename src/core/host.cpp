@@ -1,12 +1,16 @@
 #include "core/host.h"
 
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -41,6 +45,25 @@ std::string host_name() {
   std::string name(256, '\0');
   if (gethostname(name.data(), name.size() - 1) != 0) return "localhost";
   return name.c_str();
+}
+
+std::vector<std::string> addressed_interfaces() {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return {};
+  std::set<std::string> names;  // an interface is listed once for each of its addresses
+  for (const ifaddrs* entry = list; entry; entry = entry->ifa_next) {
+    if (!entry->ifa_addr || !(entry->ifa_flags & IFF_UP) || (entry->ifa_flags & IFF_LOOPBACK)) continue;
+    const int family = entry->ifa_addr->sa_family;
+    if (family == AF_INET || family == AF_INET6) names.insert(entry->ifa_name);
+  }
+  freeifaddrs(list);
+  return {names.begin(), names.end()};
+}
+
+int interface_megabits(const std::string& interface) {
+  int megabits = 0;
+  std::ifstream("/sys/class/net/" + interface + "/speed") >> megabits;
+  return megabits > 0 ? megabits : 0;
 }
 
 std::string processor_name() {

@@ -17,6 +17,11 @@ bool bind_to_cores(const std::vector<int>& ids);
 /// As the system's administrator named it.
 std::string host_name();
 
+/// The network interfaces that are up and have an address, loopback left out, in the order of names.
+std::vector<std::string> addressed_interfaces();
+/// As the driver says, in megabits a second; 0 where it does not.
+int interface_megabits(const std::string& interface);
+
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();
 

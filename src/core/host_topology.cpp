@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <tuple>
 #include <type_traits>
@@ -40,15 +41,46 @@ std::vector<int> cores_near(hwloc_topology_t topology, hwloc_obj_t device) {
   return cores;
 }
 
+std::string address_of(const hwloc_obj_attr_u::hwloc_pcidev_attr_s& pci) {
+  return fmt::format("{:04x}:{:02x}:{:02x}.{:x}", unsigned{pci.domain}, unsigned{pci.bus}, unsigned{pci.dev},
+                     unsigned{pci.func});
+}
+
+// Without the host's own bridge: what lies below no other is near by its cores alone.
+std::vector<std::string> switches_above(hwloc_obj_t device) {
+  std::vector<std::string> switches;
+  for (hwloc_obj_t above = device->parent; above && above->type == HWLOC_OBJ_BRIDGE; above = above->parent)
+    if (above->attr->bridge.upstream_type == HWLOC_OBJ_BRIDGE_PCI)
+      switches.push_back(address_of(above->attr->bridge.upstream.pci));
+  std::reverse(switches.begin(), switches.end());
+  return switches;
+}
+
+std::string info_of(hwloc_obj_t object, const std::string& name) {
+  const char* value = hwloc_obj_get_info_by_name(object, name.c_str());
+  return value ? value : "";
+}
+
+// Ethernet ports of such cards (RoCE) are active too, but have no local identifier (LID).
+void find_infiniband_port(hwloc_obj_t card, HostDevice& device) {
+  constexpr const char* active = "4";
+  for (int port = 1; !info_of(card, fmt::format("Port{}State", port)).empty(); ++port) {
+    const std::string lid = info_of(card, fmt::format("Port{}LID", port));
+    if (info_of(card, fmt::format("Port{}State", port)) != active) continue;
+    if (std::strtol(lid.c_str(), nullptr, 0) == 0) continue;
+    device.infiniband_port = port;
+    device.subnet = info_of(card, fmt::format("Port{}GID0", port)).substr(0, 19);  // four groups of digits
+    return;
+  }
+}
+
 std::vector<HostDevice> find_gpus(hwloc_topology_t topology) {
   std::vector<HostDevice> gpus;
   hwloc_obj_t object = nullptr;
   while ((object = hwloc_get_next_pcidev(topology, object))) {
     const auto& pci = object->attr->pcidev;
     if (pci.vendor_id != nvidia_vendor || pci.class_id >> 8 != display_classes) continue;
-    gpus.push_back({fmt::format("{:04x}:{:02x}:{:02x}.{:x}", unsigned{pci.domain}, unsigned{pci.bus},
-                                unsigned{pci.dev}, unsigned{pci.func}),
-                    cores_near(topology, object)});
+    gpus.push_back({address_of(pci), cores_near(topology, object), switches_above(object)});
   }
   std::sort(gpus.begin(), gpus.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return gpus;
@@ -61,7 +93,10 @@ std::vector<HostDevice> find_network_cards(hwloc_topology_t topology) {
   while ((object = hwloc_get_next_osdev(topology, object))) {
     const std::string name = object->name ? object->name : "";
     const bool fabric = object->attr->osdev.type == HWLOC_OBJ_OSDEV_OPENFABRICS || name.starts_with("hsn");
-    if (fabric) cards.push_back({name, cores_near(topology, object)});
+    if (!fabric) continue;
+    HostDevice& card = cards.emplace_back(HostDevice{name, cores_near(topology, object)});
+    if (object->parent) card.switches = switches_above(object->parent);
+    find_infiniband_port(object, card);
   }
   std::sort(cards.begin(), cards.end(), [](const auto& a, const auto& b) {
     return std::tuple(a.name.size(), a.name) < std::tuple(b.name.size(), b.name);

@@ -1,4 +1,5 @@
-// HostTopology: which cores of this host lie near which of its GPUs and network cards, as hwloc finds it.
+// HostTopology: which cores of this host lie near which of its GPUs and network cards, and these near each
+// other, as hwloc finds it.
 #pragma once
 
 #include <string>
@@ -9,6 +10,9 @@ namespace cola {
 struct HostDevice {
   std::string name;             // a GPU's PCI address, a network card's interface: "0000:c7:00.0", "hsn0"
   std::vector<int> near_cores;  // by number, as usable_core_ids counts them
+  std::vector<std::string> switches = {};  // PCI bridges above it, from the processor's side on
+  int infiniband_port = 0;  // a card's first active InfiniBand port; 0: none, Ethernet included
+  std::string subnet = {};  // that port's: the first half of its address (GID)
   bool operator==(const HostDevice&) const = default;
 };
 

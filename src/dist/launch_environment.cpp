@@ -90,6 +90,19 @@ std::optional<int> read_local_rank(const VariableLookup& lookup) {
   return std::nullopt;
 }
 
+// srun says it for all nodes at once: "4(x2)" for two nodes of four, "4,3" for unequal ones.
+std::optional<int> read_local_size(const VariableLookup& lookup) {
+  for (const char* name :
+       {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE"})
+    if (const std::optional<int> number = read_number(lookup, name)) return number;
+  const std::optional<std::string> tasks = lookup("SLURM_STEP_TASKS_PER_NODE");
+  if (!tasks || tasks->find(',') != std::string::npos) return std::nullopt;
+  int number = 0;
+  const auto [end, error] = std::from_chars(tasks->data(), tasks->data() + tasks->size(), number);
+  if (error != std::errc() || number < 1) return std::nullopt;
+  return number;
+}
+
 int read_restarts(const VariableLookup& lookup) {
   for (const char* name : {"SLURM_RESTART_COUNT", "COLA_RESTARTS"})
     if (const std::optional<int> number = read_number(lookup, name)) return *number;

@@ -38,6 +38,10 @@ std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& l
 /// Nothing where none does. Throws UsageError for a value that is no number.
 std::optional<int> read_local_rank(const VariableLookup& lookup);
 
+/// The number of processes on its node likewise. Nothing where no launcher says it, or, for Slurm, where
+/// nodes have unequal numbers.
+std::optional<int> read_local_size(const VariableLookup& lookup);
+
 /// How often the scheduler has started this job again: Slurm's word, or that of the PBS jobs' script; 0
 /// without one. Throws UsageError for a value that is no number.
 int read_restarts(const VariableLookup& lookup);

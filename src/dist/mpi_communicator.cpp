@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "dist/mpi_library.h"
 
 namespace cola {
 
@@ -73,13 +74,7 @@ class MpiCommunicator final : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  std::string transport() const override {
-    char version[MPI_MAX_LIBRARY_VERSION_STRING] = {};
-    int length = 0;
-    check_mpi(MPI_Get_library_version(version, &length), "MPI_Get_library_version");
-    const std::string text(version, static_cast<std::size_t>(length));
-    return "MPI (" + text.substr(0, text.find_first_of(",\n")) + ")";
-  }
+  std::string transport() const override { return "MPI (" + describe_mpi() + ")"; }
 
   void all_reduce(std::span<double> values) override { all_reduce(values, MPI_DOUBLE, MPI_SUM); }
   void all_reduce(std::span<std::int64_t> values) override { all_reduce(values, MPI_INT64_T, MPI_SUM); }

@@ -168,10 +168,7 @@ NcclCommunicator::~NcclCommunicator() {
 }
 
 std::string NcclCommunicator::transport() const {
-  int version = 0;  // 10000 * major + 100 * minor + patch
-  check_nccl(ncclGetVersion(&version), "asking for NCCL's version", nullptr);
-  return fmt::format("NCCL {}.{}.{} and {}", version / 10000, version / 100 % 100, version % 100,
-                     host().transport());
+  return fmt::format("NCCL {} and {}", nccl_version(), host().transport());
 }
 
 void NcclCommunicator::require_no_failure() const {
@@ -246,6 +243,12 @@ void NcclCommunicator::abandon() noexcept {
 }
 
 }  // namespace
+
+std::string nccl_version() {
+  int version = 0;  // 10000 * major + 100 * minor + patch
+  check_nccl(ncclGetVersion(&version), "asking for NCCL's version", nullptr);
+  return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+}
 
 std::string find_nccl_obstacle(const Device& device, Communicator& host) {
   const std::string shared = find_shared_gpu(host.all_gather(place_of(gpu_of(device))));

@@ -11,6 +11,9 @@
 
 namespace cola {
 
+/// "2.28.9": the NCCL that runs here; empty in a build without it.
+std::string nccl_version();
+
 /// Why NCCL cannot serve these ranks: this build has none, or two ranks share a GPU, which NCCL does not
 /// allow. Empty if it can. Collective; all ranks get the same answer.
 std::string find_nccl_obstacle(const Device& device, Communicator& host);

@@ -4,6 +4,10 @@
 
 namespace cola {
 
+std::string nccl_version() {
+  return {};
+}
+
 std::string find_nccl_obstacle(const Device&, Communicator&) {
   return "this program was built without NCCL";
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <sstream>
+#include <utility>
 
 #include "dist/gpu_place.h"
 
@@ -19,16 +20,18 @@ using Places = std::vector<RankPlace>;
 
 // One field a line.
 std::string to_text(const RankPlace& place) {
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", place.host, place.device, place.gpu,
-                     place.network_card, format_cores(place.cores), place.gpu_number, place.node,
-                     place.local_rank, place.threads);
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}", place.host, place.device, place.gpu,
+                     place.network_card, place.network_devices, place.gpu_links, place.interfaces,
+                     format_cores(place.cores), place.gpu_number, place.node, place.local_rank,
+                     place.threads);
 }
 
 RankPlace from_text(const std::string& text) {
   std::istringstream lines(text);
   RankPlace place;
   std::string cores;
-  for (std::string* field : {&place.host, &place.device, &place.gpu, &place.network_card, &cores})
+  for (std::string* field : {&place.host, &place.device, &place.gpu, &place.network_card,
+                             &place.network_devices, &place.gpu_links, &place.interfaces, &cores})
     std::getline(lines, *field);
   lines >> place.gpu_number >> place.node >> place.local_rank >> place.threads;
   place.cores = parse_cores(cores);
@@ -49,12 +52,17 @@ std::string describe_rank(const RankPlace& place) {
   if (!place.gpu.empty()) text += fmt::format(" at {}", place.gpu);
   text += fmt::format(", cores {}", format_cores(place.cores));
   if (!place.network_card.empty()) text += fmt::format(", network card {}", place.network_card);
+  if (!place.network_devices.empty()) text += fmt::format(", UCX_NET_DEVICES={}", place.network_devices);
   return text;
 }
 
-std::vector<std::string> describe_ranks(const Places& ranks) {
+// One line a rank, then what the node's first rank says of the node.
+std::vector<std::string> describe_node(const Places& ranks) {
   std::vector<std::string> lines;
   for (const RankPlace& place : ranks) lines.push_back(describe_rank(place));
+  const RankPlace& first = ranks.front();
+  if (!first.gpu_links.empty()) lines.push_back(first.gpu_links);
+  if (!first.interfaces.empty()) lines.push_back("network interfaces: " + first.interfaces);
   return lines;
 }
 
@@ -158,17 +166,19 @@ HostTopology devices_from_text(const std::string& text) {
 
 std::vector<std::string> describe_layout(const std::vector<RankPlace>& places) {
   std::vector<std::string> hosts;
-  std::map<std::vector<std::string>, std::vector<std::string>> kinds;  // what a node looks like -> its hosts
+  // What a node looks like, its ranks and what is said of them -> the hosts that look so.
+  std::map<std::pair<std::size_t, std::vector<std::string>>, std::vector<std::string>> kinds;
   for (const auto& [node, ranks] : by_node(places)) {
     hosts.push_back(ranks.front().host);
-    kinds[describe_ranks(ranks)].push_back(ranks.front().host);
+    kinds[{ranks.size(), describe_node(ranks)}].push_back(ranks.front().host);
   }
   std::vector<std::string> lines;
   if (hosts.size() > 1) lines.push_back(fmt::format("nodes: {} ({})", hosts.size(), list_hosts(hosts)));
-  for (const auto& [ranks, alike] : kinds) {
-    lines.push_back(fmt::format("{} {} on {}:", ranks.size(), ranks.size() == 1 ? "rank" : "ranks",
+  for (const auto& [kind, alike] : kinds) {
+    const auto& [ranks, said] = kind;
+    lines.push_back(fmt::format("{} {} on {}:", ranks, ranks == 1 ? "rank" : "ranks",
                                 kinds.size() == 1 && hosts.size() > 1 ? "each" : list_hosts(alike)));
-    for (const std::string& rank : ranks) lines.push_back("  " + rank);
+    for (const std::string& line : said) lines.push_back("  " + line);
   }
   return lines;
 }

@@ -12,10 +12,13 @@
 namespace cola {
 
 struct RankPlace {
-  std::string host, device;  // device: its name for people
-  std::string gpu;           // its PCI address; empty on the CPU, and where it is not known
-  std::string network_card;  // the nearest one; empty if none is known
-  int gpu_number = -1;       // as CUDA counts them; -1: on the CPU
+  std::string host, device;     // device: its name for people
+  std::string gpu;              // its PCI address; empty on the CPU, and where it is not known
+  std::string network_card;     // the nearest one; empty if none is known, or network_devices says more
+  std::string network_devices;  // UCX_NET_DEVICES, where it is set
+  std::string gpu_links,
+      interfaces;       // of its node, as node_links.h words it; empty but on a node's first rank
+  int gpu_number = -1;  // as CUDA counts them; -1: on the CPU
   std::int64_t node = 0, local_rank = 0;
   std::int64_t threads = 1;
   std::vector<int> cores;  // those it may use, by number
@@ -35,7 +38,7 @@ std::string devices_to_text(const HostTopology& topology);
 HostTopology devices_from_text(const std::string& text);
 
 /// Lines for people: the nodes, where there are several; then the ranks of one node of each kind, each with
-/// device, cores and network card.
+/// device, cores and network card, and how the node's GPUs are linked, or its network interfaces.
 std::vector<std::string> describe_layout(const std::vector<RankPlace>& places);
 
 /// One line for each kind of thing that will work badly, its first case named with its cure: ranks that share

@@ -6,10 +6,12 @@
 #include <iterator>
 #include <optional>
 
+#include "core/gpu_facts.h"
 #include "core/host.h"
 #include "core/host_topology.h"
 #include "dist/launch_environment.h"
 #include "dist/near_device.h"
+#include "dist/node_links.h"
 
 namespace cola {
 
@@ -65,6 +67,20 @@ HostTopology share_topology(MpiSession& session) {
   return devices_from_text(told.front());
 }
 
+// Where there is no card that hwloc knows for one of a fabric, MPI uses the interfaces with an address.
+void describe_network(const HostTopology& topology, const std::vector<std::vector<int>>& cores_of_ranks,
+                      RankPlace& place) {
+  const auto rank = static_cast<std::size_t>(place.local_rank);
+  if (const std::optional<std::string> devices = environment_variable("UCX_NET_DEVICES")) {
+    place.network_devices = *devices;
+  } else if (!topology.network_cards.empty()) {
+    const auto cards = assign_near_devices(cores_of_ranks, topology.network_cards);
+    place.network_card = topology.network_cards[static_cast<std::size_t>(cards[rank])].name;
+  }
+  if (rank == 0 && topology.network_cards.empty())
+    place.interfaces = describe_interfaces(addressed_interfaces(), interface_megabits);
+}
+
 }  // namespace
 
 RankPlace bind_rank(MpiSession& session, int gpus, int threads) {
@@ -85,14 +101,11 @@ RankPlace bind_rank(MpiSession& session, int gpus, int threads) {
   if (gpus > 0) {
     const HostDevice& gpu = seen[static_cast<std::size_t>(chosen)];
     place.gpu_number = chosen;
-    place.gpu = gpu.name;
+    place.gpu = gpu.name.empty() ? gpu_address(chosen) : gpu.name;
     bind_near(gpu, place);
   }
-  if (!topology.network_cards.empty()) {
-    const auto cards = assign_near_devices(cores_of_ranks, topology.network_cards);
-    const auto card = static_cast<std::size_t>(cards[static_cast<std::size_t>(place.local_rank)]);
-    place.network_card = topology.network_cards[card].name;
-  }
+  describe_network(topology, cores_of_ranks, place);
+  if (place.local_rank == 0) place.gpu_links = describe_gpu_links(gpus, gpu_link);
   const std::int64_t fair = fair_threads(session, place.cores);
   place.threads = threads > 0 ? threads : fair;
   return place;

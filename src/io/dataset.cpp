@@ -163,6 +163,9 @@ TokenDataset::TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequ
 }
 TokenDataset::~TokenDataset() = default;
 
+std::int64_t TokenDataset::files() const {
+  return static_cast<std::int64_t>(implementation_->files.size());
+}
 std::int64_t TokenDataset::samples() const {
   return implementation_->first_sample.back();
 }

@@ -31,7 +31,8 @@ class TokenDataset {
   TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequence_length, std::int64_t vocab_size);
   ~TokenDataset();
 
-  /// Number of samples, and of tokens in all files.
+  /// Number of files, of samples, and of tokens in all files.
+  std::int64_t files() const;
   std::int64_t samples() const;
   std::int64_t tokens() const;
   std::int64_t sequence_length() const;

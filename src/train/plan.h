@@ -46,9 +46,16 @@ PlanTarget plan_target(const RunConfiguration& configuration, int ranks);
 /// Throws UsageError if the batch cannot be dealt out to so many ranks.
 Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target);
 
-/// A run's memory in two lines, for its start report: device bytes by use, in all of `device_bytes` (0: not
-/// known), and host bytes.
-std::string describe_memory(const MemoryPlan& memory, std::size_t device_bytes);
+/// What a rank may take of its device, and what sets this limit. No bytes: no limit is known.
+struct MemoryLimit {
+  std::size_t bytes = 0;
+  const char* name = "";
+};
+
+/// The memory of one rank by use, on its device and on the host, as a table: part of describe_plan, and of a
+/// run's start report.
+std::string describe_memory(const MemoryPlan& memory, const PlanTarget& target,
+                            const RunConfiguration& configuration, const MemoryLimit& limit);
 
 /// The plan as a table for people.
 std::string describe_plan(const Plan& plan, const RunConfiguration& configuration);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/data_type.h"
@@ -40,9 +39,11 @@ std::string describe_target(const Plan& plan, const RunConfiguration& configurat
   return text + row("parameters", format_count(plan.parameters));
 }
 
-std::string describe_device_memory(const Plan& plan, const RunConfiguration& configuration) {
-  const MemoryPlan& memory = plan.memory;
-  const std::string type = name_of(plan.target.type);
+}  // namespace
+
+std::string describe_memory(const MemoryPlan& memory, const PlanTarget& target,
+                            const RunConfiguration& configuration, const MemoryLimit& limit) {
+  const std::string type = name_of(target.type);
   std::string text = "Device memory a rank\n";
   text += row(fmt::format("weights ({})", type), bytes_text(memory.used(MemoryUse::weights)));
   text += row("gradients (fp32)", bytes_text(memory.used(MemoryUse::gradients)));
@@ -52,33 +53,23 @@ std::string describe_device_memory(const Plan& plan, const RunConfiguration& con
   text += row(fmt::format("activations of {} x {} tokens, {}", configuration.train.micro_batch,
                           configuration.data.sequence_length, type),
               bytes_text(memory.used(MemoryUse::activations)));
-  const std::int64_t share = configuration.train.global_batch / plan.target.ranks;
-  if (share < configuration.train.micro_batch && configuration.train.global_batch % plan.target.ranks == 0)
+  const std::int64_t share = configuration.train.global_batch / target.ranks;
+  if (share < configuration.train.micro_batch && configuration.train.global_batch % target.ranks == 0)
     text += fmt::format("    a rank's share of train.global_batch is {}: train.micro_batch={} is enough\n",
                         share, share);
   text += row("workspace", bytes_text(memory.used(MemoryUse::workspace)));
   text += row("peak", bytes_text(memory.peak_bytes()));
-  if (plan.limit_bytes > 0)
-    text += row(memory.peak_bytes() <= plan.limit_bytes ? "fits train.device_memory_gib"
-                                                        : "DOES NOT FIT train.device_memory_gib",
-                bytes_text(plan.limit_bytes));
+  if (limit.bytes > 0)
+    text +=
+        row(fmt::format("{} {}", memory.peak_bytes() <= limit.bytes ? "fits" : "DOES NOT FIT", limit.name),
+            bytes_text(limit.bytes));
   text += "Host memory a rank\n";
   if (memory.collective_staging > 0)
     text += row("pinned, for collectives over MPI", bytes_text(memory.collective_staging));
   return text + row("snapshots for checkpoints", bytes_text(memory.snapshot_ring));
 }
 
-// "weights 1.14 GiB, gradients ...", without what takes nothing.
-std::string list_uses(const MemoryPlan& memory) {
-  constexpr std::pair<const char*, MemoryUse> uses[] = {
-      {"weights", MemoryUse::weights},         {"gradients", MemoryUse::gradients},
-      {"optimizer", MemoryUse::optimizer},     {"communication", MemoryUse::communication},
-      {"activations", MemoryUse::activations}, {"workspace", MemoryUse::workspace}};
-  std::vector<std::string> parts;
-  for (const auto& [name, use] : uses)
-    if (memory.used(use) > 0) parts.push_back(fmt::format("{} {}", name, bytes_text(memory.used(use))));
-  return fmt::format("{}", fmt::join(parts, ", "));
-}
+namespace {
 
 std::string columns(const std::string& name, const std::string& first, const std::string& second) {
   const std::string last = second.empty() ? "" : fmt::format("{:>16}", second);
@@ -119,18 +110,10 @@ std::string describe_work(const Plan& plan) {
 
 }  // namespace
 
-std::string describe_memory(const MemoryPlan& memory, std::size_t device_bytes) {
-  const std::string available = device_bytes > 0 ? " of " + bytes_text(device_bytes) : "";
-  std::string text = fmt::format("device memory a rank: {}{}: {}\nhost memory a rank: snapshots {}",
-                                 bytes_text(memory.peak_bytes()), available, list_uses(memory),
-                                 bytes_text(memory.snapshot_ring));
-  if (memory.collective_staging > 0)
-    text += fmt::format(", collectives {}", bytes_text(memory.collective_staging));
-  return text;
-}
-
 std::string describe_plan(const Plan& plan, const RunConfiguration& configuration) {
-  return describe_target(plan, configuration) + describe_device_memory(plan, configuration) +
+  const MemoryLimit limit{plan.limit_bytes, "train.device_memory_gib"};
+  return describe_target(plan, configuration) +
+         describe_memory(plan.memory, plan.target, configuration, limit) +
          describe_policies(plan, configuration) + describe_stages(plan, configuration) + describe_work(plan);
 }
 

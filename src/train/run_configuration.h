@@ -53,6 +53,7 @@ struct TrainSection {
 struct ParallelSection {
   int zero_stage = 1;
   Collectives collectives = Collectives::automatic;
+  bool bind_network = true;            // tell transports which network cards are this rank's
   std::int64_t timeout_seconds = 600;  // of one collective; 0: none
   bool operator==(const ParallelSection&) const = default;
 };

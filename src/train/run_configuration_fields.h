@@ -120,6 +120,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
 
   visit(Field{"parallel", "zero_stage"}, c.parallel.zero_stage);
   visit(Field{"parallel", "collectives"}, c.parallel.collectives);
+  visit(Field{"parallel", "bind_network"}, c.parallel.bind_network);
   visit(Field{"parallel", "timeout_seconds", count_or_zero}, c.parallel.timeout_seconds);
 
   visit(Field{"checkpoint", "every", count_or_zero}, c.checkpoint.every);

@@ -117,17 +117,36 @@ void Trainer::report_start(const std::string& resumed_folder) const {
               configuration_.parallel.zero_stage);
   information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
               format_count(product_rate_));
-  information("{}", describe_memory(
-                        plan_memory(configuration_, {communicator_.size(), device_.kind(), compute_type_}),
-                        memory_limit(configuration_, device_.memory_bytes())));
-  information("data: {} training tokens in {} sequences of {}, {} validation tokens",
-              format_count(static_cast<double>(training_data_.tokens())), training_data_.samples(),
-              training_data_.sequence_length(), format_count(static_cast<double>(validation_data_.tokens())));
+  information("{}", describe_memory_of_rank());
+  information("{}", describe_data());
   if (resumed_folder.empty())
     information("starts at step 0 of {}", configuration_.schedule.total_steps);
   else
     information("resumes from {}, step {} of {}", resumed_folder, state_.step,
                 configuration_.schedule.total_steps);
+}
+
+std::string Trainer::describe_memory_of_rank() const {
+  const PlanTarget target{communicator_.size(), device_.kind(), compute_type_};
+  const MemoryLimit limit{
+      memory_limit(configuration_, device_.memory_bytes()),
+      configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
+  std::string table = describe_memory(plan_memory(configuration_, target), target, configuration_, limit);
+  table.pop_back();  // the last line's end, which the log writes itself
+  return table;
+}
+
+std::string Trainer::describe_data() const {
+  const auto in_files = [](const TokenDataset& data) {
+    return fmt::format("{} tokens in {} {}", format_count(static_cast<double>(data.tokens())), data.files(),
+                       data.files() == 1 ? "file" : "files");
+  };
+  const std::int64_t steps = configuration_.schedule.total_steps;
+  const double epochs = static_cast<double>(steps * configuration_.train.global_batch) /
+                        static_cast<double>(training_data_.samples());
+  return fmt::format("data: {}, {} sequences of {}; {} steps are {:.3g} epochs\nvalidation: {}",
+                     in_files(training_data_), training_data_.samples(), training_data_.sequence_length(),
+                     steps, epochs, in_files(validation_data_));
 }
 
 ExitCode Trainer::run() {

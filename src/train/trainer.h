@@ -63,6 +63,8 @@ class Trainer {
 
   void open_run_directory();
   void report_start(const std::string& resumed_folder) const;
+  std::string describe_memory_of_rank() const;
+  std::string describe_data() const;
   bool speaks() const { return communicator_.rank() == 0; }
   bool is_due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
   bool finished() const { return state_.step >= configuration_.schedule.total_steps; }

@@ -1,4 +1,7 @@
 """The same run on 1, 2, 3 and 4 ranks: the same losses, with and without sharding, whatever divides evenly."""
+import os
+import unittest.mock
+
 import harness
 
 
@@ -32,6 +35,52 @@ class Ranks(harness.TrainingTest):
     def test_the_start_report_names_versions_and_launcher(self):
         report = self.train("report", 2, "schedule.total_steps=5").stdout
         self.assertRegex(report, r"cola_dist \d\S*, MPI \(.+\), HDF5 \d+\.\d+\.\d+, started by ")
+
+    def test_the_start_report_shows_memory_data_and_what_is_resumed(self):
+        settings = ["schedule.total_steps=5", "checkpoint.every=0"]
+        report = self.train("shown", 2, *settings).stdout
+        self.assertRegex(report, r"Device memory a rank\n  weights \(fp32\) +\S+ \S+\n")
+        self.assertRegex(report, r"data: \S+( \S)? ?tokens in 1 file, (\d+) sequences of 32; 5 steps are 0\.\d+ epochs\n")
+        self.assertRegex(report, r"validation: .+ tokens in 1 file\n")
+        self.assertIn("starts at step 0 of 5\n", report)
+        again = self.train("shown", 2, *settings, "schedule.total_steps=6").stdout
+        self.assertRegex(again, r"resumes from \S+step-00000005, step 5 of 6\n")
+
+    def test_the_start_report_shows_what_the_user_says_of_the_network(self):
+        with unittest.mock.patch.dict(os.environ, UCX_NET_DEVICES="all", NCCL_SOCKET_IFNAME="lo"):
+            report = self.train("network", 2, "schedule.total_steps=5").stdout
+        self.assertEqual(report.count(", UCX_NET_DEVICES=all\n"), 2, report)
+        self.assertIn("network: NCCL_SOCKET_IFNAME=lo\n", report)
+
+    def test_each_rank_has_a_network_card_of_its_own(self):
+        """On a host as hwloc's XML describes it: eight cores, two InfiniBand cards near all of them."""
+        sets = " ".join(f'{name}="0x000000ff"' for name in ("cpuset", "complete_cpuset", "allowed_cpuset"))
+        sets += " " + " ".join(f'{name}="0x00000001"' for name in ("nodeset", "complete_nodeset", "allowed_nodeset"))
+        cores = "".join(f'<object type="PU" os_index="{core}" {sets.replace("ff", f"{1 << core:02x}")}/>' for core in range(8))
+        cards = "".join(
+            f'<object type="PCIDev" pci_busid="0000:{16 + card}:00.0" pci_type="0207 [15b3:101b] [15b3:0007] 00"'
+            f' pci_link_speed="0"><object type="OSDev" name="mlx5_{card}" osdev_type="3"><info name="Port1State" value="4"/>'
+            f'<info name="Port1LID" value="0x{7 + card}"/><info name="Port1GID0" value="fe80:0000:0000:0000:0:0:0:{card}"/>'
+            f'</object></object>' for card in range(2))
+        host = self.directory / "host.xml"
+        host.write_text(
+            '<?xml version="1.0"?><!DOCTYPE topology SYSTEM "hwloc2.dtd"><topology version="2.0">'
+            f'<object type="Machine" os_index="0" {sets}><object type="NUMANode" os_index="0" {sets} local_memory="1024"/>'
+            f'{cores}<object type="Bridge" bridge_type="0-1" depth="0" bridge_pci="0000:[00-ff]">{cards}</object>'
+            '</object></topology>')
+
+        def report(run, *settings, more=()):
+            words = self.command(run, 2, "schedule.total_steps=5", *settings)
+            return self.call(words[:1] + ["-x", f"HWLOC_XMLFILE={host}", *more] + words[1:], expect=0).stdout
+
+        self.assertRegex(report("bound"), r"  rank 0 on .+, UCX_NET_DEVICES=mlx5_0:1\n  rank 1 on .+, UCX_NET_DEVICES=mlx5_1:1\n")
+        self.assertRegex(report("off", "parallel.bind_network=false"), r"  rank 0 on .+, network card mlx5_0\n")
+        self.assertEqual(report("own", more=("-x", "UCX_NET_DEVICES=all")).count(", UCX_NET_DEVICES=all\n"), 2)
+
+    def test_nodes_that_lie_idle_are_named_with_the_cure(self):
+        with unittest.mock.patch.dict(os.environ, SLURM_JOB_NUM_NODES="2"):
+            done = self.train("idle", 2, "schedule.total_steps=5")
+        self.assertIn("Slurm gave the job 2 nodes but MPI's ranks run on 1: start it with srun", done.stderr)
 
     def test_a_run_is_repeatable_to_the_bit(self):
         for run in ("first", "second"):

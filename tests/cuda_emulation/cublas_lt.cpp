@@ -49,6 +49,9 @@ std::string problem_of_operands(const Product& product, const Algorithm& algorit
 
 extern "C" {
 
+size_t cublasLtGetVersion() {
+  return CUBLAS_VERSION;
+}
 cublasStatus_t cublasLtCreate(cublasLtHandle_t* handle) {
   *handle = new cublasLtContext;
   return CUBLAS_STATUS_SUCCESS;

@@ -74,6 +74,24 @@ cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+// GPUs 0 and 1 are joined by NVLink, GPU 2 reaches them over PCIe: links of both kinds.
+cudaError_t cudaDeviceGetP2PAttribute(int* value, cudaDeviceP2PAttr attribute, int first, int second) {
+  if (!exists(first) || !exists(second) || first == second) return gpu().fail(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevP2PAttrAccessSupported:
+      *value = 1;
+      return cudaSuccess;
+    case cudaDevP2PAttrNativeAtomicSupported:
+      *value = first < 2 && second < 2;
+      return cudaSuccess;
+    default:
+      return gpu().fail(cudaErrorInvalidValue, "an attribute of two GPUs that is not emulated");
+  }
+}
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int device) {
   if (!exists(device)) return gpu().fail(cudaErrorInvalidDevice);
   std::snprintf(id, static_cast<std::size_t>(length), "0000:%02X:00.0", 0x65 + device);

@@ -90,6 +90,20 @@ class EmulatedGpu(harness.TrainingTest):
             self.assertEqual(found, both, route)
         self.assertEqual(self.contexts_of("contexts_cpu", ranks=2), [])
 
+    def test_the_start_report_shows_libraries_and_links(self):
+        report = self.train("report", 2, *SHORT, *GPU).stdout
+        self.assertRegex(report, r"CUDA \d+\.\d+ \(driver for \d+\.\d+\), cuBLAS \d+\.\d+\.\d+, (no )?NCCL")
+        self.assertIn("  GPUs 0-2: NVLink between 0-1; PCIe between the others\n", report)
+        self.assertRegex(report, r"  rank 1 on emulated GPU \(GPU 1\), .+ at 0000:66:00\.0, cores ")
+        self.assertRegex(report, r"  fits the device's memory +\S+ [GM]iB\n")
+
+    def test_ranks_on_one_gpu_are_named_with_the_cure(self):
+        self.enterContext(unittest.mock.patch.dict(os.environ, COLA_EMULATED_GPUS="1"))
+        done = self.train("one_gpu", 2, *SHORT, *GPU)
+        self.assertRegex(done.stderr, r"ranks 0 and 1 share GPU 0000:65:00\.0 on \S+: start one rank a GPU")
+        refused = self.train("one_gpu_nccl", 2, *SHORT, "parallel.collectives=nccl", *GPU, expect=2)
+        self.assertRegex(refused.stderr, r"share GPU 0000:65:00\.0 on .+start as many ranks a node as it has GPUs")
+
     def test_heads_that_a_gpu_cannot_compute_are_refused(self):
         settings = ("model.hidden_size=640", "model.num_attention_heads=2", "model.num_key_value_heads=2")
         done = self.train("wide_heads", None, *SHORT, *settings, *GPU, expect=2)

@@ -98,6 +98,23 @@ TEST(LocalRank, IsTheInnermostLaunchersWord) {
   EXPECT_THROW(local_rank({{"SLURM_LOCALID", "first"}}), UsageError);
 }
 
+TEST(LocalSize, IsTheInnermostLaunchersWord) {
+  const auto local_size = [](const Variables& variables) {
+    return read_local_size([&](const std::string& name) -> std::optional<std::string> {
+      const auto found = variables.find(name);
+      return found == variables.end() ? std::nullopt : std::optional(found->second);
+    });
+  };
+  EXPECT_EQ(local_size({{"SLURM_TASKS_PER_NODE", "4"}}), std::nullopt);  // a batch script's
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"})
+    EXPECT_EQ(local_size({{name, "3"}, {"SLURM_STEP_TASKS_PER_NODE", "1"}}), 3) << name;
+  EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4"}}), 4);
+  EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4(x12)"}}), 4);
+  EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4(x2),3"}}), std::nullopt);
+  EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "many"}}), std::nullopt);
+  EXPECT_THROW(local_size({{"PMI_LOCAL_SIZE", "many"}}), UsageError);
+}
+
 TEST(LaunchEnvironment, CountsTheSchedulersRestarts) {
   const auto restarts = [](const Variables& variables) {
     return read_restarts([&](const std::string& name) -> std::optional<std::string> {

@@ -40,6 +40,8 @@ TEST(NodeLayout, IsTheSameOnAllRanks) {
     RankPlace mine = place(world.rank() / 2, world.rank() % 2, "0000:01:00.0", {world.rank()});
     mine.gpu_number = 2;
     mine.network_card = "hsn0";
+    if (world.rank() == 1) mine.network_devices = "mlx5_0:1,mlx5_1:1";
+    if (mine.local_rank == 0) mine.gpu_links = "GPUs 0-1: NVLink between all";
     const auto places = gather_places(world, mine);
     ASSERT_EQ(places.size(), 3u);
     EXPECT_EQ(places[static_cast<std::size_t>(world.rank())], mine);
@@ -60,6 +62,21 @@ TEST(NodeLayout, DescribesTheOnlyNodeInOneLineAndItsRanks) {
   const auto lines = describe_layout({place(0, 0, "", {0, 1}), place(0, 1, "", {2, 3})});
   ASSERT_EQ(lines.size(), 3u);
   EXPECT_EQ(lines[0], "2 ranks on n0:");
+}
+
+TEST(NodeLayout, DescribesANodesLinksAndWaysOut) {
+  std::vector<RankPlace> places{place(0, 0, "01", {0, 1}), place(0, 1, "02", {2, 3})};
+  places[0].network_card = "hsn0";
+  places[1].network_devices = "mlx5_1:1";
+  places[0].gpu_links = "GPUs 0-1: PCIe between all";
+  places[0].interfaces = "eth0";
+  const auto lines = describe_layout(places);
+  ASSERT_EQ(lines.size(), 5u);
+  EXPECT_EQ(lines[0], "2 ranks on n0:");
+  EXPECT_EQ(lines[1], "  rank 0 on a GPU at 01, cores 0-1, network card hsn0");
+  EXPECT_EQ(lines[2], "  rank 1 on a GPU at 02, cores 2-3, UCX_NET_DEVICES=mlx5_1:1");
+  EXPECT_EQ(lines[3], "  GPUs 0-1: PCIe between all");
+  EXPECT_EQ(lines[4], "  network interfaces: eth0");
 }
 
 TEST(NodeLayout, FindsNothingWrongWithAGoodOne) {

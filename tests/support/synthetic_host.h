@@ -3,14 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace cola {
 
-/// A device's PCI address or interface name, and the NUMA domain it lies near.
-using SyntheticDevices = std::vector<std::pair<std::string, int>>;
+/// A device's PCI address or interface name, and the NUMA domain it lies near; the PCI switch that it shares
+/// with others of the domain, if any. Cards named mlx5_* are of InfiniBand, their first port active with a
+/// local identifier, or as `port` says.
+struct SyntheticPort {
+  int state = 4, lid = 0x6f;
+  std::string subnet = "fe80:0000:0000:0000";
+};
+struct SyntheticDevice {
+  std::string name;
+  int domain = 0, pci_switch = -1;
+  SyntheticPort port = {};
+};
+using SyntheticDevices = std::vector<SyntheticDevice>;
 
 class SyntheticHost {
  public:
@@ -57,18 +68,39 @@ class SyntheticHost {
   }
 
   std::string bridge_xml(int domain, const SyntheticDevices& gpus, const SyntheticDevices& cards) {
+    std::map<int, std::string> behind;  // a switch
+    for (const SyntheticDevice& gpu : gpus)
+      if (gpu.domain == domain)
+        behind[gpu.pci_switch] += device_xml(gpu.name, "0302 [10de:20b2] [10de:1463] a1", "");
+    for (const SyntheticDevice& card : cards)
+      if (card.domain == domain)
+        behind[card.pci_switch] += device_xml(fmt::format("0000:{:02x}:00.0", 0xe0 + ++cards_),
+                                              "0200 [17db:0501] [17db:0501] 01", interface_xml(card));
+    if (behind.empty()) return {};
     std::string devices;
-    for (const auto& [address, near] : gpus)
-      if (near == domain) devices += device_xml(address, "0302 [10de:20b2] [10de:1463] a1", "");
-    for (const auto& [name, near] : cards)
-      if (near == domain)
-        devices += device_xml(
-            fmt::format("0000:{:02x}:00.0", 0xe0 + ++cards_), "0200 [17db:0501] [17db:0501] 01",
-            fmt::format("<object type=\"OSDev\" {} name=\"{}\" osdev_type=\"2\"/>", next_index(), name));
-    if (devices.empty()) return {};
+    for (const auto& [number, below] : behind) devices += number < 0 ? below : switch_xml(number, below);
     return fmt::format(
         "<object type=\"Bridge\" {} bridge_type=\"0-1\" depth=\"0\" bridge_pci=\"0000:[00-ff]\">{}</object>",
         next_index(), devices);
+  }
+
+  std::string switch_xml(int number, const std::string& below) {
+    return fmt::format(
+        "<object type=\"Bridge\" {} bridge_type=\"1-1\" depth=\"1\" bridge_pci=\"0000:[00-ff]\" "
+        "pci_busid=\"0000:00:{:02x}.0\" pci_type=\"0604 [1000:c010] [1000:a064] b0\" "
+        "pci_link_speed=\"0\">{}</object>",
+        next_index(), number, below);
+  }
+
+  std::string interface_xml(const SyntheticDevice& card) {
+    if (!card.name.starts_with("mlx5_"))
+      return fmt::format("<object type=\"OSDev\" {} name=\"{}\" osdev_type=\"2\"/>", next_index(), card.name);
+    const SyntheticPort& port = card.port;
+    return fmt::format(
+        "<object type=\"OSDev\" {} name=\"{}\" osdev_type=\"3\">"
+        "<info name=\"Port1State\" value=\"{}\"/><info name=\"Port1LID\" value=\"0x{:x}\"/>"
+        "<info name=\"Port1GID0\" value=\"{}:0002:c903:0000:43e9\"/></object>",
+        next_index(), card.name, port.state, port.lid, port.subnet);
   }
 
   std::string device_xml(const std::string& address, const std::string& type, const std::string& inner) {

@@ -48,20 +48,31 @@ TEST(Plan, SaysWhatAutoBecame) {
   EXPECT_EQ(text().find("DOES NOT FIT"), std::string::npos) << text();
 }
 
-TEST(Plan, TellsAStartReportTheMemoryByUse) {
+// A run's start report is made of the same rows.
+TEST(Plan, TellsTheMemoryByUse) {
   RunConfiguration configuration = run_of("60m");
   configuration.train.micro_batch = 8;
-  const auto told = [&](int ranks, std::size_t device_bytes) {
-    return describe_memory(plan_memory(configuration, {ranks, DeviceKind::cpu, DataType::bfloat16}),
-                           device_bytes);
+  const auto told = [&](int ranks, const MemoryLimit& limit) {
+    const PlanTarget target{ranks, DeviceKind::cpu, DataType::bfloat16};
+    return describe_memory(plan_memory(configuration, target), target, configuration, limit);
   };
-  EXPECT_EQ(
-      told(1, 0),
-      "device memory a rank: 1.08 GiB: weights 81.6 MiB, gradients 163 MiB, optimizer 489 MiB, activations "
-      "314 MiB, workspace 53.3 MiB\nhost memory a rank: snapshots 490 MiB");
-  EXPECT_EQ(told(4, std::size_t{24} << 30).find("device memory a rank: 775 MiB of 24.0 GiB: "), 0u)
-      << told(4, 1);
-  EXPECT_NE(told(4, 0).find("communication 40.8 MiB"), std::string::npos) << told(4, 0);
+  EXPECT_EQ(told(1, {}),
+            "Device memory a rank\n"
+            "  weights (bf16)                                81.6 MiB\n"
+            "  gradients (fp32)                               163 MiB\n"
+            "  master weights, two moments (fp32)             489 MiB\n"
+            "  activations of 8 x 256 tokens, bf16            314 MiB\n"
+            "  workspace                                     53.3 MiB\n"
+            "  peak                                          1.08 GiB\n"
+            "Host memory a rank\n"
+            "  snapshots for checkpoints                      490 MiB\n");
+  const std::string limited = told(4, {std::size_t{24} << 30, "the device's memory"});
+  EXPECT_NE(limited.find("  peak                                           775 MiB\n"
+                         "  fits the device's memory                      24.0 GiB\n"),
+            std::string::npos)
+      << limited;
+  EXPECT_NE(limited.find("  communication buffers                         40.8 MiB\n"), std::string::npos)
+      << limited;
 }
 
 TEST(Plan, RefusesMoreRanksThanSequences) {

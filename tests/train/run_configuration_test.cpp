@@ -99,7 +99,7 @@ optimizer:  {lr: 2.0e-3, betas: [0.8, 0.95], eps: 1.0e-7, weight_decay: 0.1, gra
 schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
              cuda_graphs: off, threads: 3}
-parallel:   {zero_stage: 0, collectives: nccl, timeout_seconds: 30}
+parallel:   {zero_stage: 0, collectives: nccl, bind_network: false, timeout_seconds: 30}
 checkpoint: {every: 0, keep: 1, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true, local_dir: /nvme,
              max_failures: 5}
 evaluation: {every: 0, tokens: 1000}
@@ -118,7 +118,7 @@ evaluation: {every: 0, tokens: 1000}
                     AttentionChoice::flash,
                     RecordedPasses::off,
                     3};
-  expected.parallel = {0, Collectives::nccl, 30};
+  expected.parallel = {0, Collectives::nccl, false, 30};
   expected.checkpoint = {0, 1, false, 1.5, 200, true, "/nvme", 5};
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);

@@ -1,6 +1,7 @@
 // The ways to compute attention on a GPU, and the choice among them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -50,6 +51,9 @@ class PlainAttention final : public AttentionKernels {
 /// A shape that cuDNN has no plan for, or whose plan fails, falls to `otherwise`, which is said once.
 std::unique_ptr<AttentionKernels> make_cudnn_attention(const Context& context,
                                                        const AttentionKernels& otherwise);
+
+/// The cuDNN that runs here, as it counts itself (90000 is 9.0.0); 0 in a build without it.
+std::size_t cudnn_version();
 
 /// The shortest sequence that `auto` gives to cuDNN: below, memory sets the pace of both, and a plan costs a
 /// second of every start (docs/gpu.md has the count). `cola_bench kernels` measures both on a configuration's

@@ -293,6 +293,10 @@ void CudnnAttention::backward(const AttentionShape& shape, const Tensor& q, cons
 
 }  // namespace
 
+std::size_t cudnn_version() {
+  return cudnnGetVersion();
+}
+
 std::unique_ptr<AttentionKernels> make_cudnn_attention(const Context& context,
                                                        const AttentionKernels& otherwise) {
   constexpr std::size_t oldest_version = 91600;  // before, sequences of no multiple of 128 were read beyond

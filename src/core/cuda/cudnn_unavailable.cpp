@@ -7,4 +7,8 @@ std::unique_ptr<AttentionKernels> make_cudnn_attention(const Context&, const Att
   return nullptr;
 }
 
+std::size_t cudnn_version() {
+  return 0;
+}
+
 }  // namespace cola::cuda

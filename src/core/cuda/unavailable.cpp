@@ -1,6 +1,7 @@
 // The CUDA device of a build without CUDA: there is none, and asking for it says so.
 #include "core/device.h"
 #include "core/error.h"
+#include "core/gpu_facts.h"
 
 namespace cola {
 
@@ -17,5 +18,17 @@ std::string find_cuda_obstacle() {
 }
 
 void select_cuda_device(int) {}
+
+std::string gpu_address(int) {
+  return {};
+}
+
+GpuLink gpu_link(int, int) {
+  return GpuLink::none;
+}
+
+std::string describe_cuda() {
+  return {};
+}
 
 }  // namespace cola

@@ -1,0 +1,77 @@
+#include "dist/mpi_library.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <mpi.h>
+
+#include <sstream>
+#include <vector>
+
+#include "dist/mpi_communicator.h"
+
+namespace cola {
+
+namespace {
+
+using HasVariable = std::function<bool(const std::string& variable)>;
+
+std::string single_blanks(const std::string& text) {
+  std::istringstream words(text);
+  std::string joined;
+  for (std::string word; words >> word;) joined += (joined.empty() ? "" : " ") + word;
+  return joined;
+}
+
+// "MPICH Device: ch4:ofi" on a line of its own.
+std::string device_of_mpich(const std::string& version) {
+  constexpr std::string_view title = "MPICH Device:";
+  const std::size_t found = version.find(title);
+  if (found == std::string::npos) return {};
+  std::istringstream rest(version.substr(found + title.size()));
+  std::string device;
+  rest >> device;
+  return device;
+}
+
+std::string find_in_use(const HasVariable& has_variable, const char* pattern,
+                        const std::vector<const char*>& components) {
+  std::vector<const char*> used;
+  for (const char* component : components)
+    if (has_variable(fmt::format(fmt::runtime(pattern), component))) used.push_back(component);
+  return fmt::format("{}", fmt::join(used, ", "));
+}
+
+// ob1 sends over transports of its own (BTL), cm over one that matches messages (MTL), UCX by itself.
+std::string layers_of_open_mpi(const HasVariable& has_variable) {
+  const std::string upper = find_in_use(has_variable, "pml_{}_priority", {"ob1", "ucx", "cm"});
+  std::string lower;
+  if (upper == "ob1")
+    lower = find_in_use(has_variable, "btl_{}_eager_limit", {"vader", "sm", "tcp", "openib", "ofi", "uct"});
+  if (upper == "cm") lower = find_in_use(has_variable, "mtl_{}_priority", {"ofi", "psm2", "portals4"});
+  return lower.empty() ? upper : upper + " over " + lower;
+}
+
+}  // namespace
+
+std::string describe_mpi(const std::string& version, const HasVariable& has_variable) {
+  const std::string name = single_blanks(version.substr(0, version.find_first_of(",\n")));
+  std::string carrier = device_of_mpich(version);
+  if (carrier.empty()) carrier = layers_of_open_mpi(has_variable);
+  return carrier.empty() ? name : name + ", " + carrier;
+}
+
+std::string describe_mpi() {
+  char version[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0, provided = 0;
+  check_mpi(MPI_Get_library_version(version, &length), "MPI_Get_library_version");
+  const bool tools = MPI_T_init_thread(MPI_THREAD_SERIALIZED, &provided) == MPI_SUCCESS;
+  const std::string text =
+      describe_mpi(std::string(version, static_cast<std::size_t>(length)), [&](const std::string& variable) {
+        int index = 0;
+        return tools && MPI_T_cvar_get_index(variable.c_str(), &index) == MPI_SUCCESS;
+      });
+  if (tools) MPI_T_finalize();
+  return text;
+}
+
+}  // namespace cola
