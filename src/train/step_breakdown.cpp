@@ -36,10 +36,10 @@ std::vector<KernelShare> add_up(const std::vector<KernelCall>& calls,
 }  // namespace
 
 double StepBreakdown::share_outside_products() const {
-  double products = 0;
+  double inside = 0;
   for (const KernelShare& kernel : kernels)
-    if (kernel.name.starts_with("matrix product")) products += kernel.seconds;
-  return kernel_seconds > 0 ? 1 - products / kernel_seconds : 0;
+    if (kernel.name.starts_with("matrix product")) inside += kernel.seconds;
+  return kernel_seconds > 0 ? 1 - inside / kernel_seconds : 0;
 }
 
 StepBreakdown measure_step_breakdown(const RunConfiguration& configuration, Device& device, int warm_up) {
