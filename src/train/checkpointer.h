@@ -83,7 +83,6 @@ class Checkpointer {
   void wait_for_writers();
   void end_shards();
   std::string publish(const Manifest& manifest) const;
-  void abandon() const;
   SaveOutcome end();
 
   Communicator& communicator_;
