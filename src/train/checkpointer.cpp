@@ -65,9 +65,11 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
       ring_layout_(ring_layout(configuration.checkpoint, store.shard_map().shard_elements())) {
   if (!writes_) return;
   const CheckpointSection& options = configuration.checkpoint;
-  if (options.local_dir)
+  if (options.local_dir) {
     require_free_space(*options.local_dir, shard_bytes(store.shard_map().shard_elements()),
                        "checkpoint.local_dir");
+    make_staging_directory(staging_directory(*options.local_dir, configuration.run.dir));
+  }
   ring_.emplace(device, ring_layout_);
 }
 

@@ -138,6 +138,14 @@ class IoError(harness.TrainingTest):
         for number in (1, 3, 5, 7, 9):
             self.assert_as_healthy("staged", EVERY * number)
 
+    def test_a_local_disk_that_cannot_be_used_is_found_before_the_first_step(self):
+        local = self.directory / "unusable"
+        done = self.train_with("unstaged", {1: [f"mkdir:{local}:1:0"]}, f"checkpoint.local_dir={local}", expect=2)
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        self.assertEqual(len(said), 1, done.stderr)
+        self.assertRegex(said[0], rf"rank 1 on \S+: error: {local}/\S+: cannot make the folder: Input/output error")
+        self.assertFalse((self.directory / "unstaged/checkpoints").exists())
+
     def saved(self, run):
         """A run of four checkpoints, to be gone on with."""
         self.train(run, 2, *self.settings, f"schedule.total_steps={4 * EVERY}")
@@ -153,6 +161,15 @@ class IoError(harness.TrainingTest):
             self.assert_as_healthy(run, 5 * EVERY)
             kept = newest.with_name(f"abandoned-{newest.name}")  # the disk may have been in trouble, not the file
             self.call([self.PROGRAMS / "cola_ckpt", "verify", kept], expect=0)
+
+    def test_where_none_can_be_read_the_run_is_refused_and_all_is_left_as_it_was(self):
+        self.saved("none")
+        before = self.names("none")
+        done = self.train_with("none", {1: ["read:/shard-00001.h5:1:0"]}, expect=2)
+        for step in range(EVERY, 5 * EVERY, EVERY):
+            self.assertIn(f"{self.folder('none', step)}/shard-00001.h5: cannot read: Input/output error", done.stderr)
+        self.assertIn("none of its checkpoints is intact", done.stderr)
+        self.assertEqual(self.names("none"), before)
 
     def test_a_chosen_checkpoint_that_cannot_be_read_is_refused(self):
         newest = self.saved("chosen")
