@@ -1,5 +1,8 @@
 #include "io/staged_shard.h"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <utility>
 
@@ -27,6 +30,14 @@ std::string part_path(const std::string& folder, const std::string& shard_file) 
 std::string staging_directory(const std::string& local_directory, const std::string& run_directory) {
   const std::string run = fs::absolute(run_directory).lexically_normal().string();
   return fmt::format("{}/{}-{}", local_directory, last_name(run), checksum_of(run).substr(0, 8));
+}
+
+void make_staging_directory(const std::string& staging) {
+  std::error_code problem;
+  fs::create_directories(staging, problem);
+  if (problem) throw FileError("{}: cannot make the folder: {}", staging, problem.message());
+  if (::access(staging.c_str(), W_OK | X_OK) != 0)
+    throw FileError("{}: cannot be written into: {}", staging, system_reason(errno));
 }
 
 std::string attempt_directory(const std::string& staging, const std::string& attempt) {

@@ -14,6 +14,9 @@ namespace cola {
 /// Where the run in `run_directory` stages on a node: a folder of its own under `local_directory`.
 std::string staging_directory(const std::string& local_directory, const std::string& run_directory);
 
+/// Makes that folder. Throws FileError unless it is there then and can be written into.
+void make_staging_directory(const std::string& staging);
+
 /// Where one attempt of the run, one job that works in its directory, stages: a folder of its own in there.
 std::string attempt_directory(const std::string& staging, const std::string& attempt);
 

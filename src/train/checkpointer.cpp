@@ -1,6 +1,5 @@
 #include "train/checkpointer.h"
 
-#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -46,6 +45,13 @@ class RingReader {
   SnapshotRing& ring_;
 };
 
+// What may fail without harm to the checkpoint.
+template <typename Action>
+void try_to(Action&& action) {
+  const std::string trouble = error_of(action);
+  if (!trouble.empty()) warning("{}", trouble);
+}
+
 }  // namespace
 
 Checkpointer::Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
@@ -59,9 +65,11 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
       ring_layout_(ring_layout(configuration.checkpoint, store.shard_map().shard_elements())) {
   if (!writes_) return;
   const CheckpointSection& options = configuration.checkpoint;
-  if (options.local_dir)
+  if (options.local_dir) {
     require_free_space(*options.local_dir, shard_bytes(store.shard_map().shard_elements()),
                        "checkpoint.local_dir");
+    make_staging_directory(staging_directory(*options.local_dir, configuration.run.dir));
+  }
   ring_.emplace(device, ring_layout_);
 }
 
@@ -198,20 +206,17 @@ Manifest Checkpointer::manifest_of(const TrainingState& state) const {
 // On rank 0's writer thread. Returns why nothing was published, empty if it was.
 std::string Checkpointer::publish(const Manifest& manifest) const {
   give_way();
+  const std::string directory = checkpoints_of(configuration_);
   std::string error = error_;
-  if (error.empty()) error = error_of([&] { publish_manifest(folder_, manifest); });
-  const std::string trouble = error_of([&] {
-    if (!error.empty())
-      abandon();
-    else
-      retire_old_checkpoints(checkpoints_of(configuration_), configuration_.checkpoint.keep);
-  });
-  if (!trouble.empty()) warning("{}", trouble);
+  if (error.empty()) {
+    const std::string own = error_of([&] { publish_manifest(folder_, manifest); });
+    if (!own.empty()) error = "rank 0: " + own;
+  }
+  if (error.empty()) try_to([&] { retire_old_checkpoints(directory, configuration_.checkpoint.keep); });
+  // No rank writes now: what has no manifest is left of this step, or of an earlier one whose files the disk
+  // would not let go of.
+  try_to([&] { remove_orphans(directory); });
   return error;
-}
-
-void Checkpointer::abandon() const {
-  if (!is_committed(folder_)) std::filesystem::remove_all(folder_);
 }
 
 SaveOutcome Checkpointer::end() {

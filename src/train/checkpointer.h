@@ -34,7 +34,8 @@ struct SaveOutcome {
 class Checkpointer {
  public:
   /// Allocates the host memory that snapshots pass through; `store` is what is saved, and `configuration`
-  /// goes into every manifest. Throws UsageError or DeviceError.
+  /// goes into every manifest. Throws UsageError, DeviceError, or FileError where checkpoint.local_dir cannot
+  /// be used on this node.
   Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
                const ShardedParameterStore& store, const RunConfiguration& configuration);
   /// Gives up what is under way: nothing of it is committed.
@@ -83,7 +84,6 @@ class Checkpointer {
   void wait_for_writers();
   void end_shards();
   std::string publish(const Manifest& manifest) const;
-  void abandon() const;
   SaveOutcome end();
 
   Communicator& communicator_;

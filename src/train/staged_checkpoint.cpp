@@ -105,18 +105,20 @@ std::string begin_attempt(const RunConfiguration& configuration) {
 void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration& configuration) {
   const std::string directory = checkpoints_of(configuration);
   std::string newest, last;
-  if (communicator.rank() == 0) {
+  on_rank_0(communicator, [&] {
     last = last_attempt(configuration);
     const std::vector<std::string> committed = committed_checkpoints(directory);
     if (!committed.empty()) newest = last_name(committed.back());
-  }
+  });
   newest = shared_text(communicator, newest);
   last = shared_text(communicator, last);
   if (last.empty()) return;
   const std::string attempt =
       attempt_directory(staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir), last);
-  std::map<std::int64_t, Candidate> candidates =
-      candidates_of(gather_parts(communicator, staged_shards(attempt)));
+  std::vector<StagedShard> own;
+  const std::string trouble = error_of([&] { own = staged_shards(attempt); });
+  if (!trouble.empty()) warning("{}; what is staged there is passed over", trouble);
+  std::map<std::int64_t, Candidate> candidates = candidates_of(gather_parts(communicator, own));
   while (!candidates.empty() && !is_complete(candidates.rbegin()->second))
     candidates.erase(std::prev(candidates.end()));
   if (!candidates.empty() && checkpoint_name(candidates.rbegin()->first) > newest) {

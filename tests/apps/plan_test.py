@@ -51,6 +51,14 @@ class Plans(harness.TrainingTest):
             self.assertIn(fragment, said[0])
         self.assertFalse((self.directory / run).exists(), "something was written")
 
+    def test_a_ring_too_small_for_snapshots_is_refused_by_plan_and_run(self):
+        setting = "checkpoint.ring_gib=0.000001"
+        self.assert_refused("ring", [setting], "checkpoint.ring_gib: 1e-06 GiB is too small a ring")
+        done = self.train("ring", None, setting, expect=2, more=["--plan", "--ranks", "2"])
+        self.assertRegex(done.stderr, r"^cola: error: checkpoint.ring_gib: 1e-06 GiB is too small a ring: .*\n$")
+        whole, _ = self.planned("ring", 2)
+        self.assertRegex(whole["snapshots for checkpoints"], r"^[0-9.]+ [KM]iB$")
+
     def test_what_cannot_fit_is_refused_with_what_can(self):
         small = ["train.device_memory_gib=0.0036", "train.micro_batch=6"]
         self.assert_refused("large", small, "train.micro_batch: 6 sequences of 32", "train.device_memory_gib",

@@ -97,6 +97,25 @@ TEST_F(ShardFileTest, DetectsFlippedBitsAndTruncations) {
   EXPECT_THROW(read_shard(folder_.path(), record, StateTensor::weights, 0, one), FileError);
 }
 
+// A disk that keeps other bytes than it was given: what was handed over counts, not what is read back.
+TEST_F(ShardFileTest, IsReadBackWhereThatIsAskedFor) {
+  const std::string path = folder_ / shard_name(0);
+  const std::vector<float> values(static_cast<std::size_t>(3 * map_.shard_elements()), 1.5f);
+  const auto write = [&](bool spoilt, bool verify) {
+    ShardWriter writer(folder_.path(), {0, 3, map_.ranges(0)}, map_.shard_elements());
+    writer.append(values);
+    if (spoilt) flip_bit(path + ".tmp", std::filesystem::file_size(path + ".tmp") / 2, 3);
+    return writer.commit(verify);
+  };
+  EXPECT_NO_THROW(verify_shard(folder_.path(), write(false, true)));
+  std::filesystem::remove(path);
+  const std::string message = file_error_of([&] { write(true, true); });
+  EXPECT_NE(message.find(path + ".tmp: reads back other bytes"), std::string::npos) << message;
+  EXPECT_TRUE(names_under(folder_.path()).empty());
+  const ShardRecord unseen = write(true, false);  // until it is verified
+  EXPECT_THROW(verify_shard(folder_.path(), unseen), FileError);
+}
+
 TEST_F(ShardFileTest, RefusesElementsItDoesNotHold) {
   const ShardRecord record = write_shard_of(folder_.path(), state_, map_, 0);
   std::vector<float> two(2);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -14,7 +15,7 @@ class DeviceTest : public ::testing::TestWithParam<DeviceKind> {
  protected:
   void SetUp() override {
     if (GetParam() == DeviceKind::cpu)
-      device_ = make_cpu_device();
+      device_ = make_cpu_device(threads());
     else if (cuda_device_count() > 0)
       device_ = make_cuda_device(0);
     else
@@ -24,6 +25,12 @@ class DeviceTest : public ::testing::TestWithParam<DeviceKind> {
   Device& device() const { return *device_; }
 
  private:
+  // All cores, unless OMP_NUM_THREADS says otherwise: under the thread sanitizer OpenMP gets one.
+  static int threads() {
+    const char* chosen = std::getenv("OMP_NUM_THREADS");
+    return chosen ? std::atoi(chosen) : 0;
+  }
+
   std::unique_ptr<Device> device_;
 };
 

@@ -13,6 +13,7 @@
 #include "core/philox.h"
 #include "io/checkpoint_compare.h"
 #include "io/checkpoint_directory.h"
+#include "io/durable_file.h"
 #include "io/staged_shard.h"
 #include "support/test_folder.h"
 #include "train/staged_checkpoint.h"
@@ -291,6 +292,21 @@ TEST_F(CheckpointerTest, CommitsAtTheNextStartWhatAllNodesHadStaged) {
     expect_identical(folder_.path("wanted"), run.run.dir + "/checkpoints/step-00000002");
     EXPECT_FALSE(fs::exists(staging));
   }
+}
+
+// The local disk is in trouble: its folder cannot be listed.
+TEST_F(CheckpointerTest, GoesOnFromWhatIsCommittedWhereStagedShardsCannotBeFound) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  const std::string attempt = attempt_directory(staging_directory(*run.checkpoint.local_dir, run.run.dir),
+                                                run_an_attempt(run, {1, 2}));
+  const std::string first = checkpoints_of(run) + "/step-00000001";
+  fs::remove_all(checkpoints_of(run) + "/step-00000002");
+  fs::remove_all(attempt);
+  write_file(attempt, "no folder");
+  run_on_threads(
+      2, [&](Communicator& communicator) { EXPECT_NO_THROW(commit_staged_checkpoint(communicator, run)); });
+  EXPECT_EQ(committed_checkpoints(checkpoints_of(run)), std::vector<std::string>{first});
 }
 
 // Two attempts had two nodes each. The node they shared holds shard 0 of the second, the other one has kept

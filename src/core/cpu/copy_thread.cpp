@@ -23,13 +23,14 @@ class QueuedCopy final : public PendingCopy {
 }  // namespace
 
 std::unique_ptr<PendingCopy> CopyThread::start(void* to, const void* from, std::size_t bytes) {
+  // Before anything waits for the copy: where no thread can be made, that is an error.
+  if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   std::packaged_task<void()> copy([=] { std::memcpy(to, from, bytes); });
   auto pending = std::make_unique<QueuedCopy>(copy.get_future());
   {
     const std::lock_guard lock(mutex_);
     copies_.push_back(std::move(copy));
   }
-  if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
   added_.notify_one();
   return pending;
 }
