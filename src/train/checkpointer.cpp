@@ -1,5 +1,6 @@
 #include "train/checkpointer.h"
 
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -204,19 +205,25 @@ Manifest Checkpointer::manifest_of(const TrainingState& state) const {
 }
 
 // On rank 0's writer thread. Returns why nothing was published, empty if it was.
-std::string Checkpointer::publish(const Manifest& manifest) const {
+std::string Checkpointer::publish(const Manifest& manifest) {
   give_way();
-  const std::string directory = checkpoints_of(configuration_);
   std::string error = error_;
   if (error.empty()) {
     const std::string own = error_of([&] { publish_manifest(folder_, manifest); });
     if (!own.empty()) error = "rank 0: " + own;
   }
-  if (error.empty()) try_to([&] { retire_old_checkpoints(directory, configuration_.checkpoint.keep); });
-  // No rank writes now: what has no manifest is left of this step, or of an earlier one whose files the disk
-  // would not let go of.
-  try_to([&] { remove_orphans(directory); });
+  if (error.empty())
+    try_to([&] { retire_old_checkpoints(checkpoints_of(configuration_), configuration_.checkpoint.keep); });
+  else
+    abandoned_.insert(folder_);
+  try_to([&] { clear_abandoned(); });
   return error;
+}
+
+// No rank writes now. A failing disk may not let go of a folder before a later time.
+void Checkpointer::clear_abandoned() {
+  for (auto folder = abandoned_.begin(); folder != abandoned_.end(); folder = abandoned_.erase(folder))
+    if (!is_committed(*folder)) std::filesystem::remove_all(*folder);
 }
 
 SaveOutcome Checkpointer::end() {

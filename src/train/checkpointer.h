@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -83,7 +84,8 @@ class Checkpointer {
   Manifest manifest_of(const TrainingState& state) const;
   void wait_for_writers();
   void end_shards();
-  std::string publish(const Manifest& manifest) const;
+  std::string publish(const Manifest& manifest);
+  void clear_abandoned();
   SaveOutcome end();
 
   Communicator& communicator_;
@@ -97,6 +99,7 @@ class Checkpointer {
   TrainingState state_;
   bool snapshot_finished_ = false;  // on all ranks
   std::string attempt_ = "0", folder_, error_;
+  std::set<std::string> abandoned_;  // folders of failed saves that rank 0 has still to clear away
   std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;
   int failures_in_a_row_ = 0;

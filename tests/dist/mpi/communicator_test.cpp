@@ -27,10 +27,11 @@ TEST(MpiCommunicator, NamesItsLibrary) {
   EXPECT_EQ(transport.rfind("MPI (", 0), 0u) << transport;
   EXPECT_GT(transport.size(), 7u);
   // Where it is Open MPI, one of its three ways to send is in use, and named.
-  if (transport.starts_with("MPI (Open MPI"))
+  if (transport.starts_with("MPI (Open MPI")) {
     EXPECT_TRUE(transport.find(", ob1 over ") != std::string::npos || transport.ends_with(", ucx)") ||
                 transport.find(", cm over ") != std::string::npos)
         << transport;
+  }
 }
 
 TEST(MpiCommunicator, TurnsErrorsIntoOneLine) {
