@@ -31,6 +31,7 @@ tests=(
   hdf5-tools             # h5dump, for the same
   slurm-wlm munge        # a cluster of two nodes on this machine
   shellcheck             # looks through the scripts
+  lmod                   # loads the environment module
 )
 quickstart=(
   sentencepiece  # spm_train, which makes the tokenizer's model
