@@ -17,8 +17,8 @@ function(install_tree)
   # The component cola_dist is what users of a cluster need where the site provides the libraries.
   install(DIRECTORY configs jobs DESTINATION ${COLA_DATA_DIR} USE_SOURCE_PERMISSIONS COMPONENT cola_dist)
   install(PROGRAMS scripts/plot_metrics.py DESTINATION ${COLA_DATA_DIR}/scripts COMPONENT cola_dist)
-  install(FILES packaging/modules/cola_dist.lua DESTINATION ${COLA_DATA_DIR}/modulefiles/cola_dist
-          RENAME ${PROJECT_VERSION}.lua COMPONENT cola_dist)
+  install(FILES packaging/modules/cola_dist DESTINATION ${COLA_DATA_DIR}/modulefiles/cola_dist
+          RENAME ${PROJECT_VERSION} COMPONENT cola_dist)
   install(DIRECTORY docs/ DESTINATION share/doc/cola_dist COMPONENT cola_dist)
   install(FILES README.md LICENSE DESTINATION share/doc/cola_dist COMPONENT cola_dist)
   install(PROGRAMS scripts/gpu-check.sh DESTINATION ${COLA_DATA_DIR}/scripts)

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs the Debian (12 or newer) packages that cola_dist is built, tested and tried out with.
 #
-# usage: scripts/install-packages.sh [--list]
-#   --list   only print the names of the packages
+# usage: scripts/install-packages.sh [--list | --build]
+#   --list    only print the names of the packages
+#   --build   only what building the programs and running them takes
 #
 # Needs root or sudo, and only when a package is missing: otherwise nothing is touched and no network is used.
 set -euo pipefail
@@ -31,6 +32,7 @@ tests=(
   hdf5-tools             # h5dump, for the same
   slurm-wlm munge        # a cluster of two nodes on this machine
   shellcheck             # looks through the scripts
+  lmod                   # loads the environment module
 )
 quickstart=(
   sentencepiece  # spm_train, which makes the tokenizer's model
@@ -39,6 +41,7 @@ quickstart=(
 case "${1:-}" in
   "") ;;
   --list) printf '%s\n' "${build[@]}" "${tests[@]}" "${quickstart[@]}"; exit ;;
+  --build) tests=() quickstart=() ;;
   -h | --help) print_help; exit ;;
   *) fail "unknown option $1 (see --help)" ;;
 esac

@@ -1,17 +1,28 @@
 # shellcheck shell=bash
 # What the PBS jobs share: training across as many time limits as it takes. Sourced, never run.
 
-# What the server says of the job under a name; nothing where it does not answer.
-job_field() {
-  qstat -f "$PBS_JOBID" | sed -n "s/^ *$1 = *//p"
+# What the server says of this job: "    NAME = VALUE" lines. A busy server is asked again; nothing and false where none
+# answers.
+describe_job() {
+  local attempt
+  command -v qstat >/dev/null || return
+  for attempt in 1 2 3; do
+    timeout 20 qstat -f "$PBS_JOBID" && return
+    sleep "$attempt"
+  done
+  return 1
 }
 
-# Seconds until PBS kills the job. Its environment does not tell, but the server does.
-seconds_left() {
-  local limit
-  limit=$(job_field 'Resource_List\.walltime')
-  [ -n "$limit" ] || return 0
-  awk -F: -v passed="$SECONDS" '{ s = 0; for (i = 1; i <= NF; ++i) s = 60 * s + $i; print s - passed }' <<<"$limit"
+# usage: field NAME <<<"$DESCRIPTION"
+field() { sed -n "s/^ *$1 = *//p"; }
+
+# Seconds until a limit, [[[DAYS:]HOURS:]MINUTES:]SECONDS from when this script began, and at least one; nothing for a text
+# that is no limit.
+seconds_left_of() {
+  [[ $1 =~ ^[0-9][0-9:.]*$ ]] || return 0
+  awk -v passed="$SECONDS" '{ n = split($1, part, ":")
+                              s = part[n] + 60 * part[n - 1] + 3600 * part[n - 2] + 86400 * part[n - 3] - passed
+                              print (s > 1 ? int(s) : 1) }' <<<"$1"
 }
 
 # Those of the named variables that are set, with commas between, for qsub -v: it refuses the names of others.
@@ -32,11 +43,15 @@ run_again() {
   export COLA_RESTARTS=$restarts
   local variables
   variables=$(set_ones_of CONFIGURATION SETTINGS SLINGSHOT_NCCL COLA_RESTARTS COLA_JOBS COLA_DIST)
-  if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
-    echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
-  elif ! qrerun "$PBS_JOBID"; then
-    echo "neither qsub nor qrerun works here: submit the job again to go on"
-  fi
+  local pause
+  for pause in 10 0; do # the server may be busy
+    if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
+      echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
+      exit 75
+    fi
+    sleep "$pause"
+  done
+  qrerun "$PBS_JOBID" || echo "neither qsub nor qrerun works here: submit the job again to go on"
   exit 75
 }
 
@@ -73,11 +88,20 @@ launch_and_wait() {
 # "section.key=value ..." for it.
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
 train() {
-  local most_restarts=$1 script=$2 code=0 left starts setting told_to_end=no
+  local most_restarts=$1 script=$2 code=0 description limit left starts setting told_to_end=no
   local -a settings=()
   shift 2
-  left=$(seconds_left)
-  starts=$(job_field run_count) # PBS starts a job again after it lost a node, and where qrerun asked for it
+  [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
+  [ -z "${PBS_ARRAY_INDEX:-}" ] || { echo "a run cannot be shared by a job array: submit one job a configuration"; exit 2; }
+  # The limit is not in a job's environment, but the server knows it, and this script tells what was asked for.
+  if description=$(describe_job); then
+    limit=$(field 'Resource_List\.walltime' <<<"$description")
+  else
+    limit=$(sed -n 's/^#PBS .*[ ,]walltime=\([0-9:]*\).*/\1/p' "$script")
+    echo "qstat does not answer: the time limit is taken to be that of $script, ${limit:-which tells none}"
+  fi
+  left=$(seconds_left_of "$limit")
+  starts=$(field run_count <<<"$description") # PBS starts a job again after it lost a node, and where qrerun asked for it
   export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
   [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
   for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done

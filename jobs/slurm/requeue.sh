@@ -23,8 +23,15 @@ requeue() {
     exit 75
   fi
   echo "$2: back into the queue"
-  scontrol requeue "$SLURM_JOB_ID" || { echo "this site does not requeue jobs: submit it again to go on"; exit 75; }
-  sleep 60
+  local pause
+  for pause in 15 30 0; do # the controller may be starting again
+    if scontrol requeue "$SLURM_JOB_ID"; then
+      sleep 60
+      exit 75
+    fi
+    sleep "$pause"
+  done
+  echo "this job cannot be requeued (see above): submit it again to go on"
   exit 75
 }
 
@@ -33,9 +40,12 @@ requeue() {
 train() {
   local most_restarts=$1 code=0
   shift
+  [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   export_job_end
   echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0} of at most $most_restarts, $(date)"
-  srun --kill-on-bad-exit=1 "$@" || code=$?
+  # Ranks do not end at the same moment. With --kill-on-bad-exit the first one's 75 would get the others killed, and srun
+  # return their signal in its place; where one rank dies alone, the others follow after this wait.
+  srun --kill-on-bad-exit=0 --wait=60 "$@" || code=$?
   [ "$code" -ne 75 ] || requeue "$most_restarts" "stopped early with a committed checkpoint"
   [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || all_nodes_answer || requeue "$most_restarts" "lost a node"
   exit "$code"

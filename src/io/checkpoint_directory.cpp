@@ -25,16 +25,6 @@ std::string manifest_path(const std::string& folder) {
   return folder + "/manifest.json";
 }
 
-// The step a folder name stands for; only names that checkpoint_name gives count.
-std::optional<std::int64_t> step_of(const std::string& name) {
-  if (!name.starts_with(prefix)) return std::nullopt;
-  std::int64_t step = 0;
-  const auto [end, problem] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
-  if (problem != std::errc() || step < 0 || end != name.data() + name.size() || checkpoint_name(step) != name)
-    return std::nullopt;
-  return step;
-}
-
 [[noreturn]] void fail(const std::string& path, const std::string& action, const std::error_code& problem) {
   throw FileError("{}: cannot {}: {}", path, action, problem.message());
 }
@@ -86,6 +76,15 @@ std::string checkpoint_name(std::int64_t step) {
   return fmt::format("{}{:08d}", prefix, step);
 }
 
+std::optional<std::int64_t> checkpoint_step(const std::string& name) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  std::int64_t step = 0;
+  const auto [end, problem] = std::from_chars(name.data() + prefix.size(), name.data() + name.size(), step);
+  if (problem != std::errc() || step < 0 || end != name.data() + name.size() || checkpoint_name(step) != name)
+    return std::nullopt;
+  return step;
+}
+
 bool is_committed(const std::string& folder) {
   std::error_code problem;
   const fs::file_status status = fs::status(manifest_path(folder), problem);
@@ -97,7 +96,7 @@ bool is_committed(const std::string& folder) {
 std::vector<std::string> step_folders(const std::string& directory) {
   std::vector<std::pair<std::int64_t, std::string>> found;
   for (const std::string& name : names_in(directory))
-    if (const auto step = step_of(name)) found.emplace_back(*step, directory + "/" + name);
+    if (const auto step = checkpoint_step(name)) found.emplace_back(*step, directory + "/" + name);
   std::sort(found.begin(), found.end());
   std::vector<std::string> folders;
   for (auto& [step, folder] : found) folders.push_back(std::move(folder));
@@ -119,7 +118,8 @@ std::string resolve_checkpoint(const std::string& path) {
   if (is_committed(path)) return path;
   std::error_code ignored;
   if (!fs::exists(path, ignored)) throw FileError("{}: no such folder", path);
-  if (step_of(last_name(path))) throw FileError("{}: was never committed: it has no manifest.json", path);
+  if (checkpoint_step(last_name(path)))
+    throw FileError("{}: was never committed: it has no manifest.json", path);
   const std::vector<std::string> committed = committed_checkpoints(checkpoints_directory(path));
   if (committed.empty()) throw FileError("{}: holds no committed checkpoint", path);
   return committed.back();
@@ -184,7 +184,7 @@ void retire_old_checkpoints(const std::string& directory, std::int64_t keep) {
 std::vector<std::string> set_aside_newer_checkpoints(const std::string& directory, std::int64_t step) {
   std::vector<std::string> moved;
   for (const std::string& folder : committed_checkpoints(directory)) {
-    if (step_of(last_name(folder)) <= step) continue;
+    if (checkpoint_step(last_name(folder)) <= step) continue;
     const std::string base = directory + "/abandoned-" + last_name(folder);
     std::string name = base;
     for (int copy = 2; fs::exists(name); ++copy) name = fmt::format("{}-{}", base, copy);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,8 @@ namespace cola {
 
 /// step-00002000
 std::string checkpoint_name(std::int64_t step);
+/// The step that a folder's name stands for; nothing for a name that checkpoint_name does not give.
+std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
 /// Committed checkpoints under `directory`, oldest first (full paths). A missing directory has none.
 std::vector<std::string> committed_checkpoints(const std::string& directory);

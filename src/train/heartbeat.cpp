@@ -78,9 +78,10 @@ void Heartbeat::note_step(const StepMetrics& metrics) {
   const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
   ++steps_seen_;
   state_.seconds_per_step += weight * (metrics.step_seconds - state_.seconds_per_step);
+  tokens_per_step_ += weight * (metrics.tokens_per_second * metrics.step_seconds - tokens_per_step_);
+  if (state_.seconds_per_step > 0) state_.tokens_per_second = tokens_per_step_ / state_.seconds_per_step;
   state_.step = metrics.step;
   state_.loss = metrics.loss;
-  state_.tokens_per_second = metrics.tokens_per_second;
 }
 
 void Heartbeat::beat(const std::string& activity) {

@@ -19,7 +19,7 @@ struct RunState {
   std::string host, job;       // of rank 0; job: the scheduler's number, empty outside of a job
   std::int64_t ranks = 1;
   std::int64_t step = 0, total_steps = 0;
-  double loss = 0, tokens_per_second = 0, seconds_per_step = 0;
+  double loss = 0, tokens_per_second = 0, seconds_per_step = 0;  // rates: of late, smoothed
   std::int64_t started = 0, written = 0;
   std::int64_t job_end = 0;  // 0: not known
   bool operator==(const RunState&) const = default;
@@ -50,6 +50,7 @@ class Heartbeat {
   RunState state_;
   bool beats_;
   std::int64_t steps_seen_ = 0;
+  double tokens_per_step_ = 0;  // smoothed
   Clock::time_point last_written_{};
 };
 

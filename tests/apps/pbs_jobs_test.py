@@ -11,15 +11,19 @@ import harness
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 STAND_INS = {
-    "qstat": """echo "Job Id: 7.pbs"; echo "    Job_Name = cola"; echo "    Resource_List.walltime = $WALLTIME"
-                echo "    run_count = ${RUN_COUNT:-1}" """,
+    "qstat": """echo "$*" >>"$CALLS.qstat"
+                case "$QSTAT:$(wc -l <"$CALLS.qstat")" in
+                  down:*) echo "qstat: cannot connect to server pbs (errno=15010)" >&2; exit 1 ;;
+                  slow:1) exec sleep 60 ;;
+                esac
+                sed "s/WALLTIME/$WALLTIME/; s/RUN_COUNT/${RUN_COUNT:-1}/" <"$DESCRIPTION" """,
     # As OpenPBS does, it sends no variable that is not set.
     "qsub": """printf "qsub %s\\n" "$*" "restarts=$COLA_RESTARTS" >>"$CALLS"
                while [ "$1" != -v ]; do shift; done
                for name in ${2//,/ }; do
                  [[ $name == *=* || -v $name ]] || { echo "qsub: cannot send environment with the job"; exit 1; }
                done
-               exit "${QSUB_CODE:-0}" """,
+               [ "$(grep -c '^qsub -W' "$CALLS")" -gt "${QSUB_FAILURES:-0}" ] """,
     "qrerun": 'echo "qrerun $*" >>"$CALLS"',
     "module": 'echo "module $*" >>"$CALLS"',
     # PALS' options are not those of Open MPI.
@@ -27,6 +31,33 @@ STAND_INS = {
                   [ "$3" != --ppn ] || { ranks=$2; shift 7; set -- -n "$ranks" "$@"; }
                   exec mpirun --oversubscribe "$@" """,
 }
+# As OpenPBS writes it, long values broken; what may be taken for the limit, and is not.
+DESCRIPTION = """\
+Job Id: 7.pbs
+    Job_Name = cola
+    Job_Owner = user@login
+    resources_used.cpupercent = 0
+    resources_used.mem = 5312kb
+    resources_used.ncpus = 64
+    resources_used.walltime = 00:00:03
+    job_state = R
+    queue = workq
+    exec_host = n1/0*32+n2/0*32
+    Rerunable = True
+    Resource_List.max_walltime = 48:00:00
+    Resource_List.min_walltime = 00:00:01
+    Resource_List.ncpus = 64
+    Resource_List.select = 2:ncpus=32:mpiprocs=2
+    Resource_List.soft_walltime = 00:00:02
+    Resource_List.walltime = WALLTIME
+    stime = Thu Nov 26 03:54:20 2026
+    Variable_List = PBS_O_HOME=/home/user,PBS_O_LANG=C.UTF-8,
+\tPBS_O_PATH=/usr/local/bin:/usr/bin:/bin,PBS_O_SHELL=/bin/bash,
+\tSETTINGS=run.time_limit = 1,Resource_List.walltime = 00:00:04
+    run_count = RUN_COUNT
+    Submit_arguments = -l walltime=00:00:05 jobs/pbs/generic.pbs
+
+"""
 
 
 def processes_of_session(session):
@@ -51,6 +82,7 @@ class PbsJobs(harness.TrainingTest):
         for name, body in STAND_INS.items():
             (cls.stand_ins / name).write_text(f"#!/bin/bash\n{body}\n")
             (cls.stand_ins / name).chmod(0o755)
+        (cls.directory / "description").write_text(DESCRIPTION)
 
     def start(self, run, script="generic", walltime="01:00:00", settings="", ranks=2, **more):
         """Starts the script as pbs_mom does, in a session of its own."""
@@ -59,6 +91,7 @@ class PbsJobs(harness.TrainingTest):
         self.calls_of(run).write_text("")
         environment = dict(
             os.environ, PATH=f"{self.stand_ins}:{os.environ['PATH']}", CALLS=str(self.calls_of(run)), WALLTIME=walltime,
+            DESCRIPTION=str(self.directory / "description"),
             PBS_JOBID="7.pbs", PBS_JOBNAME=run, PBS_O_WORKDIR=str(self.directory), PBS_NODEFILE=str(node_file),
             PBS_ENVIRONMENT="PBS_BATCH", NCPUS="32", OMP_NUM_THREADS="32", COLA_JOBS=str(SOURCE / "jobs"),
             COLA_DIST=str(harness.PROGRAMS / "cola_dist"), CONFIGURATION=str(self.configuration(run)),
@@ -124,9 +157,47 @@ class PbsJobs(harness.TrainingTest):
         self.assertIn("restart 4 of at most 100", log)
 
     def test_qrerun_where_compute_nodes_cannot_submit(self):
-        code, _, calls = self.submit("rerun", walltime="00:00:20", QSUB_CODE="1")
+        code, _, calls = self.submit("rerun", walltime="00:00:20", QSUB_FAILURES="9")
         self.assertEqual(code, 75)
         self.assertIn("qrerun 7.pbs", calls)
+
+    def test_a_server_that_does_not_take_the_next_job_at_once(self):
+        code, log, calls = self.submit("busy", walltime="00:00:20", QSUB_FAILURES="1")
+        self.assertEqual(code, 75)
+        self.assertIn("submitted again as restart 1", log)
+        self.assertNotIn("qrerun", calls)
+
+    def test_a_server_that_answers_late(self):
+        code, log, _ = self.submit("late", QSTAT="slow")
+        self.assertEqual(code, 0, log)
+        self.assertRegex(log, r"3[56]\d\d s left")
+
+    def test_the_limit_in_the_script_where_the_server_does_not_answer(self):
+        code, log, _ = self.submit("silent", QSTAT="down")
+        self.assertEqual(code, 0, log)
+        self.assertIn("qstat does not answer: the time limit is taken to be that of ", log)
+        self.assertRegex(log, r"generic.pbs, 04:00:00\n.* 143\d\d s left")
+
+    def test_forms_of_the_limit(self):
+        forms = {"04:00:00": 14400, "100:00:01": 360001, "3600": 3600, "05:30": 330, "2:01:00:00": 176400, "00:10:00.50": 600,
+                 "00:00:00": 1, "UNLIMITED": None, "": None}
+        for form, seconds in forms.items():
+            said = self.call(["bash", "-c", f". {SOURCE}/jobs/pbs/rerun.sh; SECONDS=0; seconds_left_of '{form}'"], expect=0).stdout
+            self.assertEqual(said, "" if seconds is None else f"{seconds}\n", form)
+
+    def test_a_job_array_is_refused(self):
+        code, log, calls = self.submit("array", PBS_JOBID="7[3].pbs", PBS_ARRAY_INDEX="3")
+        self.assertEqual(code, 2)
+        self.assertEqual(log, "a run cannot be shared by a job array: submit one job a configuration\n")
+        self.assertEqual(calls, "")
+
+    def test_data_are_prepared(self):
+        code = self.start("data-job", script="prepare-data", OUTPUT="tokens",
+                          ARGUMENTS="--input te*.txt --bytes --document-bytes 500", COLA_DATA=str(harness.PROGRAMS / "cola_data")
+                          ).wait(timeout=120)
+        self.assertEqual(code, 0)
+        same = (self.directory / "data/train-00000.h5").read_bytes() == (self.directory / "tokens/train-00000.h5").read_bytes()
+        self.assertTrue(same)
 
     def start_and_wait_for_a_step(self, run):
         """A job of long steps, longer than mpirun waits by itself between SIGTERM and SIGKILL."""

@@ -129,7 +129,7 @@ class Cluster:
                           f"--log-file={self.folder}/munged.log", f"--seed-file={self.folder}/munged.seed")
         wait_for((self.folder / "munge.socket").exists, 20, "munged")
         (self.folder / "state").mkdir()
-        self.start_daemon("slurmctld", "slurmctld", "-D", "-i")
+        self.start_controller()
         for name in NODES:
             self.start_node(name)
         wait_for(lambda: self.node_states() == ["idle", "idle"], 60, "both nodes to be idle")
@@ -138,6 +138,14 @@ class Cluster:
         with open(self.folder / f"{name}.out", "ab") as output:
             self.daemons[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                                                   cwd=self.folder)
+
+    def start_controller(self):
+        self.start_daemon("slurmctld", "slurmctld", "-D", "-i")
+
+    def stop_controller(self):
+        """In good order, as for an update: it saves what it knows of jobs."""
+        self.daemons["slurmctld"].terminate()
+        self.daemons["slurmctld"].wait()
 
     def start_node(self, name):
         """Starts a node as after a reboot: what lay in its spool folder is gone."""
@@ -151,8 +159,10 @@ class Cluster:
         self.daemons[name].kill()
         self.daemons[name].wait()
 
-    def call(self, *words, check=True):
-        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60)
+    def call(self, *words, check=True, environment=None):
+        """What the command says; `environment` holds variables to add."""
+        done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60,
+                              env=os.environ | (environment or {}))
         if check and done.returncode != 0:
             raise RuntimeError(f"{words} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done.stdout.strip()
@@ -160,9 +170,9 @@ class Cluster:
     def node_states(self):
         return self.call("sinfo", "-h", "-N", "-o", "%t", check=False).split()
 
-    def submit(self, *words):
+    def submit(self, *words, environment=None):
         """The job's number."""
-        return self.call("sbatch", "--parsable", f"--chdir={self.folder}", *words).split(";")[0]
+        return self.call("sbatch", "--parsable", f"--chdir={self.folder}", *words, environment=environment).split(";")[0]
 
     def job(self, number):
         """The job's fields, as `scontrol show job` names them."""

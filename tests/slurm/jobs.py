@@ -21,11 +21,11 @@ class Job:
         text = CONFIGURATION.replace("DIRECTORY", name).replace("DATA", "data").replace("STEPS", str(steps))
         (slurm.folder / f"{name}.yaml").write_text(text)
 
-    def submit(self, *settings, minutes=20):
+    def submit(self, *settings, minutes=20, options=(), environment=None):
         words = [word for setting in settings for word in ("--set", setting)]
         self.number = self.slurm.submit(
-            f"--job-name={self.name}", "--cpus-per-task=1", f"--time={minutes}", f"--output={self.name}.log",
-            "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words)
+            f"--job-name={self.name}", "--cpus-per-task=1", f"--time={minutes}", f"--output={self.name}.log", *options,
+            "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words, environment=environment)
 
     def wait(self, state, seconds=300):
         self.slurm.wait_for_state(self.number, state, seconds)
@@ -34,6 +34,11 @@ class Job:
         metrics = self.run / "metrics.jsonl"
         cluster.wait_for(lambda: metrics.exists() and f'"step":{step},' in metrics.read_text(), seconds,
                          f"step {step} of {self.name}")
+
+    def warn_after_step(self, step):
+        """Asks the ranks to stop, as Slurm does before the time limit."""
+        self.wait_for_step(step)
+        self.slurm.call("scancel", "--signal=USR1", f"{self.number}.0")
 
     def log(self):
         return (self.slurm.folder / f"{self.name}.log").read_text()

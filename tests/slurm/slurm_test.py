@@ -42,6 +42,39 @@ class SlurmTest(unittest.TestCase):
         self.assertGreaterEqual(int(self.slurm.job(job.number)["Restarts"]), 1)
         job.assert_finished_as(self.whole, STEPS)
 
+    def test_ranks_that_end_one_after_another_and_the_bound_on_restarts(self):
+        late = self.slurm.folder / "late"
+        late.write_text('#!/bin/bash\ntrap : USR1\nbin/cola_dist "$@"; code=$?; sleep $((2 * SLURM_PROCID)); exit $code\n')
+        late.chmod(0o755)
+        job = Job(self.slurm, "late-ranks", STEPS)
+        job.submit(environment={"COLA_DIST": "./late", "COLA_MOST_RESTARTS": "1"})
+        job.warn_after_step(100)
+        job.wait("PENDING")
+        job.warn_after_step(400)
+        job.wait("FAILED")
+        self.assertIn("restarted 1 times already, so the job ends here", job.log())
+        fields = self.slurm.job(job.number)
+        self.assertEqual((fields["Restarts"], fields["ExitCode"]), ("1", "75:0"))
+
+    def test_a_job_that_may_not_be_requeued(self):
+        job = Job(self.slurm, "not-requeued", STEPS)
+        job.submit(options=["--no-requeue"])
+        job.warn_after_step(100)
+        job.wait("FAILED")
+        self.assertIn("cannot be requeued (see above): submit it again to go on", job.log())
+        self.assertEqual(self.slurm.job(job.number)["ExitCode"], "75:0")
+        self.assertTrue(job.checkpoints())
+
+    def test_a_controller_that_is_away(self):
+        job = Job(self.slurm, "no-controller", STEPS)
+        job.submit()
+        job.warn_after_step(100)
+        self.slurm.stop_controller()
+        cluster.wait_for(lambda: re.search("back into the queue\n.+\n", job.log()), 60, "a requeue that fails")
+        self.slurm.start_controller()
+        job.wait("COMPLETED")
+        job.assert_finished_as(self.whole, STEPS)
+
     def test_cancelled_with_scancel(self):
         job = Job(self.slurm, "cancelled", STEPS)
         job.submit()

@@ -57,7 +57,37 @@ TEST_F(RunStatus, SaysWhenARunIsSilent) {
   heart.beat("evaluating");
   expect_words(describe_run(directory(), now() + 600), {"no sign of life since it was evaluating", "10 min"});
   heart.last_word("stopped");
-  expect_words(describe_run(directory(), now() + 600), {"stopped early with a committed checkpoint"});
+  expect_words(describe_run(directory(), now() + 600),
+               {"stopped early with a committed checkpoint: goes on when job 4711 is requeued, or the same"});
+}
+
+TEST_F(RunStatus, SaysWhatARunThatIsNotAliveHasLeftAndLost) {
+  std::filesystem::create_directories(directory() + "/checkpoints/step-00000200");
+  std::ofstream(directory() + "/checkpoints/step-00000200/manifest.json") << "{}";
+  Heartbeat heart = heartbeat();
+  StepMetrics metrics;
+  metrics.step = 250;
+  metrics.step_seconds = 2;
+  heart.note_step(metrics);
+  heart.beat("training");
+  EXPECT_EQ(describe_run(directory(), now()).find("once"), std::string::npos);
+  expect_words(describe_run(directory(), now() + 600),
+               {"the same command goes on from the last commit", "25 min 0 s, once it goes on",
+                "last commit step-00000200, 50 steps ago"});
+}
+
+TEST_F(RunStatus, TellsRatesThatBelongTogether) {
+  Heartbeat heart = heartbeat();
+  for (const double seconds : {9.0, 1.0, 3.0}) {
+    StepMetrics metrics;
+    metrics.step_seconds = seconds;
+    metrics.tokens_per_second = 600 / seconds;
+    heart.note_step(metrics);
+  }
+  heart.last_word("training");
+  const RunState state = *read_heartbeat(directory());
+  EXPECT_NEAR(state.seconds_per_step, 1.2, 1e-9);
+  EXPECT_NEAR(state.tokens_per_second, 500, 1e-6);
 }
 
 TEST_F(RunStatus, KnowsHowARunEnded) {

@@ -2,16 +2,17 @@
 #
 #   spack repo add packaging/spack/repo
 #   spack dev-build --source-path . cola-dist@main          # CPU
-#   spack dev-build --source-path . cola-dist@main +cuda    # with NVIDIA GPUs
+#   spack dev-build --source-path . cola-dist@main +cuda cuda_arch=80,90    # with NVIDIA GPUs, here A100 and H100
 try:  # from Spack 1.0 on build systems are part of its own repository of packages
     from spack_repo.builtin.build_systems.cmake import CMakePackage, generator
+    from spack_repo.builtin.build_systems.cuda import CudaPackage
 except ImportError:
     pass
 
 from spack.package import *
 
 
-class ColaDist(CMakePackage):
+class ColaDist(CMakePackage, CudaPackage):
     """Distributed pretraining of CoLA language models with C++20 and MPI."""
 
     license("Apache-2.0")
@@ -19,7 +20,6 @@ class ColaDist(CMakePackage):
     # Built from the tree at hand: spack dev-build --source-path . cola-dist@main
     version("main")
 
-    variant("cuda", default=False, description="Train on NVIDIA GPUs")
     variant("tests", default=False, description="Build the tests")
     variant(
         "cpu_target",
@@ -42,22 +42,29 @@ class ColaDist(CMakePackage):
     depends_on("sentencepiece")
     depends_on("nlohmann-json@3.9:")
     depends_on("fmt@8:")
-    depends_on("spdlog@1.8: +fmt_external")
+    depends_on("spdlog@1.8:")
     depends_on("xxhash@0.8:")
     depends_on("googletest", type="build", when="+tests")
     with when("+cuda"):
         depends_on("cuda@12:")
-        depends_on("nccl@2.18:")
-        depends_on("cutlass@4:")  # headers alone
+        conflicts("cuda_arch=none", msg="Name the GPUs, as NCCL needs: cuda_arch=80 (A100), cuda_arch=90 (H100)")
+        for arch in CudaPackage.cuda_arch_values:
+            depends_on(f"nccl@2.18: cuda_arch={arch}", when=f"cuda_arch={arch}")
+        depends_on("cutlass@4: cuda_arch=90", type="build", when="cuda_arch=90")  # headers alone
 
     conflicts("%gcc@:11", msg="C++20 as g++ 12 knows it is needed")
 
     generator("ninja")
 
     def cmake_args(self):
-        return [
+        arguments = [
             self.define_from_variant("COLA_BUILD_TESTS", "tests"),
             self.define_from_variant("COLA_CPU_TARGET", "cpu_target"),
             self.define("COLA_BUNDLE_LIBRARIES", False),
-            self.define("COLA_CUDA", "auto" if self.spec.satisfies("+cuda") else "off"),
+            self.define("COLA_CUDA", "on" if self.spec.satisfies("+cuda") else "off"),
         ]
+        if self.spec.satisfies("+cuda"):
+            # The a stands for Hopper's own instructions.
+            gpus = ["90a-real" if arch == "90" else arch for arch in self.spec.variants["cuda_arch"].value]
+            arguments.append(self.define("CMAKE_CUDA_ARCHITECTURES", gpus))
+        return arguments
