@@ -1,7 +1,7 @@
 #include "apps/bench_checkpoint.h"
 
 #include "core/log.h"
-#include "train/checkpoint_benchmark.h"
+#include "train/benchmarks/checkpoint_benchmark.h"
 #include "train/progress.h"
 
 namespace cola {

@@ -3,7 +3,7 @@
 
 #include "core/device.h"
 #include "dist/communicator.h"
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 namespace cola {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "core/device.h"
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 namespace cola {
 

@@ -12,9 +12,9 @@
 #include "apps/program.h"
 #include "core/host.h"
 #include "io/durable_file.h"
-#include "train/memory_benchmark.h"
+#include "train/benchmarks/memory_benchmark.h"
+#include "train/configuration/precision.h"
 #include "train/peak_rate.h"
-#include "train/precision.h"
 #include "train/progress.h"
 
 namespace cola {

@@ -11,11 +11,11 @@
 #include "dist/sharded_parameter_store.h"
 #include "model/transformer.h"
 #include "train/batch_loader.h"
+#include "train/configuration/precision.h"
+#include "train/configuration/run_configuration.h"
+#include "train/configuration/transformer_options.h"
 #include "train/peak_rate.h"
-#include "train/precision.h"
-#include "train/run_configuration.h"
 #include "train/token_data.h"
-#include "train/transformer_options.h"
 
 namespace cola {
 

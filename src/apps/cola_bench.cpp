@@ -11,8 +11,8 @@
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
+#include "train/benchmarks/training_benchmark.h"
 #include "train/progress.h"
-#include "train/training_benchmark.h"
 
 namespace {
 

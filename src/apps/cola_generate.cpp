@@ -16,8 +16,8 @@
 #include "io/checkpoint_directory.h"
 #include "io/tokenizer.h"
 #include "model/transformer.h"
-#include "train/loaded_weights.h"
-#include "train/run_configuration.h"
+#include "train/checkpoints/loaded_weights.h"
+#include "train/configuration/run_configuration.h"
 
 namespace {
 

@@ -11,7 +11,7 @@
 #include "dist/launch.h"
 #include "dist/nccl_communicator.h"
 #include "dist/staged_communicator.h"
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 namespace cola {
 

@@ -14,7 +14,7 @@
 #include "core/log.h"
 #include "dist/launch.h"
 #include "dist/rank_binding.h"
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 namespace cola {
 

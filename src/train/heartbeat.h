@@ -7,8 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "train/configuration/run_configuration.h"
 #include "train/metrics.h"
-#include "train/run_configuration.h"
 #include "train/stop_condition.h"
 
 namespace cola {

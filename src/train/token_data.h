@@ -6,7 +6,7 @@
 
 #include "dist/communicator.h"
 #include "io/dataset.h"
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 namespace cola {
 

@@ -11,13 +11,13 @@
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/agreement.h"
+#include "train/configuration/precision.h"
+#include "train/configuration/transformer_options.h"
 #include "train/evaluation.h"
-#include "train/memory_plan.h"
 #include "train/peak_rate.h"
-#include "train/plan.h"
-#include "train/precision.h"
+#include "train/plan/memory_plan.h"
+#include "train/plan/plan.h"
 #include "train/token_data.h"
-#include "train/transformer_options.h"
 
 namespace cola {
 

@@ -1,4 +1,4 @@
-#include "train/attention_benchmark.h"
+#include "train/benchmarks/attention_benchmark.h"
 
 #include <gtest/gtest.h>
 

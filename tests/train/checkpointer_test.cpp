@@ -1,4 +1,4 @@
-#include "train/checkpointer.h"
+#include "train/checkpoints/checkpointer.h"
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@
 #include "io/durable_file.h"
 #include "io/staged_shard.h"
 #include "support/test_folder.h"
-#include "train/staged_checkpoint.h"
+#include "train/checkpoints/staged_checkpoint.h"
 
 namespace cola {
 namespace {

@@ -1,5 +1,5 @@
 // Weights for computing alone: those of the run, in a fraction of its memory.
-#include "train/loaded_weights.h"
+#include "train/checkpoints/loaded_weights.h"
 
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "io/checkpoint_directory.h"
 #include "support/device_test.h"
 #include "support/test_folder.h"
-#include "train/checkpointer.h"
+#include "train/checkpoints/checkpointer.h"
 
 namespace cola {
 namespace {

@@ -1,5 +1,5 @@
 // The plan against devices that are really allocated from, and what it says about limits.
-#include "train/memory_plan.h"
+#include "train/plan/memory_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include "dist/staged_communicator.h"
 #include "model/transformer.h"
 #include "support/paper_sizes.h"
-#include "train/transformer_options.h"
+#include "train/configuration/transformer_options.h"
 
 namespace cola {
 namespace {

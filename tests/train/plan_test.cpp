@@ -1,5 +1,5 @@
 // What a plan says of targets and traffic.
-#include "train/plan.h"
+#include "train/plan/plan.h"
 
 #include <gtest/gtest.h>
 

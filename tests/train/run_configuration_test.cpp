@@ -1,4 +1,4 @@
-#include "train/run_configuration.h"
+#include "train/configuration/run_configuration.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "train/snapshot_ring.h"
+#include "train/checkpoints/snapshot_ring.h"
 
 #include <gtest/gtest.h>
 

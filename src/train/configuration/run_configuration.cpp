@@ -1,0 +1,163 @@
+#include "train/configuration/run_configuration.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <concepts>
+#include <tuple>
+#include <type_traits>
+
+#include "core/configuration_keys.h"
+#include "core/configuration_node.h"
+#include "train/configuration/run_configuration_fields.h"
+
+namespace cola {
+
+namespace {
+
+std::string path_of(const Field& field) {
+  return fmt::format("{}.{}", field.section, field.key);
+}
+
+template <typename Number>
+void require_within(const ConfigurationNode& node, Number number, const Limits& limits) {
+  const auto value = static_cast<double>(number);
+  if (limits.above_low ? value <= limits.low : value < limits.low)
+    node.fail(fmt::format("must be {} {}, got {}", limits.above_low ? "greater than" : "at least", limits.low,
+                          number));
+  if (limits.below_high ? value >= limits.high : value > limits.high)
+    node.fail(fmt::format("must be {} {:.0f}, got {}", limits.below_high ? "less than" : "at most",
+                          limits.high, number));
+}
+
+// One overload a type of value.
+void read(const ConfigurationNode& node, const Limits&, std::string& value) {
+  value = node.text();
+}
+void read(const ConfigurationNode& node, const Limits&, std::optional<std::string>& value) {
+  const std::string text = node.text();
+  value = text == "none" ? std::nullopt : std::optional(text);
+}
+void read(const ConfigurationNode& node, const Limits&, bool& value) {
+  value = node.boolean();
+}
+void read(const ConfigurationNode& node, const Limits& limits, double& value) {
+  value = node.number();
+  require_within(node, value, limits);
+}
+template <std::integral Integer>
+void read(const ConfigurationNode& node, const Limits& limits, Integer& value) {
+  value = node.whole_number<Integer>();
+  require_within(node, value, limits);
+}
+void read(const ConfigurationNode& node, const Limits&, std::vector<std::string>& value) {
+  value.clear();
+  for (const ConfigurationNode& item : node.items("[a.h5, b.h5]")) value.push_back(item.text());
+  if (value.empty()) node.fail("must name at least one file");
+}
+void read(const ConfigurationNode& node, const Limits& limits, std::tuple<double&, double&> value) {
+  const auto& items = node.items("[0.9, 0.999]");
+  if (items.size() != 2) node.fail(fmt::format("expected a list of two numbers, got {}", items.size()));
+  read(items[0], limits, std::get<0>(value));
+  read(items[1], limits, std::get<1>(value));
+}
+template <typename Enumeration>
+requires std::is_enum_v<Enumeration>
+void read(const ConfigurationNode& node, const Limits&, Enumeration& value) {
+  const std::string text = node.text();
+  std::string known;
+  for (const auto& [word, meaning] : words<Enumeration>) {
+    if (word == text) return void(value = meaning);
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", word);
+  }
+  node.fail(fmt::format("expected one of {}; got '{}'", known, printable(text)));
+}
+
+std::string write(const std::string& value) {
+  return yaml_text(value);
+}
+std::string write(const std::optional<std::string>& value) {
+  return value ? yaml_text(*value) : "none";
+}
+std::string write(bool value) {
+  return value ? "true" : "false";
+}
+std::string write(double value) {
+  return yaml_number(value);
+}
+template <std::integral Integer>
+std::string write(Integer value) {
+  return fmt::format("{}", value);
+}
+std::string write(const std::vector<std::string>& values) {
+  std::string list;
+  for (const std::string& value : values) list += (list.empty() ? "" : ", ") + yaml_text(value);
+  return "[" + list + "]";
+}
+std::string write(std::tuple<const double&, const double&> values) {
+  return fmt::format("[{}, {}]", yaml_number(std::get<0>(values)), yaml_number(std::get<1>(values)));
+}
+template <typename Enumeration>
+requires std::is_enum_v<Enumeration> std::string write(Enumeration value) {
+  return std::string(word_of(value));
+}
+
+std::vector<std::string> known_keys() {
+  std::vector<std::string> keys;
+  const RunConfiguration any;
+  visit_fields(any, [&](const Field& field, const auto&) { keys.push_back(path_of(field)); });
+  return keys;
+}
+
+std::string default_directory(const RunSection& run) {
+  return "runs/" + run.name;
+}
+
+// Defaults that follow from other keys.
+void derive_defaults(const ConfigurationNode& root, RunConfiguration& configuration) {
+  ModelConfiguration& model = configuration.model;
+  if (root.find("run.dir") == nullptr) configuration.run.dir = default_directory(configuration.run);
+  if (root.find("model.num_key_value_heads") == nullptr)
+    model.num_key_value_heads = model.num_attention_heads;
+  if (root.find("model.rank") == nullptr) model.rank = std::max<std::int64_t>(1, model.hidden_size / 4);
+}
+
+RunConfiguration resolve(const ConfigurationNode& root) {
+  require_known_keys(root, known_keys());
+  RunConfiguration configuration;
+  visit_fields(configuration, [&](const Field& field, auto&& value) {
+    if (const ConfigurationNode* node = root.find(path_of(field)))
+      read(*node, field.limits, value);
+    else if (field.required)
+      root.fail_at(path_of(field), "is required and missing");
+  });
+  derive_defaults(root, configuration);
+  const ConfigurationProblem found = find_problem(configuration);
+  if (!found.key.empty()) root.fail_at(found.key, found.problem);
+  return configuration;
+}
+
+}  // namespace
+
+RunConfiguration load_run_configuration(const std::string& path, const std::vector<std::string>& overrides) {
+  ConfigurationNode root = ConfigurationNode::from_file(path);
+  for (const std::string& assignment : overrides) root.assign(assignment);
+  return resolve(root);
+}
+
+RunConfiguration parse_run_configuration(const std::string& yaml, const std::string& origin) {
+  return resolve(ConfigurationNode::from_text(yaml, origin));
+}
+
+std::string to_yaml(const RunConfiguration& configuration) {
+  RunConfiguration resolved = configuration;
+  if (resolved.run.dir.empty()) resolved.run.dir = default_directory(resolved.run);
+  std::string yaml, section;
+  visit_fields(std::as_const(resolved), [&](const Field& field, const auto& value) {
+    if (field.section != section) yaml += fmt::format("{}:\n", section = field.section);
+    yaml += fmt::format("  {}: {}\n", field.key, write(value));
+  });
+  return yaml;
+}
+
+}  // namespace cola
