@@ -4,45 +4,44 @@
 #include <spdlog/spdlog.h>
 
 #include <memory>
+#include <utility>
 
 namespace cola {
 
 namespace {
 
-std::shared_ptr<spdlog::logger> make_logger(const std::string& name, spdlog::sink_ptr sink,
-                                            const std::string& pattern) {
-  auto logger = spdlog::get(name);
-  if (!logger) {
-    logger = std::make_shared<spdlog::logger>(name, std::move(sink));
-    spdlog::register_logger(logger);
-    logger->set_pattern(pattern);
-    logger->flush_on(spdlog::level::trace);
-  }
+std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, const std::string& pattern) {
+  auto logger = std::make_shared<spdlog::logger>("cola", std::move(sink));
+  logger->set_pattern(pattern);
+  logger->flush_on(spdlog::level::trace);
   return logger;
 }
 
-std::shared_ptr<spdlog::logger> output() {
-  return make_logger("cola", std::make_shared<spdlog::sinks::stdout_sink_mt>(), "%v");
+// Made once, whichever thread is the first to speak.
+spdlog::logger& output() {
+  static const auto logger = make_logger(std::make_shared<spdlog::sinks::stdout_sink_mt>(), "%v");
+  return *logger;
 }
-std::shared_ptr<spdlog::logger> complaints() {
-  return make_logger("cola_errors", std::make_shared<spdlog::sinks::stderr_sink_mt>(), "cola: %l: %v");
+spdlog::logger& complaints() {
+  static const auto logger = make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), "cola: %l: %v");
+  return *logger;
 }
 
 }  // namespace
 
 void set_log_identity(int rank, int ranks, const std::string& host) {
-  output()->set_level(rank == 0 ? spdlog::level::info : spdlog::level::off);
-  if (ranks > 1) complaints()->set_pattern(fmt::format("cola: rank {} on {}: %l: %v", rank, host));
+  output().set_level(rank == 0 ? spdlog::level::info : spdlog::level::off);
+  if (ranks > 1) complaints().set_pattern(fmt::format("cola: rank {} on {}: %l: %v", rank, host));
 }
 
 void log_information(std::string_view message) {
-  output()->info(message);
+  output().info(message);
 }
 void log_warning(std::string_view message) {
-  complaints()->warn(message);
+  complaints().warn(message);
 }
 void log_error(std::string_view message) {
-  complaints()->error(message);
+  complaints().error(message);
 }
 
 }  // namespace cola

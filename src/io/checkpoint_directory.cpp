@@ -197,6 +197,10 @@ std::vector<std::string> set_aside_newer_checkpoints(const std::string& director
   return moved;
 }
 
+void remove_uncommitted(const std::string& folder) {
+  if (!is_committed(folder)) remove_all(folder);
+}
+
 std::vector<std::string> remove_orphans(const std::string& directory) {
   std::vector<std::string> removed;
   for (const std::string& folder : step_folders(directory)) {

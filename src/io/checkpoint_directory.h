@@ -53,6 +53,8 @@ void retire_old_checkpoints(const std::string& directory, std::int64_t keep);
 /// Renames committed checkpoints beyond `step` to abandoned-NAME and returns their new paths: a run that
 /// resumes from an older step must neither collide with them, nor count them as its newest.
 std::vector<std::string> set_aside_newer_checkpoints(const std::string& directory, std::int64_t step);
+/// Removes a step's folder unless it is committed. Throws FileError.
+void remove_uncommitted(const std::string& folder);
 /// Removes step folders without a manifest and temporary files, left by a crash; returns what it removed.
 std::vector<std::string> remove_orphans(const std::string& directory);
 

@@ -1,6 +1,5 @@
 #include "train/checkpoints/checkpointer.h"
 
-#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -213,17 +212,27 @@ std::string Checkpointer::publish(const Manifest& manifest) {
     if (!own.empty()) error = "rank 0: " + own;
   }
   if (error.empty())
-    try_to([&] { retire_old_checkpoints(checkpoints_of(configuration_), configuration_.checkpoint.keep); });
+    try_to([&] { retire(); });
   else
     abandoned_.insert(folder_);
   try_to([&] { clear_abandoned(); });
   return error;
 }
 
+void Checkpointer::retire() {
+  const std::string directory = checkpoints_of(configuration_);
+  const std::vector<std::string> before = committed_checkpoints(directory);
+  const std::string trouble =
+      error_of([&] { retire_old_checkpoints(directory, configuration_.checkpoint.keep); });
+  for (const std::string& folder : before)
+    if (!is_committed(folder)) abandoned_.insert(folder);  // in case more than its manifest is left
+  if (!trouble.empty()) throw FileError("{}", trouble);
+}
+
 // No rank writes now. A failing disk may not let go of a folder before a later time.
 void Checkpointer::clear_abandoned() {
   for (auto folder = abandoned_.begin(); folder != abandoned_.end(); folder = abandoned_.erase(folder))
-    if (!is_committed(*folder)) std::filesystem::remove_all(*folder);
+    remove_uncommitted(*folder);
 }
 
 SaveOutcome Checkpointer::end() {

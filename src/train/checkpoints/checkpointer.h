@@ -85,6 +85,7 @@ class Checkpointer {
   void wait_for_writers();
   void end_shards();
   std::string publish(const Manifest& manifest);
+  void retire();
   void clear_abandoned();
   SaveOutcome end();
 
@@ -99,7 +100,7 @@ class Checkpointer {
   TrainingState state_;
   bool snapshot_finished_ = false;  // on all ranks
   std::string attempt_ = "0", folder_, error_;
-  std::set<std::string> abandoned_;  // folders of failed saves that rank 0 has still to clear away
+  std::set<std::string> abandoned_;  // folders without a manifest that rank 0 has still to clear away
   std::chrono::steady_clock::time_point started_;
   std::int64_t committed_step_ = -1;
   int failures_in_a_row_ = 0;
