@@ -2,7 +2,7 @@
 // do.
 //
 // COLA_FAILING_CALLS holds rules, divided by commas: OPERATION[@CALLER]:PATH[:FIRST[:COUNT]]
-//   OPERATION  open, read, write, truncate, fsync, close, mkdir, rename or remove
+//   OPERATION  open, read, write, truncate, fsync, close, access, rename or remove
 //   CALLER     part of the name of the library or program that calls, say libhdf5
 //   PATH       how the file's path ends; that of a rename is the old one
 //   FIRST      the first of the calls that match which fails (1)
@@ -202,9 +202,9 @@ int rename(const char* from, const char* to) noexcept {
   return original(from, to);
 }
 
-int mkdir(const char* path, mode_t mode) noexcept {
-  if (fails("mkdir", __builtin_return_address(0), std::string(path))) return -1;
-  static auto* const original = next<int(const char*, mode_t)>("mkdir");
+int access(const char* path, int mode) noexcept {
+  if (fails("access", __builtin_return_address(0), std::string(path))) return -1;
+  static auto* const original = next<int(const char*, int)>("access");
   return original(path, mode);
 }
 
