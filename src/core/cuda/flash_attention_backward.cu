@@ -194,34 +194,6 @@ struct QueryValues {
   }
 };
 
-// From scores [keys, queries] to weights.
-template <int head_dim>
-__device__ void take_softmax(Fragments<walked_rows<head_dim>>& scores,
-                             const QueryValues<walked_rows<head_dim>>& query_values, int turn) {
-#pragma unroll
-  for (int n = 0; n < walked_rows<head_dim> / 8; ++n) {
-    const float2 shifts = query_values.shifts(turn, n);
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      scores[n][e] =
-          fast_exp2(fmaf(scores[n][e], base_2_scale<head_dim>, -(e % 2 == 0 ? shifts.x : shifts.y)));
-  }
-}
-
-// From the weights' gradients dout·v to the scores'.
-template <int head_dim>
-__device__ void take_softmax_backward(Fragments<walked_rows<head_dim>>& gradients,
-                                      const Fragments<walked_rows<head_dim>>& weights,
-                                      const QueryValues<walked_rows<head_dim>>& query_values, int turn) {
-#pragma unroll
-  for (int n = 0; n < walked_rows<head_dim> / 8; ++n) {
-    const float2 deltas = query_values.deltas(turn, n);
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      gradients[n][e] = weights[n][e] * (gradients[n][e] - (e % 2 == 0 ? deltas.x : deltas.y));
-  }
-}
-
 // A block keeps 64 keys and values and walks over the queries from the diagonal on, of all heads that read
 // them. Everything is transposed: a row of weights belongs to a key.
 template <int head_dim>
@@ -267,10 +239,10 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
       Fragments<step> weights = {}, gradients = {};
       multiply_rows<head_dim>(weights, keys, walked.first(turn));
       if (first_query < warp_key + warp_rows - 1) hide_earlier_queries(weights, warp_key, first_query);
-      take_softmax<head_dim>(weights, query_values, turn);
+      take_softmax<head_dim>(weights, [&](int n) { return query_values.shifts(turn, n); });
       add_weighted_rows<head_dim>(value_sums, weights, walked.second(turn));
       multiply_rows<head_dim>(gradients, values, walked.second(turn));
-      take_softmax_backward<head_dim>(gradients, weights, query_values, turn);
+      take_softmax_backward(gradients, weights, [&](int n) { return query_values.deltas(turn, n); });
       add_weighted_rows<head_dim>(key_sums, gradients, walked.first(turn));
     }
     if (!last) query_values.store(turn + 1, arriving);

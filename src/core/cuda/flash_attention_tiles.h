@@ -101,6 +101,32 @@ __device__ void hide_earlier_queries(float (&scores)[columns][4], int first_key,
   }
 }
 
+/// From scores [keys, queries] to weights; `shifts(n)` are log_sum_exp, to base 2, of the two queries whose
+/// columns of tile n this thread holds.
+template <int head_dim, int tiles, typename Shifts>
+__device__ void take_softmax(float (&scores)[tiles][4], const Shifts& shifts) {
+#pragma unroll
+  for (int n = 0; n < tiles; ++n) {
+    const float2 shift = shifts(n);
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      scores[n][e] = fast_exp2(fmaf(scores[n][e], base_2_scale<head_dim>, -(e % 2 == 0 ? shift.x : shift.y)));
+  }
+}
+
+/// From the weights' gradients dout·v to the scores'; `deltas(n)` likewise.
+template <int tiles, typename Deltas>
+__device__ void take_softmax_backward(float (&gradients)[tiles][4], const float (&weights)[tiles][4],
+                                      const Deltas& deltas) {
+#pragma unroll
+  for (int n = 0; n < tiles; ++n) {
+    const float2 delta = deltas(n);
+#pragma unroll
+    for (int e = 0; e < 4; ++e)
+      gradients[n][e] = weights[n][e] * (gradients[n][e] - (e % 2 == 0 ? delta.x : delta.y));
+  }
+}
+
 /// The angles of two neighbouring pairs of elements.
 struct AnglePair {
   Pack<float, 2> cosine, sine;

@@ -114,26 +114,9 @@ __device__ void leave_in_square(const Left (&left)[warp_group::depths], unsigned
           lane % 4 * 4) = left[step][i];
 }
 
-// From scores [keys, queries] to weights.
-__device__ void take_softmax(Sums& scores, const float* shifts) {
-#pragma unroll
-  for (int n = 0; n < chunks; ++n) {
-    const auto shift = *reinterpret_cast<const float2*>(shifts + fragment_column(n, 0));
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      scores[n][e] =
-          fast_exp2(fmaf(scores[n][e], flash::base_2_scale<head_dim>, -(e % 2 == 0 ? shift.x : shift.y)));
-  }
-}
-// From the weights' gradients dout·v to the scores'.
-__device__ void take_softmax_backward(Sums& gradients, const Sums& weights, const float* deltas) {
-#pragma unroll
-  for (int n = 0; n < chunks; ++n) {
-    const auto delta = *reinterpret_cast<const float2*>(deltas + fragment_column(n, 0));
-#pragma unroll
-    for (int e = 0; e < 4; ++e)
-      gradients[n][e] = weights[n][e] * (gradients[n][e] - (e % 2 == 0 ? delta.x : delta.y));
-  }
+// The two of all queries' values whose columns of tile n this thread holds, from the first query of a square.
+__device__ float2 pair_of(const float* values, int n) {
+  return *reinterpret_cast<const float2*>(values + fragment_column(n, 0));
 }
 
 struct Gradients {
@@ -154,14 +137,15 @@ __device__ void work_on_keys(const SharedHead& head, int j, const AttentionShape
     warp_group::wait_for_products<1>();
     warp_group::receive(weights);
     if (i == j) flash::hide_earlier_queries(weights, first_row_of_warp(), 0);
-    take_softmax(weights, head.shifts() + i * square);
+    flash::take_softmax<head_dim>(weights, [&](int n) { return pair_of(head.shifts() + i * square, n); });
     Left rounded_weights[warp_group::depths], rounded_gradients[warp_group::depths];
     round_to_left(weights, rounded_weights);
     start_weighted_rows(value_sums, rounded_weights, head.douts(i));
 
     warp_group::wait_for_products<1>();
     warp_group::receive(gradients);
-    take_softmax_backward(gradients, weights, head.deltas() + i * square);
+    flash::take_softmax_backward(gradients, weights,
+                                 [&](int n) { return pair_of(head.deltas() + i * square, n); });
     round_to_left(gradients, rounded_gradients);
     start_weighted_rows(key_sums, rounded_gradients, head.queries(i));
     leave_in_square(rounded_gradients, head.gradients(i, j));

@@ -2,29 +2,15 @@
 // apart by warp_group_operations.cpp, which has them from the PTX ISA once more.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "block.h"
 #include "block_runner.h"
+#include "core/cuda/warp_group_operands.h"
 #include "emulated_gpu.h"
 #include "warp_group_operations.h"
 
 namespace cola::cuda::warp_group {
-
-constexpr int threads = 128;
-constexpr int square = 64;
-constexpr std::size_t square_bytes = std::size_t{square} * square * 2, square_alignment = 1024;
-constexpr int depth = 16, depths = square / depth;
-
-constexpr int offset_in_square(int row, int chunk) {
-  return row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
-using Sums = float[square / 8][4];
-using Left = std::uint32_t[4];
-
-enum class Lies { along_rows = 0, down_columns = 1 };
 
 template <Lies lies>
 std::uint64_t part_of(const void* shared_square, int step) {
