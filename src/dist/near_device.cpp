@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <iterator>
 #include <tuple>
 
 namespace cola {
@@ -15,10 +14,9 @@ struct Pair {
 };
 
 double share_of(const std::vector<int>& cores, const std::vector<int>& near_cores) {
-  std::vector<int> common;
-  std::set_intersection(cores.begin(), cores.end(), near_cores.begin(), near_cores.end(),
-                        std::back_inserter(common));
-  return cores.empty() ? 0 : static_cast<double>(common.size()) / static_cast<double>(cores.size());
+  return cores.empty()
+             ? 0
+             : static_cast<double>(common_cores(cores, near_cores)) / static_cast<double>(cores.size());
 }
 
 // All pairs, the nearest first, then in the order of ranks and devices.
@@ -40,6 +38,12 @@ bool bound_alike(std::span<const std::vector<int>> cores_of_ranks) {
 }
 
 }  // namespace
+
+int common_cores(const std::vector<int>& cores, const std::vector<int>& near_cores) {
+  return static_cast<int>(std::count_if(cores.begin(), cores.end(), [&](int core) {
+    return std::binary_search(near_cores.begin(), near_cores.end(), core);
+  }));
+}
 
 std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_ranks,
                                      std::span<const HostDevice> devices) {

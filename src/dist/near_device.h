@@ -11,6 +11,9 @@
 
 namespace cola {
 
+/// How many of `cores` are among `near_cores`, which are in order.
+int common_cores(const std::vector<int>& cores, const std::vector<int>& near_cores);
+
 /// For each rank of a node, given by the cores it is bound to, the number of its device: the one near most of
 /// its cores, no device taken by one rank more than another while there is a choice. Ranks bound alike (or
 /// not at all) get devices in their own order; so do all where `devices` know no cores. `devices` must not be

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <utility>
 
+#include "dist/near_device.h"
+
 namespace cola {
 
 namespace {
@@ -18,12 +20,6 @@ using Devices = std::vector<HostDevice>;
 struct Turn {
   std::size_t number = 0, of = 1;
 };
-
-int common_cores(const std::vector<int>& cores, const std::vector<int>& near_cores) {
-  return static_cast<int>(std::count_if(cores.begin(), cores.end(), [&](int core) {
-    return std::binary_search(near_cores.begin(), near_cores.end(), core);
-  }));
-}
 
 std::size_t common_switches(const HostDevice& a, const HostDevice& b) {
   const std::size_t most = std::min(a.switches.size(), b.switches.size());
