@@ -1,5 +1,8 @@
 // A block a row, a pack of its columns a thread: the row stays in registers between its sum of squares and
 // its scaling, unless it is wider than a block. Then it is read a second time.
+//
+// Rows are taken from the last to the first: products write, and read, them from the first to the last, so that
+// the newest of what a norm reads are still in the cache, and the newest of what it writes are read first.
 #include <algorithm>
 
 #include "core/cuda/block_sum.h"
@@ -16,6 +19,11 @@ constexpr int most_threads = 512;
 // Threads that a multiprocessor holds at a time, as the kernels' registers are budgeted.
 constexpr int forward_threads = 2048, backward_threads = 1024;
 
+// The row of this block, the last row's being the first.
+__device__ inline std::int64_t row_of_block() {
+  return std::int64_t{gridDim.x} - 1 - blockIdx.x;
+}
+
 // What forward writes and recompute writes again: the same bits.
 template <typename T, int width>
 __device__ void store_scaled(const Pack<T, width>& x, const RawPack<T, width>& weight, float inverse_rms,
@@ -31,7 +39,7 @@ template <typename T, int width, bool residual>
 __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
     norm_forward_kernel(const T* x, const T* delta, const T* weight, float epsilon, int columns, T* sum, T* y,
                         float* inverse_rms) {
-  const std::int64_t row = blockIdx.x * std::int64_t{columns};
+  const std::int64_t row = row_of_block() * columns;
   const int first = static_cast<int>(threadIdx.x) * width, step = static_cast<int>(blockDim.x) * width;
   Pack<T, width> kept;
   RawPack<T, width> scale;
@@ -51,7 +59,7 @@ __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
     for (const float value : kept.values) squares += value * value;
   }
   const float inverse = rsqrtf(__fdividef(block_sum(squares), static_cast<float>(columns)) + epsilon);
-  if (threadIdx.x == 0) inverse_rms[blockIdx.x] = inverse;
+  if (threadIdx.x == 0) inverse_rms[row_of_block()] = inverse;
   for (int c = first; c < columns; c += step) {
     if (columns > step) {
       scale = RawPack<T, width>::load(weight + c);
@@ -64,8 +72,8 @@ __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
 template <typename T, int width>
 __global__ void __launch_bounds__(most_threads)
     norm_recompute_kernel(const T* x, const T* weight, const float* inverse_rms, int columns, T* y) {
-  const std::int64_t row = blockIdx.x * std::int64_t{columns};
-  const float inverse = inverse_rms[blockIdx.x];
+  const std::int64_t row = row_of_block() * columns;
+  const float inverse = inverse_rms[row_of_block()];
   for (int c = static_cast<int>(threadIdx.x) * width; c < columns; c += static_cast<int>(blockDim.x) * width)
     store_scaled(Pack<T, width>::load(x + row + c), RawPack<T, width>::load(weight + c), inverse,
                  y + row + c);
@@ -115,7 +123,7 @@ __global__ void __launch_bounds__(most_threads, backward_threads / most_threads)
                          std::int64_t rows, int columns, T* dx, float* partial_dweight) {
   const int own = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * width;
   Pack<float, width> dweight = {};
-  for (std::int64_t r = blockIdx.x; r < rows; r += gridDim.x) {
+  for (std::int64_t r = rows - 1 - blockIdx.x; r >= 0; r -= gridDim.x) {
     const std::int64_t row = r * columns;
     const float inverse = inverse_rms[r];
     RowPart<T, width> part;
