@@ -7,34 +7,61 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 
+#include "core/error.h"
+
 namespace cola {
 
-std::vector<int> usable_core_ids() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::vector<int> ids;
-  if (sched_getaffinity(0, sizeof(set), &set) == 0) {
-    for (int core = 0; core < CPU_SETSIZE; ++core)
-      if (CPU_ISSET(core, &set)) ids.push_back(core);
+namespace {
+
+// A set of cores as the system takes it, for as many as it needs.
+class CoreSet {
+ public:
+  explicit CoreSet(int cores) : bytes_(CPU_ALLOC_SIZE(cores)), set_(CPU_ALLOC(cores)) {
+    CPU_ZERO_S(bytes_, set_.get());
+  }
+  void add(int core) { CPU_SET_S(core, bytes_, set_.get()); }
+  bool read() { return sched_getaffinity(0, bytes_, set_.get()) == 0; }
+  bool apply() const { return sched_setaffinity(0, bytes_, set_.get()) == 0; }
+  std::vector<int> ids() const {
+    std::vector<int> ids;
+    for (int core = 0; core < static_cast<int>(8 * bytes_); ++core)
+      if (CPU_ISSET_S(core, bytes_, set_.get())) ids.push_back(core);
     return ids;
   }
-  // More cores than the set can name: all that are online.
-  for (int core = 0; core < sysconf(_SC_NPROCESSORS_ONLN); ++core) ids.push_back(core);
-  return ids;
+
+ private:
+  struct Free {
+    void operator()(cpu_set_t* set) const noexcept { CPU_FREE(set); }
+  };
+  std::size_t bytes_;
+  std::unique_ptr<cpu_set_t, Free> set_;
+};
+
+}  // namespace
+
+// The system refuses sets that are smaller than its own, whose size it does not tell.
+std::vector<int> usable_core_ids() {
+  constexpr int first_guess = 1024, most = 1 << 20;
+  for (int cores = first_guess; cores <= most; cores *= 2)
+    if (CoreSet set(cores); set.read()) return set.ids();
+  throw Error("the cores this process may use cannot be read: {}", std::strerror(errno));
 }
 
 bool bind_to_cores(const std::vector<int>& ids) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  for (const int core : ids) CPU_SET(core, &set);
-  return sched_setaffinity(0, sizeof(set), &set) == 0;
+  CoreSet set(ids.empty() ? 1 : *std::max_element(ids.begin(), ids.end()) + 1);
+  for (const int core : ids) set.add(core);
+  return set.apply();
 }
 
 int usable_cores() {

@@ -24,7 +24,16 @@ using reference::multiply;
 struct Size {
   std::int64_t n, in, out;
 };
-const std::vector<Size> sizes{{1, 8, 8}, {7, 40, 24}, {130, 72, 264}, {300, 24, 136}, {33, 12, 30}};
+const std::vector<Size> small_sizes{{1, 8, 8}, {7, 40, 24}, {130, 72, 264}, {300, 24, 136}, {33, 12, 30}};
+
+// More tiles of 128 x 128 than twice an H100's multiprocessors: its blocks work on several, in two groups.
+constexpr Size many_tiles{12345, 40, 392};
+
+std::vector<Size> sizes_for(const Device& device, DataType type) {
+  std::vector<Size> sizes = small_sizes;
+  if (device.fused_products().joins(type)) sizes.push_back(many_tiles);
+  return sizes;
+}
 
 class FusedProductKernel : public DeviceTest {
  protected:
@@ -44,7 +53,7 @@ TEST_P(FusedProductKernel, SiluProductAgreesWithReference) {
   SCOPED_TRACE(random_.describe());
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const std::int64_t parts : {1, 2, 3})
-      for (const auto& [n, in, r] : sizes) {
+      for (const auto& [n, in, r] : sizes_for(device(), type)) {
         SCOPED_TRACE(fmt::format("{} parts {} n {} in {} r {}", name_of(type), parts, n, in, r));
         std::vector<double> x, a;
         const auto device_x = random_tensor(type, {n, in}, x);
@@ -67,7 +76,7 @@ TEST_P(FusedProductKernel, SiluProductBackwardAgreesWithReference) {
   SCOPED_TRACE(random_.describe());
   for (const DataType type : {DataType::float32, DataType::bfloat16})
     for (const std::int64_t parts : {1, 2, 3})
-      for (const auto& [n, out, r] : sizes) {
+      for (const auto& [n, out, r] : sizes_for(device(), type)) {
         SCOPED_TRACE(fmt::format("{} parts {} n {} out {} r {}", name_of(type), parts, n, out, r));
         std::vector<double> d_outputs, b, pre;
         const auto device_d_outputs = random_tensor(type, {parts, n, out}, d_outputs);
@@ -87,7 +96,7 @@ TEST_P(FusedProductKernel, GatedProductAgreesWithReference) {
   SCOPED_TRACE(random_.describe());
   for (const GateActivation activation : {GateActivation::none, GateActivation::silu})
     for (const DataType type : {DataType::float32, DataType::bfloat16})
-      for (const auto& [n, r, f] : sizes) {
+      for (const auto& [n, r, f] : sizes_for(device(), type)) {
         SCOPED_TRACE(fmt::format("{} {} n {} r {} f {}", activation == GateActivation::silu ? "silu" : "none",
                                  name_of(type), n, r, f));
         std::vector<double> x, b, gate, d_pre, a;
@@ -101,6 +110,10 @@ TEST_P(FusedProductKernel, GatedProductAgreesWithReference) {
         EXPECT_TRUE(is_close(product.values(), reference::gate_product(activation, gate, expected_up),
                              tolerance_of(type)));
         EXPECT_EQ(device_gate.values(), gate) << "the gate is only read";
+        // The same to the bit where it is computed apart.
+        const DeviceTensor apart(device(), type, {n, f});
+        device().activation().gate_product(activation, device_gate, up, apart);
+        EXPECT_EQ(product.values(), apart.values());
       }
 }
 
@@ -108,7 +121,7 @@ TEST_P(FusedProductKernel, GatedProductBackwardAgreesWithReference) {
   SCOPED_TRACE(random_.describe());
   for (const GateActivation activation : {GateActivation::none, GateActivation::silu})
     for (const DataType type : {DataType::float32, DataType::bfloat16})
-      for (const auto& [n, r, f] : sizes) {
+      for (const auto& [n, r, f] : sizes_for(device(), type)) {
         SCOPED_TRACE(fmt::format("{} {} n {} r {} f {}", activation == GateActivation::silu ? "silu" : "none",
                                  name_of(type), n, r, f));
         std::vector<double> d_pre, a, gate, up;
@@ -131,9 +144,10 @@ TEST_P(FusedProductKernel, RotatedProductAgreesWithReference) {
   struct Heads {
     std::int64_t batch, sequence, heads, head_dim, r;
   };
-  for (const DataType type : {DataType::float32, DataType::bfloat16})
-    for (const auto& [batch, sequence, heads, head_dim, r] :
-         {Heads{1, 1, 1, 64, 8}, Heads{3, 50, 3, 64, 40}, Heads{2, 33, 2, 128, 24}, Heads{2, 5, 3, 16, 24}})
+  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+    std::vector<Heads> shapes{{1, 1, 1, 64, 8}, {3, 50, 3, 64, 40}, {2, 33, 2, 128, 24}, {2, 5, 3, 16, 24}};
+    if (kernels().joins(type)) shapes.push_back({50, 247, 4, 64, 40});  // many tiles
+    for (const auto& [batch, sequence, heads, head_dim, r] : shapes)
       for (const std::int64_t rotated_parts : {0, 2, 3}) {
         const std::int64_t n = batch * sequence, out = heads * head_dim, parts = 3;
         SCOPED_TRACE(fmt::format("{} {} x {} heads {} x {} r {}, {} rotated", name_of(type), batch, sequence,
@@ -156,19 +170,28 @@ TEST_P(FusedProductKernel, RotatedProductAgreesWithReference) {
         }
         EXPECT_TRUE(is_close(outputs.values(), expected, tolerance_of(type)));
       }
+  }
 }
 
 TEST_P(FusedProductKernel, IsRepeatable) {
   SCOPED_TRACE(random_.describe());
   const DataType type = DataType::bfloat16;
-  std::vector<double> x, a;
-  const auto device_x = random_tensor(type, {300, 1032}, x);
-  const auto device_a = random_tensor(type, {2 * 136, 1032}, a);
-  const DeviceTensor pre(device(), type, {300, 2 * 136}), split(device(), type, {2, 300, 136});
-  kernels().silu_product(device_x, device_a, pre, split);
-  const auto first = split.values();
-  kernels().silu_product(device_x, device_a, pre, split);
-  EXPECT_EQ(split.values(), first);
+  constexpr std::int64_t parts = 2, n = 300, in = 1032, r = 136, f = 264;
+  std::vector<double> ignored;
+  const auto x = random_tensor(type, {n, in}, ignored), a = random_tensor(type, {parts * r, in}, ignored);
+  const auto d_outputs = random_tensor(type, {parts, n, f}, ignored);
+  const auto b = random_tensor(type, {parts, f, r}, ignored);
+  const auto gate = random_tensor(type, {n, f}, ignored);
+  const auto all_products = [&] {
+    const DeviceTensor pre(device(), type, {n, parts * r}), split(device(), type, {parts, n, r});
+    kernels().silu_product(x, a, pre, split);
+    const DeviceTensor d_split(device(), type, {parts, n, r}), d_pre(device(), type, {n, parts * r});
+    kernels().silu_product_backward(d_outputs, b, pre, d_split, d_pre);
+    const DeviceTensor up(device(), type, {n, f}), product(device(), type, {n, f});
+    kernels().gated_product(GateActivation::silu, split.tensor()[0], b.tensor()[0], gate, up, product);
+    return std::vector{pre.values(), split.values(), d_pre.values(), up.values(), product.values()};
+  };
+  EXPECT_EQ(all_products(), all_products());
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FusedProductKernel, every_device(), device_label);

@@ -62,6 +62,7 @@ void SharedMemory::prepare(std::size_t bytes) {
   dynamic_bytes_ = bytes;
   dynamic_ = mapping_.data() + mapping_.size() - rounded_up(bytes, alignment);
   std::fill(dynamic_, mapping_.data() + mapping_.size(), poison);
+  shown_.assign(bytes, poison);
 }
 
 void SharedMemory::check_end() const {
@@ -74,6 +75,16 @@ void SharedMemory::check_end() const {
 bool SharedMemory::holds(const void* address, std::size_t bytes) const {
   return lies_in(address, bytes, dynamic_, dynamic_bytes_) ||
          lies_in(address, bytes, static_.data(), static_.size());
+}
+
+void SharedMemory::show_to_products() {
+  std::copy_n(dynamic_, dynamic_bytes_, shown_.begin());
+}
+
+void SharedMemory::check_shown(const void* address, std::size_t bytes) const {
+  const auto* const first = static_cast<const unsigned char*>(address);
+  if (!std::equal(first, first + bytes, shown_.begin() + (first - dynamic_)))
+    throw EmulationError("a product reads shared memory that was written to without fence.proxy.async");
 }
 
 }  // namespace cola::emulation

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <span>
+#include <vector>
 
 namespace cola::emulation {
 
@@ -26,10 +27,16 @@ class SharedMemory {
   /// Whether these bytes lie wholly in dynamic or static shared memory.
   bool holds(const void* address, std::size_t bytes) const;
 
+  /// What has been written to dynamic shared memory becomes visible to products of groups of warps.
+  void show_to_products();
+  /// Throws EmulationError unless products see these bytes of dynamic shared memory as they are.
+  void check_shown(const void* address, std::size_t bytes) const;
+
  private:
   std::span<unsigned char> mapping_, static_;
   unsigned char* dynamic_ = nullptr;
   std::size_t dynamic_bytes_ = 0;
+  std::vector<unsigned char> shown_;  // dynamic shared memory as products see it
 };
 
 }  // namespace cola::emulation

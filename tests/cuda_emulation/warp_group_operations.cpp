@@ -67,10 +67,12 @@ const void* shared_memory_at(std::uint32_t address, std::size_t bytes) {
   const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
   const void* memory = reinterpret_cast<const void*>(base - base % 1024 + address);
   check_shared("a product", memory, bytes);
+  EmulatedGpu::instance().runner().shared_memory().check_shown(memory, bytes);
   return memory;
 }
 
 void GroupProducts::start(const Operands& lanes, unsigned first_row) {
+  if (!prepared_) throw EmulationError("a product without wgmma.fence since the last wait");
   Product product;
   product.first_row = first_row;
   for (void* const lane : lanes) product.lanes.push_back(*static_cast<GroupProductOperand*>(lane));
@@ -98,9 +100,11 @@ void GroupProducts::close() {
 void GroupProducts::wait(std::size_t newest) {
   for (; closed_.size() > newest; closed_.pop_front())
     for (const Product& product : closed_.front()) finish(product);
+  prepared_ = false;
 }
 
 void GroupProducts::clear() {
+  prepared_ = false;
   open_.clear();
   closed_.clear();
 }

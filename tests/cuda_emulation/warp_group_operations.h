@@ -24,7 +24,10 @@ struct GroupProductOperand {
 /// The products that one warp has started and not waited for.
 class GroupProducts {
  public:
-  /// Sums are NaN until the product is waited for: who touches them before is found.
+  /// Registers that later products take have been written.
+  void prepare() { prepared_ = true; }
+  /// Sums are NaN until the product is waited for: who touches them before is found. Throws EmulationError
+  /// unless prepare came after the last wait.
   void start(const Operands& lanes, unsigned first_row);
   void close();
   /// Computes all closed batches but the `newest`.
@@ -41,6 +44,7 @@ class GroupProducts {
 
   static void finish(const Product& product);
 
+  bool prepared_ = false;
   std::vector<Product> open_;
   std::deque<std::vector<Product>> closed_;  // oldest first
 };

@@ -1,6 +1,6 @@
 // Products of groups of four warps against plain loops; squares and fragments are filled as
-// core/cuda/warp_group.h documents them.
-#include "core/cuda/warp_group.h"
+// core/cuda/hopper/warp_group.h documents them.
+#include "core/cuda/hopper/warp_group.h"
 
 #include <gtest/gtest.h>
 
@@ -37,6 +37,12 @@ void fill(unsigned char* to, const __nv_bfloat16* from) {
   }
 }
 
+// The squares that the block's threads have filled, to its products.
+void show_to_all() {
+  cuda::warp_group::show_writes_to_products();
+  __syncthreads();
+}
+
 // Where element e of tile n of a thread's sums lies.
 int place_of(int n, int e) {
   const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
@@ -53,10 +59,11 @@ __global__ void product_of_squares(const __nv_bfloat16* left, const __nv_bfloat1
   unsigned char *const lefts = squares(), *const rights = squares() + square_bytes;
   fill(lefts, left);
   fill(rights, right);
-  __syncthreads();
+  show_to_all();
   Sums sums;
   for (auto& tile : sums)
     for (float& sum : tile) sum = 0.5f;
+  cuda::warp_group::prepare_products(sums);
   for (int step = 0; step < depths; ++step)
     cuda::warp_group::start_product<left_lies, right_lies>(
         sums, cuda::warp_group::part_of<left_lies>(lefts, step),
@@ -72,9 +79,10 @@ template <Lies right_lies>
 __global__ void product_of_registers(const __nv_bfloat16* left, const __nv_bfloat16* right, float* d) {
   unsigned char* const rights = squares();
   fill(rights, right);
-  __syncthreads();
+  show_to_all();
   Sums sums = {};
   Left lefts[depths];
+  cuda::warp_group::prepare_products(lefts, sums);
   for (int step = 0; step < depths; ++step) {
     for (int i = 0; i < 4; ++i) {
       const __nv_bfloat16* const pair = left + place_of(step * 2 + i / 2, i % 2 * 2);
@@ -135,9 +143,10 @@ TEST_F(EmulatedWarpGroup, ProductsOfRegistersAgreeWithPlainLoops) {
 // Sums that are used before they have been waited for.
 __global__ void impatient(float* d) {
   fill(squares(), std::vector<__nv_bfloat16>(square * square, __float2bfloat16_rn(1.0f)).data());
-  __syncthreads();
+  show_to_all();
   Sums sums = {};
   const auto part = cuda::warp_group::part_of<Lies::along_rows>(squares(), 0);
+  cuda::warp_group::prepare_products(sums);
   cuda::warp_group::start_product<Lies::along_rows, Lies::along_rows>(sums, part, part, true);
   cuda::warp_group::close_products();
   d[threadIdx.x] = sums[0][0];
@@ -161,6 +170,7 @@ TEST_F(EmulatedWarpGroup, ProductsThatNobodyWaitsForAreFound) {
   const auto kernel = +[] {
     static thread_local Sums sums[128];
     const auto part = cuda::warp_group::part_of<Lies::along_rows>(squares(), 0);
+    cuda::warp_group::prepare_products(sums[threadIdx.x]);
     cuda::warp_group::start_product<Lies::along_rows, Lies::along_rows>(sums[threadIdx.x], part, part, true);
     cuda::warp_group::close_products();
   };
@@ -171,11 +181,33 @@ TEST_F(EmulatedWarpGroup, SquaresBeyondSharedMemoryAreFound) {
   const auto kernel = +[] {
     Sums sums = {};
     const auto part = cuda::warp_group::part_of<Lies::along_rows>(squares() + 3 * square_bytes, 0);
+    cuda::warp_group::prepare_products(sums);
     cuda::warp_group::start_product<Lies::along_rows, Lies::along_rows>(sums, part, part, true);
     cuda::warp_group::close_products();
     cuda::warp_group::wait_for_products<0>();
   };
   EXPECT_TRUE(says(run({dim3(1), dim3(128), shared_bytes}, kernel), "not the block's shared memory"));
+}
+
+// The product of a square with itself, of which a fence is left out.
+template <bool shown, bool prepared>
+__global__ void without_fence() {
+  fill(squares(), std::vector<__nv_bfloat16>(square * square, __float2bfloat16_rn(1.0f)).data());
+  if (shown) cuda::warp_group::show_writes_to_products();
+  __syncthreads();
+  Sums sums = {};
+  if (prepared) cuda::warp_group::prepare_products(sums);
+  const auto part = cuda::warp_group::part_of<Lies::along_rows>(squares(), 0);
+  cuda::warp_group::start_product<Lies::along_rows, Lies::along_rows>(sums, part, part, true);
+  cuda::warp_group::close_products();
+  cuda::warp_group::wait_for_products<0>(sums);
+}
+
+TEST_F(EmulatedWarpGroup, MissingFencesAreFound) {
+  const cuda::LaunchShape shape{dim3(1), dim3(128), shared_bytes};
+  EXPECT_EQ(run(shape, without_fence<true, true>), "");
+  EXPECT_TRUE(says(run(shape, without_fence<true, false>), "without wgmma.fence since the last wait"));
+  EXPECT_TRUE(says(run(shape, without_fence<false, true>), "written to without fence.proxy.async"));
 }
 
 // One group waits for its own threads alone; the other has gone.

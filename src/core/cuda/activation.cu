@@ -23,7 +23,7 @@ __global__ void silu_split_kernel(const T* joined, T* split, std::int64_t n, int
   for (int c = threadIdx.x * width; c < columns; c += blockDim.x * width) {
     auto pack = Pack<T, width>::load(joined + row * columns + c);
 #pragma unroll
-    for (float& value : pack.values) value *= sigmoid(value);
+    for (float& value : pack.values) value = silu(value);
     pack.store(split + split_index(row, c, n, rank));
   }
 }
@@ -42,19 +42,19 @@ __global__ void silu_split_backward_kernel(const T* joined, const T* d_split, T*
   }
 }
 
-template <typename T, int width, bool silu>
+template <typename T, int width, bool with_silu>
 __global__ void gate_product_kernel(const T* gate, const T* up, T* product, std::int64_t count) {
   const std::int64_t i = flat_index(width);
   if (i >= count) return;
   auto g = Pack<T, width>::load(gate + i);
   const auto u = Pack<T, width>::load(up + i);
 #pragma unroll
-  for (int e = 0; e < width; ++e) g.values[e] *= silu ? sigmoid(g.values[e]) * u.values[e] : u.values[e];
+  for (int e = 0; e < width; ++e) g.values[e] = (with_silu ? silu(g.values[e]) : g.values[e]) * u.values[e];
   g.store(product + i);
 }
 
 // d_gate may be gate and d_up may be up: each thread reads all it needs before it writes.
-template <typename T, int width, bool silu>
+template <typename T, int width, bool with_silu>
 __global__ void gate_product_backward_kernel(const T* gate, const T* up, const T* d_product, T* d_gate,
                                              T* d_up, std::int64_t count) {
   const std::int64_t i = flat_index(width);
@@ -65,8 +65,8 @@ __global__ void gate_product_backward_kernel(const T* gate, const T* up, const T
 #pragma unroll
   for (int e = 0; e < width; ++e) {
     const float x = g.values[e];
-    g.values[e] = d.values[e] * u.values[e] * (silu ? silu_slope(x) : 1.0f);
-    u.values[e] = d.values[e] * (silu ? x * sigmoid(x) : x);
+    g.values[e] = d.values[e] * u.values[e] * (with_silu ? silu_slope(x) : 1.0f);
+    u.values[e] = d.values[e] * (with_silu ? silu(x) : x);
   }
   g.store(d_gate + i);
   u.store(d_up + i);

@@ -15,7 +15,7 @@ namespace cola::cuda {
 class FlashAttention final : public AttentionKernels {
  public:
   explicit FlashAttention(const Context& context) : context_(context) {}
-  /// Whether it can compute this: bf16, heads of 64 or 128, and no more rows of heads (batch x heads x
+  /// Whether it can compute this: bf16, heads of 64 or 128, and for one sample no more rows of heads (heads x
   /// sequence) than the scratch memory holds fp32 numbers: 8 million.
   static bool supports(const AttentionShape& shape, DataType type);
   std::int64_t largest_head_dim() const override { return 128; }
@@ -27,6 +27,8 @@ class FlashAttention final : public AttentionKernels {
                 const Tensor& dv) const override;
 
  private:
+  static constexpr std::int64_t most_row_values = Context::scratch_bytes / sizeof(float);
+
   const Context& context_;
 };
 

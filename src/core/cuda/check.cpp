@@ -18,4 +18,8 @@ void require(bool condition, const char* message) {
   if (!condition) throw Error("{}", message);
 }
 
+void refuse_type(DataType type) {
+  throw Error("a kernel was given {} where it needs fp32 or bf16", name_of(type));
+}
+
 }  // namespace cola::cuda

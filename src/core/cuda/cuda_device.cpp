@@ -84,27 +84,10 @@ class EventMark final : public TimeMark {
 
 }  // namespace
 
-Stream make_stream() {
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "making a stream");
-  return Stream(stream);
-}
-
-Event make_event() {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
-  return Event(event);
-}
-
-Event make_timing_event() {
-  cudaEvent_t event = nullptr;
-  check(cudaEventCreate(&event), "making a timing event");
-  return Event(event);
-}
-
 CudaDevice::CudaDevice(int ordinal, const CudaOptions& options)
     : ordinal_(ordinal),
       context_(make_context()),
+      upload_(context_.stream),
       matmul_(context_, options.smallest_timed_product),
       norm_(context_),
       rope_(context_),
@@ -120,7 +103,6 @@ Context CudaDevice::make_context() {
   check(cudaSetDevice(ordinal_), "choosing a GPU");
   const cudaDeviceProp properties = properties_of(ordinal_);
   model_ = properties.name;
-  reads_pageable_memory_late_ = properties.pageableMemoryAccessUsesHostPageTables != 0;
   Context context;
   context.multiprocessors = properties.multiProcessorCount;
   context.compute_capability = 10 * properties.major + properties.minor;
@@ -130,19 +112,19 @@ Context CudaDevice::make_context() {
   stream_ = make_stream();
   copy_stream_ = make_stream();
   context.stream = stream();
-  check(cublasLtCreate(&context.blas), "starting cuBLAS");
-  context.blas_workspace = allocate(Context::blas_workspace_bytes);
-  context.scratch = allocate(Context::scratch_bytes);
+  blas_ = make_blas_handle();
+  context.blas = blas_.get();
+  blas_workspace_ = Buffer(*this, Context::blas_workspace_bytes);
+  context.blas_workspace = blas_workspace_.data();
+  scratch_ = Buffer(*this, Context::scratch_bytes);
+  context.scratch = scratch_.data();
   static_assert(Context::blas_workspace_bytes + Context::scratch_bytes ==
                 workspace_bytes_of(DeviceKind::cuda));
   return context;
 }
 
 CudaDevice::~CudaDevice() {
-  cudaStreamSynchronize(stream());
-  cublasLtDestroy(context_.blas);
-  free(context_.scratch);
-  free(context_.blas_workspace);
+  cudaStreamSynchronize(stream());  // before its memory goes
 }
 
 std::string CudaDevice::name() const {
@@ -192,11 +174,7 @@ void CudaDevice::fill_bytes(void* memory, int value, std::size_t bytes) {
 }
 
 void CudaDevice::copy_from_host(void* to, const void* from, std::size_t bytes) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream()), "copying to the GPU");
-  // The driver has copied pageable memory aside already, unless the GPU shares the host's page tables.
-  cudaPointerAttributes attributes{};
-  check(cudaPointerGetAttributes(&attributes, from), "asking for a pointer's kind");
-  if (attributes.type == cudaMemoryTypeHost || reads_pageable_memory_late_) synchronize();
+  upload_.copy(to, from, bytes);
 }
 
 void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
@@ -213,12 +191,7 @@ void CudaDevice::synchronize() {
 }
 
 void* CudaDevice::allocate_host(std::size_t bytes) {
-  void* memory = nullptr;
-  if (cudaHostAlloc(&memory, std::max<std::size_t>(bytes, 1), cudaHostAllocDefault) != cudaSuccess) {
-    cudaGetLastError();
-    throw DeviceError("{} bytes of pinned host memory could not be had", bytes);
-  }
-  return memory;
+  return make_pinned_memory(bytes).release();
 }
 
 void CudaDevice::free_host(void* memory) noexcept {

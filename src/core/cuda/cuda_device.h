@@ -8,29 +8,15 @@
 #include <string>
 #include <unordered_map>
 
+#include "core/buffer.h"
 #include "core/cuda/attention.h"
 #include "core/cuda/context.h"
+#include "core/cuda/handles.h"
 #include "core/cuda/kernels.h"
+#include "core/cuda/staged_upload.h"
 #include "core/device.h"
 
 namespace cola::cuda {
-
-/// Streams and events, destroyed with their owners.
-struct StreamDeleter {
-  void operator()(cudaStream_t stream) const noexcept { cudaStreamDestroy(stream); }
-};
-struct EventDeleter {
-  void operator()(cudaEvent_t event) const noexcept { cudaEventDestroy(event); }
-};
-using Stream = std::unique_ptr<CUstream_st, StreamDeleter>;
-using Event = std::unique_ptr<CUevent_st, EventDeleter>;
-
-/// A stream that does not wait for the legacy default stream.
-Stream make_stream();
-/// An event without timing.
-Event make_event();
-/// An event that marks a time.
-Event make_timing_event();
 
 class CudaDevice final : public Device {
  public:
@@ -81,11 +67,13 @@ class CudaDevice final : public Device {
 
   int ordinal_;
   std::string model_;
-  bool reads_pageable_memory_late_ = false;  // as it shares the host's page tables (Grace Hopper)
   std::size_t allocated_ = 0, peak_allocated_ = 0;
   std::unordered_map<void*, std::size_t> sizes_;  // of every allocation
   Stream stream_, copy_stream_;
+  BlasHandle blas_;
+  Buffer blas_workspace_, scratch_;
   Context context_;
+  StagedUpload upload_;
 
   CudaMatmul matmul_;
   CudaNorm norm_;

@@ -13,15 +13,14 @@
 #include <utility>
 #include <vector>
 
+#include "core/cuda/handles.h"
+
 namespace cola::cuda {
 
 /// Throws DeviceError "OPERATION failed in cuDNN: STATUS (EXPLANATION)" unless `status` is success.
 void check(cudnnStatus_t status, const char* operation);
 
-struct CudnnHandleDestroyer {
-  void operator()(cudnnHandle_t handle) const noexcept { cudnnDestroy(handle); }
-};
-using CudnnHandle = std::unique_ptr<cudnnContext, CudnnHandleDestroyer>;
+using CudnnHandle = std::unique_ptr<cudnnContext, GiveBack<cudnnDestroy>>;
 
 /// One of cuDNN's descriptors: its attributes are set, then it is finished and only read. Everything throws
 /// DeviceError.
@@ -68,12 +67,7 @@ class CudnnDescriptor {
   std::size_t read(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::size_t count,
                    void* values) const;
 
-  struct Destroyer {
-    void operator()(cudnnBackendDescriptor_t descriptor) const noexcept {
-      cudnnBackendDestroyDescriptor(descriptor);
-    }
-  };
-  std::unique_ptr<void, Destroyer> descriptor_;
+  std::unique_ptr<void, GiveBack<cudnnBackendDestroyDescriptor>> descriptor_;
 };
 
 /// Sizes of a tensor and how many elements apart neighbours lie along each dimension.

@@ -15,7 +15,10 @@ __device__ inline float fast_exp(float x) {
 __device__ inline float sigmoid(float x) {
   return __fdividef(1.0f, 1.0f + fast_exp(-x));
 }
-/// Derivative of silu(x) = x * sigmoid(x).
+__device__ inline float silu(float x) {
+  return x * sigmoid(x);
+}
+/// Derivative of silu.
 __device__ inline float silu_slope(float x) {
   const float s = sigmoid(x);
   return s * (1.0f + x * (1.0f - s));

@@ -4,6 +4,8 @@
 //   ds = p * (dout·v - delta),  dq = scale * sum over keys of ds k,
 //   dv = sum over queries of p dout,  dk = scale * sum over queries of ds q.
 // dq and dk are rotated back in registers, before they are rounded and written.
+#include <algorithm>
+
 #include "core/cuda/attention.h"
 #include "core/cuda/flash_attention_tiles.h"
 #include "core/cuda/launch.h"
@@ -274,7 +276,18 @@ void FlashAttention::backward(const AttentionShape& shape, const Tensor& q, cons
                               const Tensor& dv) const {
   if (dq.elements() == 0) return;
   const auto backward = shape.head_dim == 64 ? flash_backward<64> : flash_backward<128>;
-  backward(shape, context_, backward_inputs(q, k, v, out, log_sum_exp, dout, tables), dq, dk, dv);
+  // The scratch memory holds a number for each row of a head: a very large batch is taken in parts.
+  const std::int64_t most = most_row_values / (shape.heads * shape.sequence);
+  for (std::int64_t first = 0; first < shape.batch; first += most) {
+    AttentionShape part = shape;
+    part.batch = std::min(most, shape.batch - first);
+    const auto of = [&](const Tensor& tensor) {
+      const std::int64_t rows = tensor.dim(0) / shape.batch;
+      return tensor.rows(first * rows, (first + part.batch) * rows);
+    };
+    backward(part, context_, backward_inputs(of(q), of(k), of(v), of(out), of(log_sum_exp), of(dout), tables),
+             of(dq), of(dk), of(dv));
+  }
 }
 
 }  // namespace cola::cuda

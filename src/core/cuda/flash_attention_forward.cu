@@ -67,10 +67,8 @@ void flash_forward(const AttentionShape& shape, cudaStream_t stream, const Tenso
 }  // namespace
 
 bool FlashAttention::supports(const AttentionShape& shape, DataType type) {
-  const std::int64_t row_values =
-      shape.batch * shape.heads * shape.sequence;  // the backward pass keeps these
   return type == DataType::bfloat16 && (shape.head_dim == 64 || shape.head_dim == 128) &&
-         row_values * sizeof(float) <= Context::scratch_bytes;
+         shape.heads * shape.sequence <= most_row_values;
 }
 
 void FlashAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,

@@ -1,9 +1,11 @@
 #include "core/cuda/matmul_plans.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
 #include "core/cuda/check.h"
+#include "core/cuda/handles.h"
 #include "core/cuda/timing.h"
 #include "core/error.h"
 
@@ -11,18 +13,10 @@ namespace cola::cuda {
 
 namespace {
 
-// cuBLASLt's objects, destroyed with their owners.
-template <auto destroy>
-struct Destroyer {
-  template <typename Object>
-  void operator()(Object* object) const noexcept {
-    destroy(object);
-  }
-};
-using Description = std::unique_ptr<cublasLtMatmulDescOpaque_t, Destroyer<cublasLtMatmulDescDestroy>>;
-using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, Destroyer<cublasLtMatrixLayoutDestroy>>;
+using Description = std::unique_ptr<cublasLtMatmulDescOpaque_t, GiveBack<cublasLtMatmulDescDestroy>>;
+using Layout = std::unique_ptr<cublasLtMatrixLayoutOpaque_t, GiveBack<cublasLtMatrixLayoutDestroy>>;
 using Preference =
-    std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, Destroyer<cublasLtMatmulPreferenceDestroy>>;
+    std::unique_ptr<cublasLtMatmulPreferenceOpaque_t, GiveBack<cublasLtMatmulPreferenceDestroy>>;
 
 cudaDataType_t type_of(DataType type) {
   return type == DataType::bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -90,6 +84,10 @@ std::size_t bytes_of_result(const MatmulKind& kind) {
   return static_cast<std::size_t>(kind.batch * kind.m * kind.n) * size_of(kind.output);
 }
 
+bool is_usable(const cublasLtMatmulHeuristicResult_t& suggestion) {
+  return suggestion.state == CUBLAS_STATUS_SUCCESS;
+}
+
 bool is_recording(cudaStream_t stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   check(cudaStreamIsCapturing(stream, &status), "asking whether work is recorded");
@@ -152,14 +150,16 @@ const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operand
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       context_.blas, plan->product.get(), plan->b.get(), plan->a.get(), plan->c.get(), plan->c.get(),
       preference.get(), most_algorithms, results.data(), &found);
-  if (status != CUBLAS_STATUS_SUCCESS || found == 0)
+  const auto suggestions = std::span(results).first(static_cast<std::size_t>(found));
+  const auto first = std::find_if(suggestions.begin(), suggestions.end(), is_usable);
+  if (status != CUBLAS_STATUS_SUCCESS || first == suggestions.end())
     throw DeviceError("cuBLAS cannot multiply {} x [{}, {}] by [{}, {}] in {} to {}: {}", kind.batch, kind.m,
                       kind.k, kind.k, kind.n, name_of(kind.input), name_of(kind.output),
                       cublasLtGetStatusString(status));
-  plan->algorithm = results[0].algo;
+  plan->algorithm = first->algo;
   if (operations_of(kind) >= smallest_timed_ && order_of_sums_is_known(context_, kind) &&
       !is_recording(context_.stream))
-    choose_fastest(*plan, kind, operands, std::span(results).first(static_cast<std::size_t>(found)));
+    choose_fastest(*plan, kind, operands, suggestions);
   return *plans_.emplace(kind, std::move(plan)).first->second;
 }
 
@@ -171,31 +171,33 @@ void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const Opera
   if (kind.accumulate && !saved) return;
   const auto order = order_of_sums(plan.algorithm);
   float shortest = 0;
-  for (const auto& [algorithm, workspace, state, waves, reserved] : suggestions) {
-    if (state != CUBLAS_STATUS_SUCCESS || order_of_sums(algorithm) != order) continue;
-    const float time = shortest_milliseconds(
-        context_.stream, [&, &tried = algorithm] { start(plan, tried, kind.accumulate, operands); });
+  for (const cublasLtMatmulHeuristicResult_t& suggestion : suggestions) {
+    if (!is_usable(suggestion) || order_of_sums(suggestion.algo) != order) continue;
+    cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
+    const float time = shortest_milliseconds(context_.stream, [&] {
+      if (status == CUBLAS_STATUS_SUCCESS) status = start(plan, suggestion.algo, kind.accumulate, operands);
+    });
+    if (status != CUBLAS_STATUS_SUCCESS) continue;  // suggested, and yet refused
     // The first suggestion gives way to what is clearly quicker only, not to chance.
     if (shortest == 0 || time < (1 - clearly_quicker) * shortest) {
       shortest = time;
-      plan.algorithm = algorithm;
+      plan.algorithm = suggestion.algo;
     }
   }
 }
 
-void MatmulPlans::start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
-                        const Operands& operands) const {
+cublasStatus_t MatmulPlans::start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
+                                  const Operands& operands) const {
   const float one = 1.0f, keep = accumulate ? 1.0f : 0.0f;
-  check(cublasLtMatmul(context_.blas, plan.product.get(), &one, operands.b, plan.b.get(), operands.a,
-                       plan.a.get(), &keep, operands.c, plan.c.get(), operands.c, plan.c.get(), &algorithm,
-                       context_.blas_workspace, Context::blas_workspace_bytes, context_.stream),
-        "a matrix product");
+  return cublasLtMatmul(context_.blas, plan.product.get(), &one, operands.b, plan.b.get(), operands.a,
+                        plan.a.get(), &keep, operands.c, plan.c.get(), operands.c, plan.c.get(), &algorithm,
+                        context_.blas_workspace, Context::blas_workspace_bytes, context_.stream);
 }
 
 void MatmulPlans::multiply(const MatmulKind& kind, const void* a, const void* b, void* c) {
   const Operands operands{a, b, c};
   const Plan& plan = find(kind, operands);
-  start(plan, plan.algorithm, kind.accumulate, operands);
+  check(start(plan, plan.algorithm, kind.accumulate, operands), "a matrix product");
 }
 
 }  // namespace cola::cuda

@@ -42,8 +42,8 @@ class MatmulPlans {
   const Plan& find(const MatmulKind& kind, const Operands& operands);
   void choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
                       std::span<const cublasLtMatmulHeuristicResult_t> suggestions);
-  void start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
-             const Operands& operands) const;
+  cublasStatus_t start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
+                       const Operands& operands) const;
 
   const Context& context_;
   double smallest_timed_;

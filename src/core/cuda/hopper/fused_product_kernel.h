@@ -65,9 +65,6 @@ struct Elementwise {
 __device__ inline float rounded(float x) {
   return static_cast<float>(Element(x));
 }
-__device__ inline float silu(float x) {
-  return x * sigmoid(x);
-}
 
 // --- Nodes of visitor trees
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 
 #include "core/cuda/flash_attention_tiles.h"
+#include "core/cuda/hopper/warp_group.h"
 #include "core/cuda/launch.h"
-#include "core/cuda/warp_group.h"
 
 namespace cola::cuda::whole_head {
 
@@ -26,6 +26,14 @@ constexpr int chunk = 8, chunks = head_dim / chunk;  // elements in 16 bytes, an
 /// Squares that hold a sequence.
 constexpr int squares_of(std::int64_t sequence) {
   return static_cast<int>(blocks_for(sequence, square));
+}
+
+/// Shared memory to ask for a block that keeps a Head of this many positions.
+template <typename Head>
+constexpr std::size_t shared_bytes_for(std::int64_t sequence) {
+  constexpr std::size_t most = std::size_t{227} << 10;  // of a block on Hopper
+  static_assert(Head::bytes(squares_of(most_positions)) + warp_group::square_alignment <= most);
+  return Head::bytes(squares_of(sequence)) + warp_group::square_alignment;
 }
 
 /// The block's dynamic shared memory, of which `square_alignment` bytes more are asked for than are used.
@@ -48,6 +56,7 @@ __device__ inline int first_row_of_warp() {
 /// meet the most keys, the first keys the most queries.
 template <typename Work>
 __device__ void for_own_squares(int squares, const Work& work) {
+  static_assert(groups == 2 && most_positions == 4 * square);
   const int near = thread_group(), far = most_positions / square - 1 - near;
 #pragma unroll 1
   for (int i = near; i <= min(far, squares - 1); i += far - near) work(i);
@@ -83,7 +92,7 @@ struct LoadPlace {
 };
 
 /// Writes this warp's rows of [64, 64], each times its factor, to a tensor whose row `first_row` is the first
-/// of them, except those beyond the sequence, by way of a square that nobody reads any longer.
+/// of the 64, except those beyond the sequence, by way of a square that nobody reads any longer.
 __device__ inline void store(const Sums& sums, const float (&factors)[2], unsigned char* staging,
                              const HeadRows<__nv_bfloat16>& to, int first_row) {
   const int lane = static_cast<int>(threadIdx.x) % warp_size, warp_row = first_row_of_warp();
@@ -119,7 +128,7 @@ __device__ inline void start_square_product(Sums& sums, const unsigned char* lef
 /// Starts sums += weights · rows of the square.
 __device__ inline void start_weighted_rows(Sums& sums, const Left (&weights)[warp_group::depths],
                                            const unsigned char* rows) {
-  warp_group::prepare_products();
+  warp_group::prepare_products(weights, sums);
 #pragma unroll
   for (int step = 0; step < warp_group::depths; ++step)
     warp_group::start_product<Lies::down_columns>(sums, weights[step],
@@ -137,12 +146,6 @@ __device__ inline void round_to_left(const Sums& sums, Left (&left)[warp_group::
       for (int half = 0; half < 2; ++half)
         left[step][2 * tile + half] =
             flash::bf16_pair(sums[2 * step + tile][2 * half], sums[2 * step + tile][2 * half + 1]);
-}
-
-/// After the wait for products that take them.
-__device__ inline void release(const Left (&left)[warp_group::depths]) {
-#pragma unroll
-  for (const Left& part : left) warp_group::release(part);
 }
 
 }  // namespace cola::cuda::whole_head

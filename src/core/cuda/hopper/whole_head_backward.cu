@@ -130,31 +130,25 @@ __device__ void work_on_keys(const SharedHead& head, int j, const AttentionShape
   Sums key_sums = {}, value_sums = {};
   for (int i = j; i < head.squares; ++i) {
     Sums weights = {}, gradients = {};
-    warp_group::prepare_products();
+    warp_group::prepare_products(weights, gradients);
     start_square_product(weights, head.keys(j), head.queries(i));
     start_square_product(gradients, head.values(j), head.douts(i));
 
-    warp_group::wait_for_products<1>();
-    warp_group::receive(weights);
+    warp_group::wait_for_products<1>(weights);
     if (i == j) flash::hide_earlier_queries(weights, first_row_of_warp(), 0);
     flash::take_softmax<head_dim>(weights, [&](int n) { return pair_of(head.shifts() + i * square, n); });
     Left rounded_weights[warp_group::depths], rounded_gradients[warp_group::depths];
     round_to_left(weights, rounded_weights);
     start_weighted_rows(value_sums, rounded_weights, head.douts(i));
 
-    warp_group::wait_for_products<1>();
-    warp_group::receive(gradients);
+    warp_group::wait_for_products<1>(gradients);
     flash::take_softmax_backward(gradients, weights,
                                  [&](int n) { return pair_of(head.deltas() + i * square, n); });
     round_to_left(gradients, rounded_gradients);
-    start_weighted_rows(key_sums, rounded_gradients, head.queries(i));
     leave_in_square(rounded_gradients, head.gradients(i, j));
+    start_weighted_rows(key_sums, rounded_gradients, head.queries(i));
 
-    warp_group::wait_for_products<0>();
-    warp_group::receive(value_sums);
-    warp_group::receive(key_sums);
-    release(rounded_weights);
-    release(rounded_gradients);
+    warp_group::wait_for_products<0>(value_sums, key_sums, rounded_weights, rounded_gradients);
   }
   warp_group::wait_for_group(thread_group());  // nobody reads these values any longer
   store(value_sums, {1.0f, 1.0f}, head.values(j), own_head(to.dv, shape), j * square);
@@ -168,7 +162,7 @@ __device__ void work_on_queries(const SharedHead& head, int i, const AttentionSh
                                 const BackwardInputs& in, const Gradients& to) {
   Sums sums = {};
   for (int j = 0; j <= i; ++j) {
-    warp_group::prepare_products();
+    warp_group::prepare_products(sums);
 #pragma unroll
     for (int step = 0; step < warp_group::depths; ++step)
       warp_group::start_product<Lies::down_columns, Lies::down_columns>(
@@ -177,8 +171,7 @@ __device__ void work_on_queries(const SharedHead& head, int i, const AttentionSh
     warp_group::close_products();
   }
   const RowAngles angles(in, i * square, static_cast<int>(shape.sequence));
-  warp_group::wait_for_products<0>();
-  warp_group::receive(sums);
+  warp_group::wait_for_products<0>(sums);
   angles.rotate_back(sums);
   store(sums, {flash::scale<head_dim>, flash::scale<head_dim>}, head.queries(i), own_head(to.dq, shape),
         i * square);
@@ -205,8 +198,7 @@ void WholeHeadAttention::backward(const AttentionShape& shape, const Tensor& q, 
   if (dq.elements() == 0) return;
   using T = __nv_bfloat16;
   launch("a whole head's attention backward", whole_head_backward_kernel,
-         {grid_of_heads(shape), dim3(all_threads),
-          SharedHead::bytes(squares_of(shape.sequence)) + warp_group::square_alignment},
+         {grid_of_heads(shape), dim3(all_threads), shared_bytes_for<SharedHead>(shape.sequence)},
          context_.stream, shape, flash::backward_inputs(q, k, v, out, log_sum_exp, dout, tables),
          Gradients{data<T>(dq), data<T>(dk), data<T>(dv)});
 }

@@ -47,18 +47,15 @@ __device__ void work_on_queries(const SharedHead& head, int i, const AttentionSh
   Sums sums = {};
   for (int j = 0; j <= i; ++j) {
     Sums scores = {};
-    warp_group::prepare_products();
+    warp_group::prepare_products(scores);
     start_square_product(scores, head.queries(i), head.keys(j));
-    warp_group::wait_for_products<0>();
-    warp_group::receive(scores);
+    warp_group::wait_for_products<0>(scores);
     if (i == j) flash::hide_later_keys(scores, first_row_of_warp(), 0);
     softmax.advance<head_dim>(scores, sums);
     Left weights[warp_group::depths];
     round_to_left(scores, weights);
     start_weighted_rows(sums, weights, head.values(j));
-    warp_group::wait_for_products<0>();
-    warp_group::receive(sums);
-    release(weights);
+    warp_group::wait_for_products<0>(sums, weights);
   }
   float factors[2];
   softmax.finish<head_dim>(factors, head_values(log_sum_exp, shape, blockIdx.y, blockIdx.x),
@@ -93,8 +90,7 @@ void WholeHeadAttention::forward(const AttentionShape& shape, const Tensor& q, c
   if (out.elements() == 0) return;
   using T = __nv_bfloat16;
   launch("a whole head's attention", whole_head_forward_kernel,
-         {grid_of_heads(shape), dim3(all_threads),
-          SharedHead::bytes(squares_of(shape.sequence)) + warp_group::square_alignment},
+         {grid_of_heads(shape), dim3(all_threads), shared_bytes_for<SharedHead>(shape.sequence)},
          context_.stream, shape, Inputs{data<T>(q), data<T>(k), data<T>(v)}, data<T>(out),
          data<float>(log_sum_exp));
 }

@@ -5,19 +5,14 @@
 
 #include <cstdint>
 
-#include "core/cuda/warp_group_operands.h"
+#include "core/cuda/hopper/warp_group_operands.h"
 
 namespace cola::cuda::warp_group {
 
-/// Part `step` of an operand, `depth` deep: the matrix descriptor of the PTX ISA. Squares have no second
-/// square beside them, so that the leading offset is never used; the other is that of the next eight rows.
+/// The descriptor of part `step` of the operand in this square.
 template <Lies lies>
 __device__ inline std::uint64_t part_of(const void* shared_square, int step) {
-  constexpr std::uint32_t step_bytes = lies == Lies::along_rows ? depth * 2 : depth * 128;
-  constexpr std::uint64_t leading = 1, eight_rows = 8 * 128 >> 4, swizzle_128 = 1;
-  const auto address = static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_square)) +
-                       static_cast<std::uint32_t>(step) * step_bytes;
-  return (std::uint64_t{address} & 0x3ffff) >> 4 | leading << 16 | eight_rows << 32 | swizzle_128 << 62;
+  return descriptor_of_part<lies>(static_cast<std::uint32_t>(__cvta_generic_to_shared(shared_square)), step);
 }
 
 #define COLA_SUMS(d)                                                                                       \
@@ -58,8 +53,26 @@ __device__ inline void start_product(Sums& sums, const Left& left, std::uint64_t
 #undef COLA_SUMS
 #undef COLA_SUM_REGISTERS
 
-/// To be called before the first product after registers that it takes have been written.
-__device__ inline void prepare_products() {
+/// Keeps the compiler from moving what writes or reads these registers to the other side of the call.
+__device__ inline void pin(Sums& sums) {
+#pragma unroll
+  for (auto& tile : sums)
+    asm volatile("" : "+f"(tile[0]), "+f"(tile[1]), "+f"(tile[2]), "+f"(tile[3]) : : "memory");
+}
+__device__ inline void pin(const Left& left) {
+  asm volatile("" ::"r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]) : "memory");
+}
+template <int count>
+__device__ inline void pin(const Left (&parts)[count]) {
+#pragma unroll
+  for (const Left& part : parts) pin(part);
+}
+
+/// To be called with the sums and left operands of products, after these registers have been written and
+/// before the first of the products.
+template <typename... Registers>
+__device__ inline void prepare_products(Registers&... registers) {
+  (pin(registers), ...);
   asm volatile("wgmma.fence.sync.aligned;\n" ::: "memory");
 }
 
@@ -68,22 +81,12 @@ __device__ inline void close_products() {
   asm volatile("wgmma.commit_group.sync.aligned;\n" ::: "memory");
 }
 
-/// Waits until at most `newest` batches are still under way.
-template <int newest>
-__device__ inline void wait_for_products() {
+/// Waits until at most `newest` batches are still under way. With the sums and left operands of those that
+/// are not: only then may they be used.
+template <int newest, typename... Registers>
+__device__ inline void wait_for_products(Registers&... registers) {
   asm volatile("wgmma.wait_group.sync.aligned %0;\n" ::"n"(newest) : "memory");
-}
-/// Keeps the compiler from using sums before the wait in front of it.
-__device__ inline void receive(Sums& sums) {
-#pragma unroll
-  for (auto& tile : sums)
-    asm volatile("" : "+f"(tile[0]), "+f"(tile[1]), "+f"(tile[2]), "+f"(tile[3]) : : "memory");
-}
-
-/// Keeps the compiler from giving the registers of a left operand to something else before the wait in front
-/// of it.
-__device__ inline void release(const Left& left) {
-  asm volatile("" ::"r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]) : "memory");
+  (pin(registers), ...);
 }
 
 /// Makes what this thread has written to shared memory visible to products, once others have met it at a
@@ -92,9 +95,13 @@ __device__ inline void show_writes_to_products() {
   asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 }
 
-/// __syncthreads for one group of the block's.
+/// __syncthreads for one group, 0 or 1, of the block's. A barrier with a number known to the compiler: for
+/// others it would reserve all sixteen.
 __device__ inline void wait_for_group(int group) {
-  asm volatile("bar.sync %0, %1;\n" ::"r"(group + 1), "n"(threads) : "memory");
+  if (group == 0)
+    asm volatile("bar.sync 1, %0;\n" ::"n"(threads) : "memory");
+  else
+    asm volatile("bar.sync 2, %0;\n" ::"n"(threads) : "memory");
 }
 
 }  // namespace cola::cuda::warp_group
