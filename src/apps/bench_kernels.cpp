@@ -44,8 +44,8 @@ void print_step_breakdown(const RunConfiguration& configuration, Device& device)
 
 void print_attention_choices(const RunConfiguration& configuration, int gpu) {
   const auto layers = static_cast<double>(configuration.model.num_hidden_layers);
-  information("| train.attention | forward, ms | backward, ms | both in all layers, ms |");
-  information("|---|---:|---:|---:|");
+  information("| train.attention | computed by | forward, ms | backward, ms | both in all layers, ms |");
+  information("|---|---|---:|---:|---:|");
   for (const auto& [name, choice] :
        {std::pair{"flash", AttentionChoice::flash}, std::pair{"cudnn", AttentionChoice::cudnn},
         std::pair{"whole_heads", AttentionChoice::whole_heads},
@@ -53,10 +53,10 @@ void print_attention_choices(const RunConfiguration& configuration, int gpu) {
     try {
       const std::unique_ptr<Device> device = make_cuda_device(gpu, {.attention = choice});
       const AttentionSeconds seconds = measure_attention(configuration, *device);
-      information("| {} | {:.3f} | {:.3f} | {:.2f} |", name, 1e3 * seconds.forward, 1e3 * seconds.backward,
-                  1e3 * layers * (seconds.forward + seconds.backward));
+      information("| {} | {} | {:.3f} | {:.3f} | {:.2f} |", name, seconds.way, 1e3 * seconds.forward,
+                  1e3 * seconds.backward, 1e3 * layers * (seconds.forward + seconds.backward));
     } catch (const UsageError& error) {
-      information("| {} | {} | | |", name, error.what());
+      information("| {} | {} | | | |", name, error.what());
     }
 }
 

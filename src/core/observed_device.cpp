@@ -67,13 +67,13 @@ class Observed : public Family, protected Observer {
   const Family& real_;
 };
 
-// As in "2 x [8192, 512] [512, 5504]^T", "+=" where the result is added to.
+// As in "2 x [8192, 512] [5504, 512]^T bf16", "+=" before the type where the result is added to.
 std::string product_text(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
                          Accumulate accumulate) {
   const auto matrix = [](const Tensor& tensor, Transpose transpose) {
     return fmt::format("[{}, {}]{}", tensor.dim(-2), tensor.dim(-1), transpose == Transpose::yes ? "^T" : "");
   };
-  const std::int64_t batch = c.elements() / (c.dim(-2) * c.dim(-1));
+  const std::int64_t batch = c.rank() == 3 ? c.dim(0) : 1;
   return fmt::format("{}{} {} {}{}", batch > 1 ? fmt::format("{} x ", batch) : "", matrix(a, ta),
                      matrix(b, tb), accumulate == Accumulate::yes ? "+= " : "", name_of(c.type()));
 }
@@ -139,17 +139,20 @@ class ObservedAttention final : public Observed<AttentionKernels> {
  public:
   using Observed::Observed;
   std::int64_t largest_head_dim() const override { return real_.largest_head_dim(); }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override {
-    observe()("attention forward", attention_operations(shape, 2), bytes_of(q, k, v, out),
-              [&] { real_.forward(shape, q, k, v, out, log_sum_exp); });
+  std::string_view way(const AttentionShape& shape, DataType type) const override {
+    return real_.way(shape, type);
   }
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override {
-    observe()("attention backward", attention_operations(shape, 4), bytes_of(q, k, v, out, dout, dq, dk, dv),
-              [&] { real_.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv); });
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override {
+    observe()("attention forward", attention_operations(shape, 2), bytes_of(in.q, in.k, in.v, to.out),
+              [&] { real_.forward(shape, in, to); });
+  }
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override {
+    observe()("attention backward", attention_operations(shape, 4),
+              bytes_of(in.q, in.k, in.v, kept.out, dout, to.dq, to.dk, to.dv),
+              [&] { real_.backward(shape, in, kept, dout, tables, to); });
   }
 };
 
@@ -177,7 +180,8 @@ class ObservedActivation final : public Observed<ActivationKernels> {
   }
 };
 
-// Where a device does not join them, the product and the element-wise work are noted one by one.
+// Where a device joins products of no tensors of the type, the product and the element-wise work are noted
+// one by one.
 class ObservedFusedProducts final : public Observed<FusedProductKernels> {
  public:
   ObservedFusedProducts(ObservedDevice& owner, const FusedProductKernels& real, const MatmulKernels& matmul,

@@ -36,7 +36,7 @@ constexpr std::uint64_t philox_key(std::uint64_t seed, std::string_view name) {
   return hash ^ (seed * 0x9E3779B97F4A7C15ull);
 }
 
-/// Uniform in (0, 1): never 0, so that its logarithm exists.
+/// Uniform in (0, 1]: never 0, so that its logarithm exists.
 inline double philox_uniform(std::uint32_t high, std::uint32_t low) {
   const std::uint64_t bits = (std::uint64_t{high} << 21) ^ (std::uint64_t{low} >> 11);
   return (static_cast<double>(bits & ((std::uint64_t{1} << 53) - 1)) + 0.5) * 0x1p-53;

@@ -15,6 +15,10 @@ AttentionShape AttentionLayer::shape(const Pass& pass) const {
   return {pass.batch, pass.sequence, heads_, kv_heads_, head_dim_};
 }
 
+AttentionInputs AttentionLayer::parts_of(const Tensor& qkv, std::int64_t rows) const {
+  return {qkv_.part(qkv, rows, 0), qkv_.part(qkv, rows, 1), qkv_.part(qkv, rows, 2)};
+}
+
 void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv) const {
   for (const std::int64_t part : {0, 1})
     pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.cosines, pass.sines, Rotation::forward);
@@ -42,8 +46,7 @@ void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const Bloc
     qkv_.forward(pass.device, weights, kept.attention_norm, narrow, kept.qkv);
     rotate(pass, kept.qkv);
   }
-  pass.device.attention().forward(shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1),
-                                  qkv_.part(kept.qkv, n, 2), kept.attention_out, kept.log_sum_exp);
+  pass.device.attention().forward(shape(pass), parts_of(kept.qkv, n), {kept.attention_out, kept.log_sum_exp});
   output_.forward(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
                   workspace.delta);
 }
@@ -61,10 +64,9 @@ void AttentionLayer::backward(const Pass& pass, const Tensor& weights, const Ten
   const std::int64_t n = pass.rows();
   output_.backward(pass.device, weights, gradients, kept.attention_out, {kept.output_pre, kept.output_split},
                    workspace.d_stream, workspace.projection, workspace.d_attention);
-  pass.device.attention().backward(
-      shape(pass), qkv_.part(kept.qkv, n, 0), qkv_.part(kept.qkv, n, 1), qkv_.part(kept.qkv, n, 2),
-      kept.attention_out, kept.log_sum_exp, workspace.d_attention, {pass.cosines, pass.sines},
-      qkv_.part(workspace.d_qkv, n, 0), qkv_.part(workspace.d_qkv, n, 1), qkv_.part(workspace.d_qkv, n, 2));
+  const auto [dq, dk, dv] = parts_of(workspace.d_qkv, n);
+  pass.device.attention().backward(shape(pass), parts_of(kept.qkv, n), {kept.attention_out, kept.log_sum_exp},
+                                   workspace.d_attention, {pass.cosines, pass.sines}, {dq, dk, dv});
   qkv_.backward(pass.device, weights, gradients, kept.attention_norm, {kept.qkv_pre, kept.qkv_split},
                 workspace.d_qkv, workspace.projection, workspace.d_norm);
 }

@@ -28,6 +28,7 @@ class AttentionLayer {
 
  private:
   AttentionShape shape(const Pass& pass) const;
+  AttentionInputs parts_of(const Tensor& qkv, std::int64_t rows) const;
   void rotate(const Pass& pass, const Tensor& qkv) const;
   void widen(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 

@@ -140,6 +140,8 @@ struct Inputs {
         device_k(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}, k),
         device_v(device, type, {shape.batch * shape.sequence, shape.kv_heads * shape.head_dim}, v) {}
 
+  AttentionInputs on_device() const { return {device_q, device_k, device_v}; }
+
   std::vector<double> q, k, v;
   DeviceTensor device_q, device_k, device_v;
 };
@@ -171,7 +173,7 @@ void check_forward(Device& device, TestRandom& random, const AttentionShape& sha
   SCOPED_TRACE(describe(shape, type));
   const Inputs in(device, random, shape, type);
   const Outputs result(device, shape, type);
-  device.attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out, result.log_sum_exp);
+  device.attention().forward(shape, in.on_device(), {result.out, result.log_sum_exp});
   const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
   EXPECT_TRUE(is_close(result.out.values(), expected.out, tolerance_of(type)));
   EXPECT_TRUE(is_close(result.log_sum_exp.values(), expected.log_sum_exp, tolerance_of(type)));
@@ -192,8 +194,8 @@ void check_backward(Device& device, TestRandom& random, const AttentionShape& sh
   const Angles angles(random, positions, shape.head_dim);
   const DeviceAngles tables(device, angles, positions, shape.head_dim);
   const Gradients result(device, shape, type);
-  device.attention().backward(shape, in.device_q, in.device_k, in.device_v, kept.out, kept.log_sum_exp,
-                              device_dout, tables, result.dq, result.dk, result.dv);
+  device.attention().backward(shape, in.on_device(), {kept.out, kept.log_sum_exp}, device_dout, tables,
+                              {result.dq, result.dk, result.dv});
   const auto expected = gradient_before_rotation(shape, angles, in.q, in.k, in.v, dout);
   // One position attends to itself alone: dq and dk are zero but for rounding, and have no relative error.
   if (shape.sequence > 1) {
@@ -249,6 +251,16 @@ AttentionChoice choice_of(AttentionOf of) {
   }
 }
 
+// The way that the choice leads to where the shape allows it; empty where any will do.
+std::string_view way_of(AttentionOf of, const AttentionShape& shape, DataType type) {
+  const bool on_tensor_cores = type == DataType::bfloat16 && (shape.head_dim == 64 || shape.head_dim == 128);
+  if (of == AttentionOf::cpu || of == AttentionOf::cuda) return {};
+  if (!on_tensor_cores) return "plain";
+  const bool whole = shape.head_dim == 64 && shape.heads == shape.kv_heads && shape.sequence <= 256;
+  if (of == AttentionOf::cuda_whole_heads && whole) return "whole_heads";
+  return of == AttentionOf::cuda_cudnn && shape.sequence > 1 ? "cudnn" : "flash";
+}
+
 class AttentionKernel : public ::testing::TestWithParam<AttentionOf> {
  protected:
   void SetUp() override {
@@ -290,6 +302,18 @@ TEST_P(AttentionKernel, BackwardAgreesWithReference) {
     check_backward(device(), random, shape, DataType::bfloat16);
 }
 
+// So that the tests above are about what their names say.
+TEST_P(AttentionKernel, ComputesAsChosen) {
+  for (const auto& all : {shapes(), tensor_core_shapes()})
+    for (const AttentionShape& shape : all)
+      for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+        const std::string_view expected = way_of(GetParam(), shape, type);
+        if (!expected.empty()) {
+          EXPECT_EQ(device().attention().way(shape, type), expected) << describe(shape, type);
+        }
+      }
+}
+
 TEST_P(AttentionKernel, LargeScoresDoNotOverflow) {
   TestRandom random;
   SCOPED_TRACE(random.describe());
@@ -298,8 +322,7 @@ TEST_P(AttentionKernel, LargeScoresDoNotOverflow) {
     SCOPED_TRACE(name_of(type));
     const Inputs in(device(), random, shape, type, 30.0);  // scores around 900
     const Outputs result(device(), shape, type);
-    device().attention().forward(shape, in.device_q, in.device_k, in.device_v, result.out,
-                                 result.log_sum_exp);
+    device().attention().forward(shape, in.on_device(), {result.out, result.log_sum_exp});
     const auto expected = reference::attention_forward(shape, in.q, in.k, in.v);
     EXPECT_TRUE(is_close(result.out.values(), expected.out,
                          1e-2));  // scores this large keep few digits after the point
@@ -319,9 +342,8 @@ void check_repeatable(Device& device, TestRandom& random, const AttentionShape& 
   for (int call = 0; call < 2; ++call) {
     const auto& [out, log_sum_exp] = outputs[call];
     const auto& [dq, dk, dv] = gradients[call];
-    device.attention().forward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp);
-    device.attention().backward(shape, in.device_q, in.device_k, in.device_v, out, log_sum_exp, dout, tables,
-                                dq, dk, dv);
+    device.attention().forward(shape, in.on_device(), {out, log_sum_exp});
+    device.attention().backward(shape, in.on_device(), {out, log_sum_exp}, dout, tables, {dq, dk, dv});
   }
   EXPECT_EQ(outputs[0].out.values(), outputs[1].out.values());
   EXPECT_EQ(outputs[0].log_sum_exp.values(), outputs[1].log_sum_exp.values());

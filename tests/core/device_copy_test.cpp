@@ -59,12 +59,18 @@ TEST_P(DeviceCopyTest, RepeatedWorkRunsEveryTimeOnWhatIsThereThen) {
   const Buffer source(device(), bytes), target(device(), bytes);
   std::vector<unsigned char> back(bytes);
   const auto work = device().make_repeated_work();
+  int given = 0;
   for (int call = 1; call <= 4; ++call) {
     device().fill_bytes(source.data(), call, bytes);
-    work->run([&] { device().copy_on_device(target.data(), source.data(), bytes); });
+    work->run([&] {
+      ++given;
+      device().copy_on_device(target.data(), source.data(), bytes);
+    });
     device().copy_to_host(back.data(), target.data(), bytes);
     EXPECT_EQ(back, std::vector<unsigned char>(bytes, static_cast<unsigned char>(call)));
   }
+  // A GPU is given it once as it is and once to be recorded.
+  EXPECT_EQ(given, device().kind() == DeviceKind::cuda ? 2 : 4);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, DeviceCopyTest, every_device(), device_label);

@@ -41,11 +41,10 @@ struct Rope final : RopeKernels {
 };
 struct Attention final : AttentionKernels {
   std::int64_t largest_head_dim() const override { return 1 << 20; }
-  void forward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-               const Tensor&) const override {}
-  void backward(const AttentionShape&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                const Tensor&, const Tensor&, const RotationTables&, const Tensor&, const Tensor&,
-                const Tensor&) const override {}
+  std::string_view way(const AttentionShape&, DataType) const override { return "not at all"; }
+  void forward(const AttentionShape&, const AttentionInputs&, const AttentionOutputs&) const override {}
+  void backward(const AttentionShape&, const AttentionInputs&, const AttentionOutputs&, const Tensor&,
+                const RotationTables&, const AttentionGradients&) const override {}
 };
 struct Activation final : ActivationKernels {
   void silu_split(const Tensor&, const Tensor&) const override {}

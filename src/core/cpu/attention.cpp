@@ -142,8 +142,8 @@ struct Sequence {
 };
 
 template <typename T>
-void forward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q, const Tensor& k,
-                      const Tensor& v, const Tensor& out, const Tensor& log_sum_exp) {
+void forward_sequence(const Sequence<T>& work, Worker& worker, const AttentionInputs& in,
+                      const AttentionOutputs& to) {
   const auto [batch, length, heads, kv_heads, dim] = work.shape;
   const std::int64_t head_elements = length * dim, tile_elements = tile_rows * length;
   worker.reserve(4 * Worker::rounded(head_elements, sizeof(T)) + Worker::rounded(tile_elements, sizeof(T)) +
@@ -152,11 +152,11 @@ void forward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q, 
     *value = worker.take<T>(head_elements);
   T *result = worker.take<T>(head_elements), *probabilities = worker.take<T>(tile_elements);
   float* scores = worker.take<float>(tile_elements);
-  pack(work.keys(k), length, kv_heads, work.kv_head, dim, key);
-  pack(work.keys(v), length, kv_heads, work.kv_head, dim, value);
+  pack(work.keys(in.k), length, kv_heads, work.kv_head, dim, key);
+  pack(work.keys(in.v), length, kv_heads, work.kv_head, dim, value);
   for (std::int64_t head = work.kv_head * work.group(); head < (work.kv_head + 1) * work.group(); ++head) {
-    pack(work.queries(q), length, heads, head, dim, query);
-    float* kept = work.log_sum_exp(log_sum_exp, head);
+    pack(work.queries(in.q), length, heads, head, dim, query);
+    float* kept = work.log_sum_exp(to.log_sum_exp, head);
     for (std::int64_t first = 0; first < length; first += tile_rows) {
       const std::int64_t rows = std::min(tile_rows, length - first), columns = first + rows;
       multiply(worker, rows, columns, dim, query + first * dim, Transpose::no, key, Transpose::yes, scores);
@@ -166,14 +166,13 @@ void forward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q, 
       multiply(worker, rows, dim, columns, probabilities, Transpose::no, value, Transpose::no,
                result + first * dim);
     }
-    unpack(result, length, heads, head, dim, work.queries(out));
+    unpack(result, length, heads, head, dim, work.queries(to.out));
   }
 }
 
 template <typename T>
-void backward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q, const Tensor& k,
-                       const Tensor& v, const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                       const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+void backward_sequence(const Sequence<T>& work, Worker& worker, const AttentionInputs& in,
+                       const AttentionOutputs& kept, const Tensor& dout, const AttentionGradients& to) {
   const auto [batch, length, heads, kv_heads, dim] = work.shape;
   const std::int64_t head_elements = length * dim, tile_elements = tile_rows * length;
   worker.reserve(
@@ -186,15 +185,15 @@ void backward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q,
   float *d_key = worker.take<float>(head_elements), *d_value = worker.take<float>(head_elements);
   T *probabilities = worker.take<T>(tile_elements), *d_scores = worker.take<T>(tile_elements);
   float *scores = worker.take<float>(tile_elements), *d_probabilities = worker.take<float>(tile_elements);
-  pack(work.keys(k), length, kv_heads, work.kv_head, dim, key);
-  pack(work.keys(v), length, kv_heads, work.kv_head, dim, value);
+  pack(work.keys(in.k), length, kv_heads, work.kv_head, dim, key);
+  pack(work.keys(in.v), length, kv_heads, work.kv_head, dim, value);
   std::fill_n(d_key, head_elements, 0.0f);
   std::fill_n(d_value, head_elements, 0.0f);
   for (std::int64_t head = work.kv_head * work.group(); head < (work.kv_head + 1) * work.group(); ++head) {
-    pack(work.queries(q), length, heads, head, dim, query);
-    pack(work.queries(out), length, heads, head, dim, result);
+    pack(work.queries(in.q), length, heads, head, dim, query);
+    pack(work.queries(kept.out), length, heads, head, dim, result);
     pack(work.queries(dout), length, heads, head, dim, d_result);
-    const float* kept = work.log_sum_exp(log_sum_exp, head);
+    const float* normalizers = work.log_sum_exp(kept.log_sum_exp, head);
     for (std::int64_t first = 0; first < length; first += tile_rows) {
       const std::int64_t rows = std::min(tile_rows, length - first), columns = first + rows;
       const T *query_tile = query + first * dim, *d_tile = d_result + first * dim;
@@ -202,7 +201,7 @@ void backward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q,
       multiply(worker, rows, columns, dim, d_tile, Transpose::no, value, Transpose::yes, d_probabilities);
       for (std::int64_t r = 0; r < rows; ++r)
         softmax_backward_row(scores + r * columns, d_probabilities + r * columns, first + r + 1, columns,
-                             work.scale(), kept[first + r],
+                             work.scale(), normalizers[first + r],
                              dot(d_tile + r * dim, result + (first + r) * dim, dim),
                              probabilities + r * columns, d_scores + r * columns);
       multiply(worker, columns, dim, rows, probabilities, Transpose::yes, d_tile, Transpose::no, d_value,
@@ -212,10 +211,10 @@ void backward_sequence(const Sequence<T>& work, Worker& worker, const Tensor& q,
       multiply(worker, rows, dim, columns, d_scores, Transpose::no, key, Transpose::no,
                d_query + first * dim);
     }
-    unpack(d_query, length, heads, head, dim, work.queries(dq));
+    unpack(d_query, length, heads, head, dim, work.queries(to.dq));
   }
-  unpack(d_key, length, kv_heads, work.kv_head, dim, work.keys(dk));
-  unpack(d_value, length, kv_heads, work.kv_head, dim, work.keys(dv));
+  unpack(d_key, length, kv_heads, work.kv_head, dim, work.keys(to.dk));
+  unpack(d_value, length, kv_heads, work.kv_head, dim, work.keys(to.dv));
 }
 
 // Calls body(sequence, worker) for every (sequence, key-value head), each on one thread.
@@ -234,25 +233,24 @@ void for_each_sequence(const AttentionShape& shape, std::vector<std::unique_ptr<
 
 }  // namespace
 
-void CpuAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                           const Tensor& out, const Tensor& log_sum_exp) const {
-  for_type(q.type(), [&]<typename T>() {
+void CpuAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                           const AttentionOutputs& to) const {
+  for_type(in.q.type(), [&]<typename T>() {
     for_each_sequence<T>(shape, workers(), [&](const Sequence<T>& work, Worker& worker) {
-      forward_sequence(work, worker, q, k, v, out, log_sum_exp);
+      forward_sequence(work, worker, in, to);
     });
   });
 }
 
-void CpuAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                            const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                            const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                            const Tensor& dv) const {
-  for_type(q.type(), [&]<typename T>() {
+void CpuAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                            const AttentionOutputs& kept, const Tensor& dout, const RotationTables& tables,
+                            const AttentionGradients& to) const {
+  for_type(in.q.type(), [&]<typename T>() {
     for_each_sequence<T>(shape, workers(), [&](const Sequence<T>& work, Worker& worker) {
-      backward_sequence(work, worker, q, k, v, out, log_sum_exp, dout, dq, dk, dv);
+      backward_sequence(work, worker, in, kept, dout, to);
     });
   });
-  rotate_back(CpuRope(), shape, tables, dq, dk);
+  rotate_back(CpuRope(), shape, tables, to);
 }
 
 }  // namespace cola::cpu

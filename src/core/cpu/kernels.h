@@ -52,12 +52,12 @@ class CpuAttention final : public AttentionKernels {
   CpuAttention();
   ~CpuAttention() override;
   std::int64_t largest_head_dim() const override { return std::numeric_limits<std::int64_t>::max(); }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape&, DataType) const override { return "tiles"; }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
   struct Worker;  // one thread's products and tiles
 

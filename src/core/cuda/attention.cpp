@@ -30,16 +30,15 @@ const AttentionKernels& CudaAttention::kernels_for(const AttentionShape& shape, 
   return cudnn ? *cudnn : flash_;
 }
 
-void CudaAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                            const Tensor& out, const Tensor& log_sum_exp) const {
-  kernels_for(shape, q.type()).forward(shape, q, k, v, out, log_sum_exp);
+void CudaAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                            const AttentionOutputs& to) const {
+  kernels_for(shape, in.q.type()).forward(shape, in, to);
 }
 
-void CudaAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                             const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                             const Tensor& dv) const {
-  kernels_for(shape, q.type()).backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
+void CudaAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                             const AttentionOutputs& kept, const Tensor& dout, const RotationTables& tables,
+                             const AttentionGradients& to) const {
+  kernels_for(shape, in.q.type()).backward(shape, in, kept, dout, tables, to);
 }
 
 }  // namespace cola::cuda

@@ -19,12 +19,12 @@ class FlashAttention final : public AttentionKernels {
   /// sequence) than the scratch memory holds fp32 numbers: 8 million.
   static bool supports(const AttentionShape& shape, DataType type);
   std::int64_t largest_head_dim() const override { return 128; }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape&, DataType) const override { return "flash"; }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
  private:
   static constexpr std::int64_t most_row_values = Context::scratch_bytes / sizeof(float);
@@ -38,12 +38,12 @@ class PlainAttention final : public AttentionKernels {
  public:
   explicit PlainAttention(const Context& context) : context_(context) {}
   std::int64_t largest_head_dim() const override { return 256; }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape&, DataType) const override { return "plain"; }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
  private:
   const Context& context_;
@@ -73,12 +73,12 @@ class WholeHeadAttention final : public AttentionKernels {
   /// as many of keys as of queries.
   static bool supports(const AttentionShape& shape);
   std::int64_t largest_head_dim() const override { return 64; }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape&, DataType) const override { return "whole_heads"; }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
  private:
   const Context& context_;
@@ -90,12 +90,14 @@ class CudaAttention final : public AttentionKernels {
  public:
   CudaAttention(const Context& context, AttentionChoice choice);
   std::int64_t largest_head_dim() const override { return plain_.largest_head_dim(); }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape& shape, DataType type) const override {
+    return kernels_for(shape, type).way(shape, type);
+  }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
  private:
   const AttentionKernels& kernels_for(const AttentionShape& shape, DataType type) const;

@@ -164,12 +164,14 @@ class CudnnAttention final : public AttentionKernels {
   CudnnAttention(const Context& context, CudnnHandle handle, const AttentionKernels& otherwise)
       : context_(context), handle_(std::move(handle)), otherwise_(otherwise) {}
   std::int64_t largest_head_dim() const override { return otherwise_.largest_head_dim(); }
-  void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-               const Tensor& out, const Tensor& log_sum_exp) const override;
-  void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                const Tensor& dv) const override;
+  std::string_view way(const AttentionShape& shape, DataType type) const override {
+    return find(forward_, shape) ? "cudnn" : otherwise_.way(shape, type);
+  }
+  void forward(const AttentionShape& shape, const AttentionInputs& in,
+               const AttentionOutputs& to) const override;
+  void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                const Tensor& dout, const RotationTables& tables,
+                const AttentionGradients& to) const override;
 
  private:
   template <typename Tensors>
@@ -255,40 +257,39 @@ void* part(const Tensor& tensor, const AttentionShape& shape, std::int64_t first
   return tensor.rows(tensor.dim(0) / shape.batch * first, tensor.dim(0)).data();
 }
 
-void CudnnAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor& out, const Tensor& log_sum_exp) const {
+void CudnnAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                             const AttentionOutputs& to) const {
   const bool done = run(forward_, shape, "attention", [&](const Forward& tensors, std::int64_t first) {
     const auto at = [&](const Tensor& tensor) { return part(tensor, shape, first); };
-    return std::array<CudnnBinding, 5>{{{tensors.q, at(q)},
-                                        {tensors.k, at(k)},
-                                        {tensors.v, at(v)},
-                                        {tensors.out, at(out)},
-                                        {tensors.log_sum_exp, at(log_sum_exp)}}};
+    return std::array<CudnnBinding, 5>{{{tensors.q, at(in.q)},
+                                        {tensors.k, at(in.k)},
+                                        {tensors.v, at(in.v)},
+                                        {tensors.out, at(to.out)},
+                                        {tensors.log_sum_exp, at(to.log_sum_exp)}}};
   });
-  if (!done) otherwise_.forward(shape, q, k, v, out, log_sum_exp);
+  if (!done) otherwise_.forward(shape, in, to);
 }
 
-void CudnnAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                              const Tensor& dv) const {
+void CudnnAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                              const AttentionOutputs& kept, const Tensor& dout, const RotationTables& tables,
+                              const AttentionGradients& to) const {
   const auto bind = [&](const Backward& tensors, std::int64_t first) {
     const auto at = [&](const Tensor& tensor) { return part(tensor, shape, first); };
-    return std::array<CudnnBinding, 10>{{{tensors.q, at(q)},
-                                         {tensors.k, at(k)},
-                                         {tensors.v, at(v)},
-                                         {tensors.out, at(out)},
+    return std::array<CudnnBinding, 10>{{{tensors.q, at(in.q)},
+                                         {tensors.k, at(in.k)},
+                                         {tensors.v, at(in.v)},
+                                         {tensors.out, at(kept.out)},
                                          {tensors.dout, at(dout)},
-                                         {tensors.log_sum_exp, at(log_sum_exp)},
+                                         {tensors.log_sum_exp, at(kept.log_sum_exp)},
                                          {tensors.row_sums, context_.scratch},
-                                         {tensors.dq, at(dq)},
-                                         {tensors.dk, at(dk)},
-                                         {tensors.dv, at(dv)}}};
+                                         {tensors.dq, at(to.dq)},
+                                         {tensors.dk, at(to.dk)},
+                                         {tensors.dv, at(to.dv)}}};
   };
   if (run(backward_, shape, "the gradient of attention", bind))
-    rotate_back(CudaRope(context_), shape, tables, dq, dk);
+    rotate_back(CudaRope(context_), shape, tables, to);
   else
-    otherwise_.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
+    otherwise_.backward(shape, in, kept, dout, tables, to);
 }
 
 }  // namespace

@@ -256,25 +256,24 @@ __global__ void __launch_bounds__(block_threads, head_dim == 64 ? 3 : 2)
 
 template <int head_dim>
 void flash_backward(const AttentionShape& shape, const Context& context, const BackwardInputs& in,
-                    const Tensor& dq, const Tensor& dk, const Tensor& dv) {
+                    const AttentionGradients& to) {
   using T = __nv_bfloat16;
   auto* const delta = static_cast<float*>(context.scratch);  // [batch, heads, sequence]
   launch("flash attention's gradient of the queries", flash_backward_queries_kernel<head_dim>,
          {grid_of(shape, own_rows, shape.heads), dim3(block_threads), shared_bytes<head_dim>(own_rows)},
-         context.stream, shape, in, delta, data<T>(dq));
+         context.stream, shape, in, delta, data<T>(to.dq));
   launch("flash attention's gradient of the keys", flash_backward_keys_kernel<head_dim>,
          {grid_of(shape, own_rows, shape.kv_heads), dim3(block_threads),
           shared_bytes<head_dim>(QueryValues<walked_rows<head_dim>>::elements)},
-         context.stream, shape, in, delta, data<T>(dk), data<T>(dv));
+         context.stream, shape, in, delta, data<T>(to.dk), data<T>(to.dv));
 }
 
 }  // namespace
 
-void FlashAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                              const Tensor& dv) const {
-  if (dq.elements() == 0) return;
+void FlashAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                              const AttentionOutputs& kept, const Tensor& dout, const RotationTables& tables,
+                              const AttentionGradients& to) const {
+  if (to.dq.elements() == 0) return;
   const auto backward = shape.head_dim == 64 ? flash_backward<64> : flash_backward<128>;
   // The scratch memory holds a number for each row of a head: a very large batch is taken in parts.
   const std::int64_t most = most_row_values / (shape.heads * shape.sequence);
@@ -285,8 +284,10 @@ void FlashAttention::backward(const AttentionShape& shape, const Tensor& q, cons
       const std::int64_t rows = tensor.dim(0) / shape.batch;
       return tensor.rows(first * rows, (first + part.batch) * rows);
     };
-    backward(part, context_, backward_inputs(of(q), of(k), of(v), of(out), of(log_sum_exp), of(dout), tables),
-             of(dq), of(dk), of(dv));
+    const AttentionInputs part_in{of(in.q), of(in.k), of(in.v)};
+    const AttentionOutputs part_kept{of(kept.out), of(kept.log_sum_exp)};
+    backward(part, context_, backward_inputs(part_in, part_kept, of(dout), tables),
+             {of(to.dq), of(to.dk), of(to.dv)});
   }
 }
 

@@ -56,12 +56,12 @@ __global__ void flash_forward_kernel(AttentionShape shape, const __nv_bfloat16* 
 }
 
 template <int head_dim>
-void flash_forward(const AttentionShape& shape, cudaStream_t stream, const Tensor& q, const Tensor& k,
-                   const Tensor& v, const Tensor& out, const Tensor& log_sum_exp) {
+void flash_forward(const AttentionShape& shape, cudaStream_t stream, const AttentionInputs& in,
+                   const AttentionOutputs& to) {
   using T = __nv_bfloat16;
   launch("flash attention", flash_forward_kernel<head_dim>,
          {grid_of(shape, own_rows, shape.heads), dim3(block_threads), shared_bytes<head_dim>}, stream, shape,
-         data<T>(q), data<T>(k), data<T>(v), data<T>(out), data<float>(log_sum_exp));
+         data<T>(in.q), data<T>(in.k), data<T>(in.v), data<T>(to.out), data<float>(to.log_sum_exp));
 }
 
 }  // namespace
@@ -71,11 +71,11 @@ bool FlashAttention::supports(const AttentionShape& shape, DataType type) {
          shape.heads * shape.sequence <= most_row_values;
 }
 
-void FlashAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor& out, const Tensor& log_sum_exp) const {
-  if (out.elements() == 0) return;
+void FlashAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                             const AttentionOutputs& to) const {
+  if (to.out.elements() == 0) return;
   const auto forward = shape.head_dim == 64 ? flash_forward<64> : flash_forward<128>;
-  forward(shape, context_.stream, q, k, v, out, log_sum_exp);
+  forward(shape, context_.stream, in, to);
 }
 
 }  // namespace cola::cuda

@@ -42,16 +42,15 @@ struct BackwardInputs {
   const __nv_bfloat16 *q, *k, *v, *out, *dout;
   const float *log_sum_exp, *cosines, *sines;
 };
-inline BackwardInputs backward_inputs(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& out,
-                                      const Tensor& log_sum_exp, const Tensor& dout,
-                                      const RotationTables& tables) {
+inline BackwardInputs backward_inputs(const AttentionInputs& in, const AttentionOutputs& kept,
+                                      const Tensor& dout, const RotationTables& tables) {
   using T = __nv_bfloat16;
-  return {data<T>(q),
-          data<T>(k),
-          data<T>(v),
-          data<T>(out),
+  return {data<T>(in.q),
+          data<T>(in.k),
+          data<T>(in.v),
+          data<T>(kept.out),
           data<T>(dout),
-          data<float>(log_sum_exp),
+          data<float>(kept.log_sum_exp),
           data<float>(tables.cosines),
           data<float>(tables.sines)};
 }

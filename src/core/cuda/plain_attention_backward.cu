@@ -153,22 +153,21 @@ __global__ void plain_backward_keys_kernel(AttentionShape shape, Inputs<T> in, T
 
 }  // namespace
 
-void PlainAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                              const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                              const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                              const Tensor& dv) const {
-  if (dq.elements() == 0) return;
-  dispatch_head(q.type(), shape.head_dim, [&]<typename T, int dim>() {
-    const Inputs<T> in{data<T>(q),   data<T>(k),    data<T>(v),
-                       data<T>(out), data<T>(dout), data<float>(log_sum_exp)};
+void PlainAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                              const AttentionOutputs& kept, const Tensor& dout, const RotationTables& tables,
+                              const AttentionGradients& to) const {
+  if (to.dq.elements() == 0) return;
+  dispatch_head(in.q.type(), shape.head_dim, [&]<typename T, int dim>() {
+    const Inputs<T> inputs{data<T>(in.q),     data<T>(in.k), data<T>(in.v),
+                           data<T>(kept.out), data<T>(dout), data<float>(kept.log_sum_exp)};
     launch("attention's gradient of the queries", plain_backward_queries_kernel<T, dim>,
            {grid_of(shape, tile_rows<dim>, shape.heads), dim3(block_threads), Tiles<dim>::bytes},
-           context_.stream, shape, in, data<T>(dq));
+           context_.stream, shape, inputs, data<T>(to.dq));
     launch("attention's gradient of the keys", plain_backward_keys_kernel<T, dim>,
            {grid_of(shape, tile_rows<dim>, shape.kv_heads), dim3(block_threads), Tiles<dim>::bytes},
-           context_.stream, shape, in, data<T>(dk), data<T>(dv));
+           context_.stream, shape, inputs, data<T>(to.dk), data<T>(to.dv));
   });
-  rotate_back(CudaRope(context_), shape, tables, dq, dk);
+  rotate_back(CudaRope(context_), shape, tables, to);
 }
 
 }  // namespace cola::cuda

@@ -97,14 +97,14 @@ __global__ void plain_forward_kernel(AttentionShape shape, const T* q, const T* 
 
 }  // namespace
 
-void PlainAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                             const Tensor& out, const Tensor& log_sum_exp) const {
-  if (out.elements() == 0) return;
-  dispatch_head(q.type(), shape.head_dim, [&]<typename T, int dim>() {
+void PlainAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                             const AttentionOutputs& to) const {
+  if (to.out.elements() == 0) return;
+  dispatch_head(in.q.type(), shape.head_dim, [&]<typename T, int dim>() {
     launch("attention", plain_forward_kernel<T, dim>,
            {grid_of(shape, tile_rows<dim>, shape.heads), dim3(block_threads), shared_bytes<dim>},
-           context_.stream, shape, data<T>(q), data<T>(k), data<T>(v), data<T>(out),
-           data<float>(log_sum_exp));
+           context_.stream, shape, data<T>(in.q), data<T>(in.k), data<T>(in.v), data<T>(to.out),
+           data<float>(to.log_sum_exp));
   });
 }
 

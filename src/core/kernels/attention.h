@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "core/kernels/rope.h"
 #include "core/tensor.h"
@@ -15,6 +16,23 @@ struct AttentionShape {
   std::int64_t batch = 0, sequence = 0, heads = 0, kv_heads = 0, head_dim = 0;
 };
 
+/// What attention reads: q [batch * sequence, heads * head_dim]; k, v [batch * sequence, kv_heads *
+/// head_dim]. q and k are rotated as RopeKernels does it.
+struct AttentionInputs {
+  Tensor q, k, v;
+};
+
+/// What it writes, and the backward pass reads: out, shaped like q; log_sum_exp [batch, heads, sequence]
+/// fp32, the logarithm of each softmax's denominator, scale applied.
+struct AttentionOutputs {
+  Tensor out, log_sum_exp;
+};
+
+/// Shaped like q, k and v.
+struct AttentionGradients {
+  Tensor dq, dk, dv;
+};
+
 class AttentionKernels {
  public:
   virtual ~AttentionKernels() = default;
@@ -22,25 +40,25 @@ class AttentionKernels {
   /// Heads of up to this size can be computed, where it is a multiple of 4.
   virtual std::int64_t largest_head_dim() const = 0;
 
-  /// q, out [batch * sequence, heads * head_dim]; k, v [batch * sequence, kv_heads * head_dim]; log_sum_exp
-  /// [batch, heads, sequence] fp32: the logarithm of each softmax's denominator, scale applied.
-  virtual void forward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                       const Tensor& out, const Tensor& log_sum_exp) const = 0;
+  /// How this shape is computed here: a word for tables and tests. For a device with several ways.
+  virtual std::string_view way(const AttentionShape& shape, DataType type) const = 0;
 
-  /// Overwrites dq, dk, dv (shapes of q, k, v). q and k are rotated as RopeKernels does it; dq and dk are
-  /// the gradients of the queries and keys before that rotation. `tables` may have more positions than
-  /// `sequence`.
-  virtual void backward(const AttentionShape& shape, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const Tensor& out, const Tensor& log_sum_exp, const Tensor& dout,
-                        const RotationTables& tables, const Tensor& dq, const Tensor& dk,
-                        const Tensor& dv) const = 0;
+  /// Throws DeviceError for heads that cannot be computed.
+  virtual void forward(const AttentionShape& shape, const AttentionInputs& in,
+                       const AttentionOutputs& to) const = 0;
+
+  /// Overwrites the gradients. dq and dk are the gradients of the queries and keys before their rotation;
+  /// `tables` may have more positions than `sequence`.
+  virtual void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
+                        const Tensor& dout, const RotationTables& tables,
+                        const AttentionGradients& to) const = 0;
 };
 
 /// From gradients of rotated queries and keys to those before the rotation, in passes of their own: for
 /// implementations of `backward` that cannot do it on the way.
 inline void rotate_back(const RopeKernels& rope, const AttentionShape& shape, const RotationTables& tables,
-                        const Tensor& dq, const Tensor& dk) {
-  for (const Tensor& gradient : {dq, dk})
+                        const AttentionGradients& gradients) {
+  for (const Tensor& gradient : {gradients.dq, gradients.dk})
     rope.rotate(gradient, tables.cosines.rows(0, shape.sequence), tables.sines.rows(0, shape.sequence),
                 Rotation::backward);
 }

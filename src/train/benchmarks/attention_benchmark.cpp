@@ -34,11 +34,13 @@ AttentionSeconds measure_attention(const RunConfiguration& configuration, Device
   for (const Tensor& input : {q, k, v, dout, both}) fill_with_random(device, input);
   const AttentionKernels& attention = device.attention();
   AttentionSeconds seconds;
-  seconds.forward =
-      best_seconds(device, repetitions, [&] { attention.forward(shape, q, k, v, out, log_sum_exp); });
-  seconds.backward = best_seconds(device, repetitions, [&] {
-    attention.backward(shape, q, k, v, out, log_sum_exp, dout, tables, dq, dk, dv);
+  seconds.forward = best_seconds(device, repetitions, [&] {
+    attention.forward(shape, {q, k, v}, {out, log_sum_exp});
   });
+  seconds.backward = best_seconds(device, repetitions, [&] {
+    attention.backward(shape, {q, k, v}, {out, log_sum_exp}, dout, tables, {dq, dk, dv});
+  });
+  seconds.way = attention.way(shape, type);
   return seconds;
 }
 

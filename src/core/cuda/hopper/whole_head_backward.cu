@@ -191,16 +191,15 @@ __global__ void __launch_bounds__(all_threads, 1)
 
 }  // namespace
 
-void WholeHeadAttention::backward(const AttentionShape& shape, const Tensor& q, const Tensor& k,
-                                  const Tensor& v, const Tensor& out, const Tensor& log_sum_exp,
-                                  const Tensor& dout, const RotationTables& tables, const Tensor& dq,
-                                  const Tensor& dk, const Tensor& dv) const {
-  if (dq.elements() == 0) return;
+void WholeHeadAttention::backward(const AttentionShape& shape, const AttentionInputs& in,
+                                  const AttentionOutputs& kept, const Tensor& dout,
+                                  const RotationTables& tables, const AttentionGradients& to) const {
+  if (to.dq.elements() == 0) return;
   using T = __nv_bfloat16;
   launch("a whole head's attention backward", whole_head_backward_kernel,
          {grid_of_heads(shape), dim3(all_threads), shared_bytes_for<SharedHead>(shape.sequence)},
-         context_.stream, shape, flash::backward_inputs(q, k, v, out, log_sum_exp, dout, tables),
-         Gradients{data<T>(dq), data<T>(dk), data<T>(dv)});
+         context_.stream, shape, flash::backward_inputs(in, kept, dout, tables),
+         Gradients{data<T>(to.dq), data<T>(to.dk), data<T>(to.dv)});
 }
 
 }  // namespace cola::cuda

@@ -85,14 +85,14 @@ bool WholeHeadAttention::supports(const AttentionShape& shape) {
   return shape.head_dim == head_dim && shape.kv_heads == shape.heads && shape.sequence <= most_positions;
 }
 
-void WholeHeadAttention::forward(const AttentionShape& shape, const Tensor& q, const Tensor& k,
-                                 const Tensor& v, const Tensor& out, const Tensor& log_sum_exp) const {
-  if (out.elements() == 0) return;
+void WholeHeadAttention::forward(const AttentionShape& shape, const AttentionInputs& in,
+                                 const AttentionOutputs& to) const {
+  if (to.out.elements() == 0) return;
   using T = __nv_bfloat16;
   launch("a whole head's attention", whole_head_forward_kernel,
          {grid_of_heads(shape), dim3(all_threads), shared_bytes_for<SharedHead>(shape.sequence)},
-         context_.stream, shape, Inputs{data<T>(q), data<T>(k), data<T>(v)}, data<T>(out),
-         data<float>(log_sum_exp));
+         context_.stream, shape, Inputs{data<T>(in.q), data<T>(in.k), data<T>(in.v)}, data<T>(to.out),
+         data<float>(to.log_sum_exp));
 }
 
 }  // namespace cola::cuda
