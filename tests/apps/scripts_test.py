@@ -5,6 +5,8 @@ import subprocess
 import tempfile
 import unittest
 
+import harness  # noqa: F401  takes the folder of the programs off the command line
+
 SCRIPTS = pathlib.Path(__file__).resolve().parents[2] / "scripts"
 
 
