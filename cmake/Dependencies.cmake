@@ -3,7 +3,7 @@ find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 set(MPI_CXX_SKIP_MPICXX ON)  # the C interface serves C++ too
 find_package(MPI REQUIRED COMPONENTS CXX)
-find_package(HDF5 REQUIRED COMPONENTS C)
+find_package(HDF5 1.10.7 REQUIRED COMPONENTS C)
 find_package(yaml-cpp REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS program_options iostreams)
 find_package(dnnl REQUIRED)
@@ -20,7 +20,13 @@ if(NOT TARGET yaml-cpp::yaml-cpp)
   add_library(yaml-cpp::yaml-cpp ALIAS yaml-cpp)
 endif()
 
-# Debian ships a serial and a parallel HDF5 side by side; the serial one is wanted (it is thread-safe).
+# Each rank writes files of its own, beside training: a serial HDF5 it is, where a machine has a parallel one as well.
+if(HDF5_IS_PARALLEL)
+  message(FATAL_ERROR "${HDF5_C_INCLUDE_DIRS} is of a parallel HDF5: set HDF5_ROOT to a serial one")
+endif()
+if(HDF5_VERSION VERSION_EQUAL 1.12.0)
+  message(FATAL_ERROR "HDF5 1.12.0 lacks H5Pset_file_locking, which 1.10.7 and 1.12.1 have: set HDF5_ROOT to such a one")
+endif()
 add_library(cola_hdf5 INTERFACE)
 target_include_directories(cola_hdf5 SYSTEM INTERFACE ${HDF5_C_INCLUDE_DIRS})
 target_link_libraries(cola_hdf5 INTERFACE ${HDF5_C_LIBRARIES})

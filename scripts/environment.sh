@@ -3,9 +3,10 @@
 # libraries where the machine has them. To be sourced: . TREE/share/cola_dist/scripts/environment.sh
 cola_tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 export PATH="$cola_tree/bin:$PATH"
-if [ -d "$cola_tree/lib/openmpi" ]; then
-  export OPAL_PREFIX="$cola_tree" OMPI_MCA_mca_base_component_path="$cola_tree/lib/openmpi"
-  export PMIX_MCA_mca_base_component_path="$cola_tree/lib/pmix"
+cola_libraries=$cola_tree/lib/cola_dist
+if [ -d "$cola_libraries/openmpi" ]; then
+  export OPAL_PREFIX="$cola_tree" OPAL_PKGDATADIR="$cola_libraries/openmpi"
+  export OMPI_MCA_mca_base_component_path="$cola_libraries/openmpi" PMIX_MCA_mca_base_component_path="$cola_libraries/pmix"
   export OMPI_MCA_ess_singleton_isolated=1 # one rank without a launcher starts no helper process
   # mpirun starts ranks on its own machine also where there is no ssh for others.
   command -v ssh >/dev/null || export OMPI_MCA_plm=^rsh
@@ -35,10 +36,14 @@ cola_folders=$(cola_find_library_folders)
 for cola_library in $(cola_missing_libraries); do
   for cola_folder in $cola_folders; do
     [ -e "$cola_folder/$cola_library" ] || continue
-    export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cola_folder"
+    case ":${LD_LIBRARY_PATH:-}:" in
+      *":$cola_folder:"*) ;;
+      *) export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$cola_folder" ;;
+    esac
     break
   done
 done
 cola_missing=$(cola_missing_libraries | tr '\n' ' ')
 [ -z "$cola_missing" ] || echo "neither in a CUDA toolkit nor in Python's nvidia packages: $cola_missing" >&2
-unset cola_folders cola_folder cola_library cola_missing
+unset cola_tree cola_libraries cola_folders cola_folder cola_library cola_missing
+unset -f cola_find_library_folders cola_missing_libraries

@@ -5,7 +5,8 @@
 #   --list    only print the names of the packages
 #   --build   only what building the programs and running them takes
 #
-# Needs root or sudo, and only when a package is missing: otherwise nothing is touched and no network is used.
+# Needs root or sudo, and only when a package is missing: otherwise nothing is touched and no network is used. On other
+# systems it only says what is needed, and leaves it to CMake to find it, or to name what is missing.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
@@ -48,7 +49,12 @@ esac
 
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
 
-command -v dpkg-query >/dev/null || fail "no Debian system: install the counterparts of --list, or use spack.yaml"
+if ! command -v dpkg-query >/dev/null; then
+  needed="no Debian system, nothing installed: spack.yaml names what cola_dist needs, --list Debian's packages of it"
+  command -v cmake >/dev/null || fail "$needed; CMake is missing"
+  echo "$(basename "$0"): $needed" >&2
+  exit 0
+fi
 
 missing=()
 for package in "${build[@]}" "${tests[@]}" "${quickstart[@]}"; do

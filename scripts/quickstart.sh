@@ -41,6 +41,7 @@ find_dictionary() {
     echo "$installed"
     return
   fi
+  command -v dpkg-deb >/dev/null || fail "no Debian system to take English text from: put some, as .txt, into $text"
   local folder=$root/$data/package
   if [ ! -e "$folder$installed" ]; then
     mkdir -p "$folder"

@@ -5,8 +5,8 @@
 #   scripts/test.sh -R Matmul      only tests whose names match
 #   scripts/test.sh -L io          only the tests of one floor
 #
-# Installs missing packages first (see install-packages.sh), and CUTLASS's headers where there is a CUDA toolkit. Fails if the build or any test fails; the last lines are
-# ctest's own summary.
+# Installs missing packages first (see install-packages.sh), and CUTLASS's headers where there is a CUDA toolkit. Fails if
+# the build or any test fails; the last lines are ctest's own summary.
 set -euo pipefail
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"

@@ -33,6 +33,9 @@ LIBRARIES = {
     "oneDNN": (r"dnnl.*|oneapi/dnnl/.+", r"core/cpu/onednn_products\.cpp"),
 }
 
+# word: the header that declares it; used to come along with another one
+DECLARED_IN = {"fmt::join": "fmt/ranges.h"}
+
 INCLUDE = re.compile(r"^\s*#\s*include\s*([<\"])([^>\"]+)[>\"]")
 SOURCES = {".h", ".hpp", ".cpp", ".cu", ".cuh"}
 
@@ -62,7 +65,10 @@ def find_faults(source):
         if file.split("/")[0] not in FLOORS:
             faults.append(f"src/{file}: lies on no floor ({', '.join(FLOORS)})")
             continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        text = path.read_text(encoding="utf-8")
+        faults += [f"src/{file}: {word} needs <{header}>" for word, header in DECLARED_IN.items()
+                   if word in text and f"#include <{header}>" not in text]
+        for number, line in enumerate(text.splitlines(), 1):
             match = INCLUDE.match(line)
             if not match:
                 continue
@@ -111,6 +117,7 @@ BAD = [
     ("dist/near_device.cpp", "#include <hwloc.h>"),
     ("core/cuda/matmul.cpp", "#include <cutlass/cutlass.h>"),
     ("core/device.h", "#include <cute/tensor.hpp>"),
+    ("io/manifest.cpp", "#include <fmt/format.h>\nauto list = fmt::join(names, \", \");"),
 ]
 
 

@@ -1,5 +1,6 @@
 // cola_data: makes token files of text, and looks at them.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 #include "dist/gpu_place.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>

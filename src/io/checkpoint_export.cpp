@@ -1,5 +1,7 @@
 #include "io/checkpoint_export.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>

@@ -16,7 +16,8 @@
 
 namespace cola {
 
-static_assert(std::is_same_v<hid_t, std::int64_t> && std::is_same_v<herr_t, int>, "HDF5 1.10 or newer");
+static_assert(H5_VERSION_GE(1, 10, 7), "HDF5 1.10.7 or newer: older ones cannot be told to do without locks");
+static_assert(std::is_same_v<hid_t, std::int64_t> && std::is_same_v<herr_t, int>, "types of HDF5 handles");
 static_assert(std::endian::native == std::endian::little, "datasets are written as they lie in memory");
 
 namespace {

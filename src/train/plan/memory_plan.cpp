@@ -1,6 +1,7 @@
 #include "train/plan/memory_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <string>
 
