@@ -17,6 +17,9 @@ struct Context {
   void* blas_workspace = nullptr;
   void* scratch = nullptr;
 
+  /// Whether kernels compiled for sm_90a run here: no later GPU has all of its instructions.
+  bool is_hopper() const { return compute_capability == 90; }
+
   static constexpr std::size_t blas_workspace_bytes = std::size_t{64} << 20;
   static constexpr std::size_t scratch_bytes = std::size_t{32} << 20;
 };

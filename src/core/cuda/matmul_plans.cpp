@@ -97,7 +97,7 @@ bool is_recording(cudaStream_t stream) {
 // Hopper's bf16 kernels add up one way whatever their tiles, if they split sums alike: tests compare them to
 // the bit. Older GPUs' kernels may also split a sum within a block, which cuBLASLt does not tell.
 bool order_of_sums_is_known(const Context& context, const MatmulKind& kind) {
-  return context.compute_capability == 90 && kind.input == DataType::bfloat16;
+  return context.is_hopper() && kind.input == DataType::bfloat16;
 }
 
 // The family of kernels, into how many sums they split a product, and how these are added up.

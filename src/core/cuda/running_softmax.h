@@ -1,7 +1,7 @@
 // RunningSoftmax: the softmax of flash attention's forward passes, over keys that come a tile at a time.
 #pragma once
 
-#include "core/cuda/flash_attention_tiles.h"
+#include "core/cuda/attention_fragments.h"
 
 namespace cola::cuda::flash {
 
@@ -12,8 +12,8 @@ struct RunningSoftmax {
 
   /// Turns scores into weights exp(scale * (score - maximum)) and brings the sums so far down to the new
   /// maximum.
-  template <int head_dim>
-  __device__ void advance(Fragments<walked_rows<head_dim>>& scores, Fragments<head_dim>& sums) {
+  template <int head_dim, int tiles>
+  __device__ void advance(float (&scores)[tiles][4], Fragments<head_dim>& sums) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       const float before = maximum[row];

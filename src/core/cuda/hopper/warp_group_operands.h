@@ -34,9 +34,9 @@ using Left = std::uint32_t[4];
 /// square's rows and the depth runs along them, or they are the square's columns and the depth runs down.
 enum class Lies { along_rows = 0, down_columns = 1 };
 
-/// The matrix descriptor (PTX ISA) of part `step` of an operand, one product deep, whose square stands at this
-/// address of shared memory. No square lies beside it, so that the leading offset is never used; the other is
-/// that of the next eight rows. Addresses and offsets count 16 bytes.
+/// The matrix descriptor (PTX ISA) of part `step` of an operand, one product deep, whose square stands at
+/// this address of shared memory. No square lies beside it, so that the leading offset is never used; the
+/// other is that of the next eight rows. Addresses and offsets count 16 bytes.
 template <Lies lies>
 __host__ __device__ constexpr std::uint64_t descriptor_of_part(std::uint32_t square_address, int step) {
   constexpr std::uint32_t step_bytes = lies == Lies::along_rows ? depth * 2 : depth * 128;

@@ -5,7 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "core/cuda/flash_attention_tiles.h"
+#include "core/cuda/attention_fragments.h"
+#include "core/cuda/attention_rows.h"
 #include "core/cuda/hopper/warp_group.h"
 #include "core/cuda/launch.h"
 

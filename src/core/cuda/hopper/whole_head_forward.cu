@@ -76,9 +76,8 @@ __global__ void __launch_bounds__(all_threads, 2)
 
 }  // namespace
 
-// The kernels are compiled for sm_90a alone, whose instructions no later GPU has.
 bool WholeHeadAttention::runs_on(const Context& context) {
-  return context.compute_capability == 90;
+  return context.is_hopper();
 }
 
 bool WholeHeadAttention::supports(const AttentionShape& shape) {
