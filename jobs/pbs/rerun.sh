@@ -89,7 +89,7 @@ launch_and_wait() {
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
 train() {
   local most_restarts=$1 script=$2 code=0 description limit left starts setting told_to_end=no
-  local -a settings=()
+  local -a settings=() wanted=()
   shift 2
   [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   [ -z "${PBS_ARRAY_INDEX:-}" ] || { echo "a run cannot be shared by a job array: submit one job a configuration"; exit 2; }
@@ -104,7 +104,8 @@ train() {
   starts=$(field run_count <<<"$description") # PBS starts a job again after it lost a node, and where qrerun asked for it
   export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
   [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
-  for setting in ${SETTINGS:-}; do settings+=(--set "$setting"); done
+  read -ra wanted <<<"${SETTINGS:-}"
+  for setting in "${wanted[@]}"; do settings+=(--set "$setting"); done
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
   echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"

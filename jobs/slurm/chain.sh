@@ -9,6 +9,7 @@
 # --- edit here -------------------------------------------------------------------------------------------------------
 preparation=()   # what sbatch is told besides the scripts' own lines, for example --account=PROJECT
 training=()
+script=generic.sbatch   # what trains: one of the scripts in jobs/slurm
 check=(--ntasks=1 --time=01:00:00 --job-name=cola-check --output=%x-%j.log)
 programs=${COLA_PROGRAMS:-build/release/bin}
 # --- end of what is to be edited -------------------------------------------------------------------------------------
@@ -22,7 +23,7 @@ run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's
 
 submit() { sbatch --parsable --kill-on-invalid-dep=yes "$@" | cut -d ';' -f 1; }
 prepare=$(submit "${preparation[@]}" "$jobs/prepare-data.sbatch" "$data" "$@")
-train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/generic.sbatch" "$configuration" \
+train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/$script" "$configuration" \
   --set "data.train=[$data/train-*.h5]" --set "data.validation=[$data/validation-*.h5]")
 printf -v verification '%q verify %q' "$programs/cola_ckpt" "$run" # a shell will read it
 verify=$(submit "${check[@]}" --dependency="afterok:$train" --wrap "$verification")

@@ -9,10 +9,15 @@ export_job_end() {
   export SLURM_JOB_END_TIME=$end
 }
 
-# Whether a trivial step still runs on every node of the job.
-all_nodes_answer() {
-  timeout 60 srun --overlap --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" --cpus-per-task=1 --mpi=none true \
-    >/dev/null 2>&1
+# Whether a step that does nothing runs within that many seconds.
+# usage: trivial_step SECONDS SRUN_ARGUMENT...
+trivial_step() { timeout "$1" srun --overlap --cpus-per-task=1 --mpi=none "${@:2}" true >/dev/null 2>&1; }
+
+# Whether a node of the job no longer answers. Where not even this one runs a step, srun is what fails, and nothing is
+# known of the nodes.
+has_lost_a_node() {
+  ! trivial_step "$((60 + SLURM_JOB_NUM_NODES / 10))" --ntasks-per-node=1 --ntasks="$SLURM_JOB_NUM_NODES" &&
+    trivial_step 60 --nodes=1 --ntasks=1 --nodelist="$SLURMD_NODENAME"
 }
 
 # Puts the job back into the queue, where it keeps its number, and ends. Slurm ends the script itself on the way.
@@ -47,6 +52,6 @@ train() {
   # return their signal in its place; where one rank dies alone, the others follow after this wait.
   srun --kill-on-bad-exit=0 --wait=60 "$@" || code=$?
   [ "$code" -ne 75 ] || requeue "$most_restarts" "stopped early with a committed checkpoint"
-  [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || all_nodes_answer || requeue "$most_restarts" "lost a node"
+  [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || ! has_lost_a_node || requeue "$most_restarts" "lost a node"
   exit "$code"
 }
