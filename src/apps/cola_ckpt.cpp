@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/program.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -242,17 +243,7 @@ std::map<std::string, Command> commands() {
 Arguments parse(const Command& command, const std::vector<std::string>& words) {
   options::options_description known = command.known;
   known.add_options()("path", options::value<std::vector<std::string>>(), "");
-  Arguments arguments;
-  try {
-    options::store(options::command_line_parser(words)
-                       .options(known)
-                       .positional(options::positional_options_description().add("path", -1))
-                       .run(),
-                   arguments);
-  } catch (const options::error& problem) {
-    throw UsageError("{} (cola_ckpt --help)", problem.what());
-  }
-  return arguments;
+  return parse_words("cola_ckpt", words, known, options::positional_options_description().add("path", -1));
 }
 
 int run(const std::vector<std::string>& words) {
@@ -262,7 +253,7 @@ int run(const std::vector<std::string>& words) {
     return exit_finished;
   }
   if (words.empty())
-    throw UsageError("usage: cola_ckpt list|show|verify|diff|export|import ... (cola_ckpt --help)");
+    throw UsageError("usage: cola_ckpt list|show|verify|diff|export|import ... (see cola_ckpt --help)");
   const auto known = commands();
   const auto command = known.find(words.front());
   if (command == known.end())
@@ -274,13 +265,5 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int count, char** words) {
-  try {
-    return run({words + 1, words + count});
-  } catch (const UsageError& problem) {
-    log_error(problem.what());
-    return exit_usage;
-  } catch (const std::exception& problem) {
-    log_error(problem.what());
-    return exit_failed;
-  }
+  return run_program([&] { return run({words + 1, words + count}); });
 }

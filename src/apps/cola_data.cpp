@@ -7,15 +7,19 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
+#include "apps/program.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "io/durable_file.h"
 #include "io/token_file.h"
 #include "io/token_file_check.h"
 #include "io/tokenization.h"
@@ -48,8 +52,8 @@ under mpirun or srun to tokenize in parallel: files are dealt out by size, and l
   --sequence-length L        of --packing document (default 256); must be data.sequence_length of the training run
   --validation-fraction F    documents held back, chosen by a hash of their text and nothing else (default 0.01); at least
                              one of two; 0 for none
-  --document-bytes N         .txt files are cut at blank lines into documents of at least N bytes (default 4096); 0 takes
-                             a whole file as one document
+  --document-bytes N         .txt files are cut at blank lines into documents of at least N bytes (default 4096), and where
+                             there is none for 1 MiB at a line's end or white space; 0 takes a whole file as one document
   --force                    replace the token files in DIR, once the new ones are complete
 
 inspect prints a token file's attributes, counts and first tokens, and checks all of it.
@@ -109,20 +113,9 @@ options::options_description known_options() {
 }
 
 Arguments parse(const std::vector<std::string>& words) {
-  using namespace options::command_line_style;
-  Arguments arguments;
-  try {
-    options::store(options::command_line_parser(words)
-                       .options(known_options())
-                       .style(unix_style & ~allow_guessing)
-                       .positional(options::positional_options_description())
-                       .run(),
-                   arguments);
-  } catch (const options::error& problem) {
-    throw UsageError("{} (cola_data --help)", problem.what());
-  }
+  const Arguments arguments = parse_words("cola_data", words, known_options());
   for (const char* needed : {"input", "output"})
-    if (!arguments.count(needed)) throw UsageError("--{} is missing (cola_data --help)", needed);
+    if (!arguments.count(needed)) throw UsageError("--{} is missing (see cola_data --help)", needed);
   return arguments;
 }
 
@@ -147,24 +140,6 @@ TokenizationOptions read_options(const Arguments& arguments) {
   return wanted;
 }
 
-/// Does one step on every rank; if it failed on any, every rank throws the first failure, so that none waits
-/// for another for ever.
-template <typename Step>
-void together(Communicator& world, Step step) {
-  std::string failure;
-  try {
-    step();
-  } catch (const UsageError& problem) {
-    failure = std::string("usage ") + problem.what();
-  } catch (const std::exception& problem) {
-    failure = std::string("other ") + problem.what();
-  }
-  for (const std::string& told : world.all_gather(failure)) {
-    if (told.starts_with("usage ")) throw UsageError("{}", told.substr(6));
-    if (!told.empty()) throw Error("{}", told.substr(6));
-  }
-}
-
 /// The long part, each rank by itself: a rank that fails ends the others' work too.
 void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work) {
   try {
@@ -179,14 +154,10 @@ void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<Wor
       done += item.cost;
     }
   } catch (const std::exception& problem) {
-    const bool bad_input =
-        dynamic_cast<const FileError*>(&problem) || dynamic_cast<const UsageError*>(&problem);
-    if (world.size() > 1) {
-      log_error(problem.what());
-      world.abort(bad_input ? exit_usage : exit_failed);
-    }
-    if (bad_input) throw UsageError("{}", problem.what());
-    throw;
+    log_error(problem.what());
+    const int code = is_bad_input(problem) ? exit_usage : exit_failed;
+    if (world.size() > 1) world.abort(code);
+    throw ReportedError(code);
   }
 }
 
@@ -197,7 +168,47 @@ std::vector<RankSummary> gather_summaries(Communicator& world, const CorpusToken
   return summaries;
 }
 
-void report(const TokenizationCounts& counts, std::int64_t files, const std::string& folder, double seconds) {
+TokenizationCounts total_of(const std::vector<RankSummary>& summaries) {
+  TokenizationCounts total;
+  for (const RankSummary& summary : summaries) total += summary.counts;
+  return total;
+}
+
+void make_output_folder(const std::string& folder) {
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) throw UsageError("--output {}: cannot be made: {}", folder, problem.message());
+}
+
+/// The ranks' files, complete, under temporary names. Returns what all ranks together have written.
+TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, double validation_fraction) {
+  const std::vector<RankSummary> summaries = gather_summaries(world, corpus);
+  const int holding_back = rank_holding_back(summaries, validation_fraction);
+  const TokenizationCounts total = total_of(summaries);
+  if (total.documents == 0)
+    throw UsageError("the input holds no documents ({} empty ones)", total.empty_documents);
+  together(world, [&] { corpus.close(world.rank() == holding_back); });
+  return total_of(gather_summaries(world, corpus));
+}
+
+/// Gives all ranks' files their names, over those of an earlier run; what else that left goes last, so that
+/// there are token files at any time. Returns how many there are now.
+std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const std::string& folder) {
+  const auto paths = together(world, [&] { return corpus.publish(); });
+  std::string names;
+  for (const std::string& path : paths) names += last_name(path) + "\n";
+  std::set<std::string> published;
+  for (const std::string& list : world.all_gather(names)) {
+    std::istringstream lines(list);
+    for (std::string name; std::getline(lines, name);) published.insert(name);
+  }
+  together(world, [&] {
+    if (world.rank() == 0) remove_other_token_files(folder, published);
+  });
+  return published.size();
+}
+
+void report(const TokenizationCounts& counts, std::size_t files, const std::string& folder, double seconds) {
   information("documents   {} ({} for validation; {} empty ones left out)", counts.documents,
               counts.validation_documents, counts.empty_documents);
   information("tokens      {}", counts.tokens);
@@ -211,52 +222,34 @@ void report(const TokenizationCounts& counts, std::int64_t files, const std::str
   information("written     {} files in {}", files, folder);
 }
 
-void make_output_folder(const std::string& folder) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw UsageError("--output {}: cannot be made: {}", folder, problem.message());
+void warn_of_one_kind(const TokenizationCounts& counts) {
+  if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
+  warning(
+      "all {} documents are for {}; more blank lines in the text, or a smaller --document-bytes, give more",
+      counts.documents, counts.validation_documents == 0 ? "training" : "validation");
 }
 
 int tokenize(Communicator& world, const std::vector<std::string>& words) {
   const auto start = Clock::now();
   const Arguments arguments = parse(words);
   const TokenizationOptions wanted = read_options(arguments);
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::vector<WorkItem> work;
-  together(world, [&] {
-    tokenizer = choose_tokenizer(arguments);
+  const auto tokenizer = together(world, [&] { return choose_tokenizer(arguments); });
+  const auto work = together(world, [&] {
     check_options(wanted);
-    work = work_of_rank(plan_work(wanted), world.rank(), world.size());
+    return work_of_rank(plan_work(wanted), world.rank(), world.size());
   });
-  std::unique_ptr<CorpusTokenizer> corpus;
   together(world, [&] {
     if (world.rank() != 0) return;
     make_output_folder(wanted.output);
     remove_unfinished_files(wanted.output);
   });
-  together(world, [&] { corpus = std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); });
+  const auto corpus =
+      together(world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); });
   process(world, *corpus, work);
-
-  const std::vector<RankSummary> summaries = gather_summaries(world, *corpus);
-  const int holding_back = rank_holding_back(summaries, wanted.validation_fraction);
-  TokenizationCounts total;
-  for (const RankSummary& summary : summaries) total += summary.counts;
-  if (total.documents == 0)
-    throw UsageError("the input holds no documents ({} empty ones)", total.empty_documents);
-  together(world, [&] { corpus->close(world.rank() == holding_back); });
-  together(world, [&] {
-    if (world.rank() == 0) remove_token_files(wanted.output);
-  });
-  std::vector<std::int64_t> files{0};
-  together(world, [&] { files[0] = static_cast<std::int64_t>(corpus->publish().size()); });
-
-  total = {};
-  for (const RankSummary& summary : gather_summaries(world, *corpus)) total += summary.counts;
-  world.all_reduce(std::span<std::int64_t>(files));
-  report(total, files[0], wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
-  if (world.rank() == 0 && (total.validation_documents == 0 || total.validation_documents == total.documents))
-    warning("all {} documents are for {}; a smaller --document-bytes gives more", total.documents,
-            total.validation_documents == 0 ? "training" : "validation");
+  const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
+  const std::size_t files = publish_together(world, *corpus, wanted.output);
+  report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
+  if (world.rank() == 0) warn_of_one_kind(total);
   return exit_finished;
 }
 
@@ -313,28 +306,12 @@ int inspect(const std::vector<std::string>& words) {
   return exit_finished;
 }
 
-/// What went wrong, once: in the words of one rank where all know of it.
-template <typename Action>
-int guarded(bool speaks, Action action) {
-  try {
-    return action();
-  } catch (const UsageError& problem) {
-    if (speaks) log_error(problem.what());
-    return exit_usage;
-  } catch (const std::exception& problem) {
-    if (speaks) log_error(problem.what());
-    return exit_failed;
-  }
-}
-
 /// Without a launcher MPI is not started: it takes longer than a small corpus, and on the login nodes of some
-/// clusters it cannot start at all.
+/// clusters it cannot start at all. Under one, ranks leave GPUs and network cards alone.
 int tokenize_as_launched(int count, char** arguments, const std::vector<std::string>& words) {
   if (!read_launch_environment(environment_variable)) return tokenize(*make_self_communicator(), words);
-  MpiSession session(count, arguments);
-  Communicator& world = session.world();
-  set_log_identity(world.rank(), world.size(), session.host());
-  return guarded(world.rank() == 0, [&] { return tokenize(world, words); });
+  return run_on_ranks(count, arguments, {.on_cpu = true, .bind_network = false},
+                      [&](MpiSession& session) { return tokenize(session.world(), words); });
 }
 
 int run(int count, char** arguments) {
@@ -354,12 +331,12 @@ int run(int count, char** arguments) {
   const std::vector<std::string> rest(words.begin() + !words.empty(), words.end());
   if (command == "inspect") return inspect(rest);
   if (command != "tokenize")
-    throw UsageError("usage: cola_data tokenize ... | cola_data inspect FILE (cola_data --help)");
+    throw UsageError("usage: cola_data tokenize ... | cola_data inspect FILE (see cola_data --help)");
   return tokenize_as_launched(count, arguments, rest);
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  return guarded(true, [&] { return run(count, arguments); });
+  return run_program([&] { return run(count, arguments); });
 }

@@ -156,15 +156,12 @@ int generate(const CommandLine& line) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  try {
+  return run_program([&]() -> int {
     CommandLine line;
     const options::options_description description = describe(line);
     parse_command_line("cola_generate", count, arguments, description);
     if (answer_common_options(line.common, "cola_generate", description)) return exit_finished;
     check(line);
     return generate(line);
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  });
 }

@@ -116,7 +116,6 @@ refuse 'bad.jsonl:200' tokenize --input bad.jsonl --output rows --bytes --force
 # A disk that takes no more: exit code 1, nothing stays behind.
 for _ in $(seq 1 300); do cat story.txt; done >long.txt
 (
-  trap '' XFSZ
   ulimit -f 16384
   "$bin" tokenize --input long.txt --output full --bytes
 ) >stdout 2>stderr
@@ -135,35 +134,39 @@ expect 1 inspect damaged.h5
 grep -q 'damaged.h5: .*beyond the file.s vocabulary' stderr || fail "the bad token is not named"
 
 # Several ranks: the same documents, in files of their own.
-if command -v mpirun >/dev/null; then
-  mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
-    --document-bytes 1000 >stdout 2>stderr || fail "three ranks failed"
-  [ "$(value documents)" -eq "$documents" ] || fail "three ranks found other documents"
-  [ "$(grep -c '^documents' stdout)" -eq 1 ] || fail "more than one rank speaks"
-  sum=0
-  for file in ranks/*.h5; do
-    expect 0 inspect "$file"
-    sum=$((sum + $(value documents)))
-  done
-  [ "$sum" -eq "$documents" ] || fail "the ranks' files hold $sum documents of $documents"
+mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
+  --document-bytes 1000 >stdout 2>stderr || fail "three ranks failed"
+[ "$(value documents)" -eq "$documents" ] || fail "three ranks found other documents"
+[ "$(grep -c '^documents' stdout)" -eq 1 ] || fail "more than one rank speaks"
+sum=0
+for file in ranks/*.h5; do
+  expect 0 inspect "$file"
+  sum=$((sum + $(value documents)))
+done
+[ "$sum" -eq "$documents" ] || fail "the ranks' files hold $sum documents of $documents"
+expect 0 tokenize --input story.txt records.jsonl --output ranks --bytes --force
+[ "$(echo ranks/*)" = "ranks/train-00000.h5 ranks/validation-00000.h5" ] || fail "--force left files of the run before"
 
-  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
-  [ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
-  [ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
-  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
-  [ $? -ne 0 ] || fail "two ranks and a bad line must fail"
-  grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
-  [ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
-fi
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
+[ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
+[ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
+[ $? -ne 0 ] || fail "two ranks and a bad line must fail"
+grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
+[ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
+
+# Whichever rank fails is the one that is named.
+mkdir -p taken/train-00001.h5/full
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt records.jsonl --output taken --bytes --force >stdout 2>stderr
+[ $? -eq 1 ] || fail "a name that is taken: exit code 1 expected"
+grep -q "rank 1 on [^:]*: error: taken/train-00001.h5: cannot rename" stderr || fail "rank 1 and its host are not named"
 
 # A SentencePiece model.
-if command -v spm_train >/dev/null; then
-  spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1
-  expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
-  expect 0 inspect pieces/train-00000.h5
-  says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
-  says '^checks +passed$'
-fi
+spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1 || fail "spm_train makes no model"
+expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
+expect 0 inspect pieces/train-00000.h5
+says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
+says '^checks +passed$'
 
 [ $failures -eq 0 ] && echo "cola_data: all checks passed"
 exit $((failures > 0))
