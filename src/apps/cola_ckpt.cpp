@@ -281,5 +281,5 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int count, char** words) {
-  return run_program([&] { return run({words + 1, words + count}); });
+  return run_program("cola_ckpt", [&] { return run({words + 1, words + count}); });
 }

@@ -310,7 +310,7 @@ int inspect(const std::vector<std::string>& words) {
 /// clusters it cannot start at all. Under one, ranks leave GPUs and network cards alone.
 int tokenize_as_launched(int count, char** arguments, const std::vector<std::string>& words) {
   if (!read_launch_environment(environment_variable)) return tokenize(*make_self_communicator(), words);
-  return run_on_ranks(count, arguments, {.on_cpu = true, .bind_network = false},
+  return run_on_ranks("cola_data", count, arguments, {.on_cpu = true, .bind_network = false},
                       [&](MpiSession& session) { return tokenize(session.world(), words); });
 }
 
@@ -338,5 +338,5 @@ int run(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  return run_program([&] { return run(count, arguments); });
+  return run_program("cola_data", [&] { return run(count, arguments); });
 }

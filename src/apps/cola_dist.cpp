@@ -139,10 +139,10 @@ std::optional<int> answer_alone(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  return run_program([&] {
+  return run_program("cola_dist", [&] {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
     const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
-    return run_on_ranks(count, arguments, early_choices(count, arguments),
+    return run_on_ranks("cola_dist", count, arguments, early_choices(count, arguments),
                         [&](MpiSession& session) { return run(count, arguments, session, signal); });
   });
 }

@@ -172,7 +172,7 @@ int generate(const CommandLine& line) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  return run_program([&]() -> int {
+  return run_program("cola_generate", [&]() -> int {
     CommandLine line;
     const options::options_description description = describe(line);
     parse_command_line("cola_generate", count, arguments, description);

@@ -41,22 +41,22 @@ inline boost::program_options::variables_map parse_words(
 }
 
 /// The same for a whole command line.
-inline void parse_command_line(
+inline boost::program_options::variables_map parse_command_line(
     const std::string& program, int count, char** arguments,
     const boost::program_options::options_description& description,
     const boost::program_options::positional_options_description& positional = {}) {
-  parse_words(program, {arguments + 1, arguments + count}, description, positional);
+  return parse_words(program, {arguments + 1, arguments + count}, description, positional);
 }
 
 /// The same for a program of several commands: its first word goes to `command`, which --help does not list
 /// among the options.
-inline void parse_command_line(const std::string& program, int count, char** arguments,
-                               const boost::program_options::options_description& description,
-                               std::string& command) {
+inline boost::program_options::variables_map parse_command_line(
+    const std::string& program, int count, char** arguments,
+    const boost::program_options::options_description& description, std::string& command) {
   boost::program_options::options_description all;
   all.add(description).add_options()("command", boost::program_options::value(&command));
   boost::program_options::positional_options_description positional;
-  parse_command_line(program, count, arguments, all, positional.add("command", 1));
+  return parse_command_line(program, count, arguments, all, positional.add("command", 1));
 }
 
 /// The two options that every program has.
@@ -136,7 +136,8 @@ void together(Communicator& communicator, Body&& body) {
 
 /// The whole main of a program: `body` returns the exit code, an error is said on stderr.
 template <typename Body>
-int run_program(Body&& body) {
+int run_program(const std::string& program, Body&& body) {
+  set_log_program(program);
   // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
@@ -152,8 +153,9 @@ int run_program(Body&& body) {
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
 template <typename Body>
-int run_on_ranks(int count, char** arguments, const EarlyChoices& choices, Body&& body) {
-  return run_program([&]() -> int {
+int run_on_ranks(const std::string& program, int count, char** arguments, const EarlyChoices& choices,
+                 Body&& body) {
+  return run_program(program, [&]() -> int {
     take_place(choices);
     MpiSession session(count, arguments);
     Communicator& world = session.world();

@@ -26,6 +26,7 @@ expect() {
   local got=$?
   [ $got -eq "$code" ] || fail "exit code $got instead of $code: $program $*"
   [ "$code" -ne 2 ] || [ "$(wc -l <stderr)" -eq 1 ] || fail "not one line on stderr: $program $*"
+  [ "$code" -ne 2 ] || grep -q "^$program: error: " stderr || fail "the error does not begin with the program: $program $*"
 }
 # refuse WORDS ARGUMENTS...: exit code 2, and one line on stderr with these words.
 refuse() {

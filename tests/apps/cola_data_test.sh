@@ -147,7 +147,7 @@ grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
 mkdir -p taken/train-00001.h5/full
 mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt records.jsonl --output taken --bytes --force >stdout 2>stderr
 [ $? -eq 1 ] || fail "a name that is taken: exit code 1 expected"
-grep -q "rank 1 on [^:]*: error: taken/train-00001.h5: cannot rename" stderr || fail "rank 1 and its host are not named"
+grep -q "^cola_data: rank 1 on [^:]*: error: taken/train-00001.h5: cannot rename" stderr || fail "rank 1 and its host are not named"
 
 # A SentencePiece model.
 spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1 || fail "spm_train makes no model"
