@@ -33,9 +33,9 @@ class DocumentReader {
   /// within 3 MiB in any case. Throws FileError or UsageError.
   DocumentReader(const TextSegment& segment, std::int64_t document_bytes);
 
-  /// The next document that is more than white space. False at the end. Throws FileError naming file and line
-  /// for a line that is no JSON object with a text in "text". Text that is not UTF-8 is passed on as it is;
-  /// inside JSON its stray bytes, and halves of surrogate pairs, become U+FFFD.
+  /// The next document that is more than white space; a JSON object is held whole. False at the end. Throws
+  /// FileError naming file and line for a line that is no JSON object with a text in "text". Text that is not
+  /// UTF-8 is passed on as it is; inside JSON its stray bytes, and halves of surrogate pairs, become U+FFFD.
   bool next(std::string& document);
 
   /// Documents passed over because they held nothing but white space.

@@ -114,6 +114,13 @@ expect 1 import flipped.h5 damaged
 complains 'flipped.h5: .* is damaged or was changed'
 [ ! -e damaged/step-00000000 ] || fail "a failed import left $(ls damaged/step-00000000)"
 expect 0 import --no-verify flipped.h5 damaged
+(
+  ulimit -f 64
+  "$bin" import weights.h5 limited
+) >stdout 2>stderr
+[ $? -eq 1 ] || fail "a full disk must end in exit code 1"
+complains 'limited/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
+[ ! -e limited/step-00000000 ] || fail "a full disk left $(ls limited/step-00000000)"
 mkdir -p tried/step-00000000
 touch tried/step-00000000/shard-00007.h5
 expect 0 import weights.h5 tried
