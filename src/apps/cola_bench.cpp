@@ -1,6 +1,9 @@
 // cola_bench: speed and memory, as ratios to what the same machine can do in the same run.
 #include <boost/program_options.hpp>
 #include <chrono>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -8,11 +11,10 @@
 #include "apps/bench_kernels.h"
 #include "apps/bench_memory.h"
 #include "apps/bench_startup.h"
+#include "apps/bench_training.h"
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
-#include "train/benchmarks/training_benchmark.h"
-#include "train/progress.h"
 
 namespace {
 
@@ -54,80 +56,81 @@ options::options_description describe(CommandLine& line) {
   add("config", options::value(&line.configuration)->value_name("FILE"), "the run's YAML configuration");
   add("set", options::value(&line.settings)->value_name("SECTION.KEY=VALUE")->composing(),
       "overrides one setting");
-  add("steps", options::value(&line.steps)->default_value(line.steps)->value_name("N"), "timed steps");
+  add("steps", options::value(&line.steps)->default_value(line.steps)->value_name("N"), "train: timed steps");
   add("micro-batches",
       options::value(&line.micro_batches)->default_value(line.micro_batches)->value_name("N"),
-      "micro-batches a rank and step");
+      "train, checkpoint: micro-batches a rank and step");
   add("rounds", options::value(&line.rounds)->default_value(line.rounds)->value_name("N"),
       "checkpoint: repetitions");
   add("compare", options::bool_switch(&line.compare),
-      "also measures the full-rank twin, and prints the ratio");
+      "train: also measures the full-rank twin, and prints the ratio");
   add_common_options(description, line.common);
   return description;
 }
 
-void check(const CommandLine& line) {
-  if (line.command != "train" && line.command != "kernels" && line.command != "startup" &&
-      line.command != "checkpoint")
+// The commands, and what each heeds beside --config and --set.
+const std::map<std::string, std::set<std::string>>& heeded_options() {
+  static const std::map<std::string, std::set<std::string>> heeded{
+      {"train", {"steps", "micro-batches", "compare"}},
+      {"kernels", {}},
+      {"startup", {}},
+      {"checkpoint", {"micro-batches", "rounds"}}};
+  return heeded;
+}
+
+void check(const CommandLine& line, const options::variables_map& given) {
+  const auto command = heeded_options().find(line.command);
+  if (command == heeded_options().end())
     throw UsageError(
         "usage: cola_bench train|kernels|memory|startup|checkpoint --config FILE (see cola_bench --help)");
+  for (const char* option : {"steps", "micro-batches", "rounds", "compare"})
+    if (!given[option].defaulted() && !command->second.contains(option))
+      throw UsageError("--{} has no effect on cola_bench {} (see cola_bench --help)", option, line.command);
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_bench --help)");
   if (line.steps < 1 || line.micro_batches < 1 || line.rounds < 1)
     throw UsageError("--steps, --micro-batches and --rounds are at least 1");
 }
 
-void print_row(const std::string& name, const TrainingBenchmark& result) {
-  const auto megabytes = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
-  information("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}", name,
-              result.tokens_per_step, result.step_seconds, result.tokens_per_second,
-              format_count(result.operations_per_second), format_count(result.product_rate),
-              100 * result.utilization(), megabytes(result.planned_bytes), megabytes(result.device_bytes),
-              megabytes(result.resident_bytes));
+RunConfiguration load(const CommandLine& line, Communicator& world,
+                      const std::vector<std::string>& settings) {
+  return together(world, [&] { return load_run_configuration(line.configuration, settings); });
+}
+
+// What to compare with, if that is asked for.
+std::optional<RunConfiguration> full_rank_twin(const CommandLine& line, Communicator& world,
+                                               const RunConfiguration& configuration) {
+  if (!line.compare) return std::nullopt;
+  if (configuration.model.projection == ProjectionKind::full)
+    throw UsageError("--compare: model.projection is full already");
+  std::vector<std::string> settings = line.settings;
+  settings.push_back("model.projection=full");
+  if (configuration.train.recompute == Recompute::cola_m) settings.push_back("train.recompute=block");
+  return load(line, world, settings);
+}
+
+void print_kernels(const RunConfiguration& configuration, Device& device, const RankPlace& place) {
+  print_step_breakdown(configuration, device);
+  if (place.gpu_number >= 0) print_attention_choices(configuration, place.gpu_number);
 }
 
 int bench(const CommandLine& line, MpiSession& session) {
   Communicator& world = session.world();
-  const auto load = [&](std::vector<std::string> settings) {
-    return together(world, [&] { return load_run_configuration(line.configuration, settings); });
-  };
-  const RunConfiguration configuration = load(line.settings);
+  const RunConfiguration configuration = load(line, world, line.settings);
+  const std::optional<RunConfiguration> twin = full_rank_twin(line, world, configuration);
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   if (line.command == "kernels") {
-    if (world.rank() == 0) {
-      print_step_breakdown(configuration, *device);
-      if (place.gpu_number >= 0) print_attention_choices(configuration, place.gpu_number);
-    }
+    if (world.rank() == 0) print_kernels(configuration, *device, place);
     return exit_finished;
   }
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
   information("{}, {} {}, {}, micro-batch {} x {}", configuration.run.name, world.size(),
               world.size() == 1 ? "rank" : "ranks", device->name(), configuration.train.micro_batch,
               configuration.data.sequence_length);
-  if (line.command == "checkpoint") {
+  if (line.command == "checkpoint")
     bench_checkpoint(configuration, *device, *communicator, line.rounds, line.micro_batches);
-    return exit_finished;
-  }
-  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "model", "tokens",
-              "seconds a", "tokens/s", "FLOP/s", "product's", "share of", "memory", "memory", "resident");
-  information("{:<10} {:>10} {:>12} {:>14} {:>12} {:>12} {:>11} {:>11} {:>11} {:>11}", "", "a step", "step",
-              "", "useful", "FLOP/s", "product", "planned", "used", "growth");
-  const auto measure = [&](const RunConfiguration& measured, const std::string& name) {
-    const TrainingBenchmark result =
-        benchmark_training(measured, *device, *communicator, line.steps, line.micro_batches);
-    print_row(name, result);
-    return result;
-  };
-  const bool cola = configuration.model.projection == ProjectionKind::cola;
-  const TrainingBenchmark result = measure(configuration, cola ? "CoLA" : "full-rank");
-  if (line.compare && cola) {
-    std::vector<std::string> settings = line.settings;
-    settings.push_back("model.projection=full");
-    if (configuration.train.recompute == Recompute::cola_m) settings.push_back("train.recompute=block");
-    const TrainingBenchmark full = measure(load(settings), "full-rank");
-    information("CoLA trains {:.2f} times the tokens a second of full-rank",
-                result.tokens_per_second / full.tokens_per_second);
-  }
+  else
+    bench_training(configuration, twin, *device, *communicator, line.steps, line.micro_batches);
   return exit_finished;
 }
 
@@ -135,10 +138,10 @@ int run(int count, char** arguments, MpiSession& session, std::chrono::steady_cl
   if (count > 1 && arguments[1] == std::string("memory")) return bench_memory(count, arguments, session);
   CommandLine line;
   const options::options_description description = describe(line);
-  parse_command_line("cola_bench", count, arguments, description, line.command);
+  const auto given = parse_command_line("cola_bench", count, arguments, description, line.command);
   if (answer_common_options(line.common, "cola_bench", description, session.world().rank() == 0))
     return exit_finished;
-  check(line);
+  check(line, given);
   if (line.command != "startup") return bench(line, session);
   bench_startup(line.configuration, line.settings, session, begun);
   return exit_finished;
@@ -148,6 +151,6 @@ int run(int count, char** arguments, MpiSession& session, std::chrono::steady_cl
 
 int main(int count, char** arguments) {
   const auto begun = std::chrono::steady_clock::now();
-  return run_on_ranks(count, arguments, early_choices(count, arguments),
+  return run_on_ranks("cola_bench", count, arguments, early_choices(count, arguments),
                       [&](MpiSession& session) { return run(count, arguments, session, begun); });
 }

@@ -7,11 +7,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
-#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "apps/program.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -20,6 +20,7 @@
 #include "io/checkpoint_export.h"
 #include "io/checkpoint_reader.h"
 #include "io/durable_file.h"
+#include "train/progress.h"
 
 namespace {
 
@@ -34,14 +35,18 @@ constexpr const char* help =
   cola_ckpt show --config DIR        the configuration the checkpoint was trained with, as YAML
   cola_ckpt verify DIR...            reads every byte against the checksums; names the file that is bad
   cola_ckpt diff A B                 compares weights and both optimizer moments, whatever the number of shards
-  cola_ckpt export --format hdf5 DIR OUTPUT         weights by name, fp32, padding stripped, optimizer left out
-  cola_ckpt export --format safetensors DIR OUTPUT  the same for Hugging Face's tools
+  cola_ckpt export [--format hdf5|safetensors] [--force] DIR OUTPUT
+                                     weights by name, fp32, padding stripped, optimizer left out: as HDF5 (the
+                                     default) or for Hugging Face's tools; --force replaces an OUTPUT that is there
   cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
-                                     makes DIRECTORY/step-00000000 of exported HDF5 weights, moments zero;
-                                     --like names a checkpoint of the same model, for files made elsewhere
+                                     makes DIRECTORY/step-00000000 of exported HDF5 weights, moments zero, in N files
+                                     (0, the default: as many as keep each below 2^28 elements); --like names a
+                                     checkpoint of the same model, for files made elsewhere
 
 DIR, A and B may be a step folder, a checkpoints folder or a run directory; of the latter two the newest committed
 checkpoint is meant. A checkpoint is committed if its manifest.json exists.
+
+show, diff, export and import compare what they read with its checksums first; --no-verify leaves that out.
 
 Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line.
 )";
@@ -57,11 +62,12 @@ std::vector<std::string> paths(const Arguments& arguments, std::size_t least, st
 }
 
 std::string readable_bytes(std::uint64_t bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1024 && unit + 1 < std::size(units); ++unit) value /= 1024;
-  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, units[unit]);
+  return format_bytes(static_cast<double>(bytes));
+}
+
+CheckpointReader open_checkpoint(const Arguments& arguments, const std::string& path) {
+  return CheckpointReader(resolve_checkpoint(path),
+                          arguments.count("no-verify") ? ShardCheck::size : ShardCheck::checksum);
 }
 
 std::string readable_age(const std::string& path) {
@@ -138,7 +144,8 @@ void print_tensors(CheckpointReader& reader) {
 }
 
 int show(const Arguments& arguments) {
-  CheckpointReader reader(resolve_checkpoint(paths(arguments, 1, 1, "show [--config] DIR").front()));
+  CheckpointReader reader =
+      open_checkpoint(arguments, paths(arguments, 1, 1, "show [--config] [--no-verify] DIR").front());
   const Manifest& manifest = reader.manifest();
   if (arguments.count("config")) {
     fmt::print("{}", manifest.configuration);
@@ -173,8 +180,8 @@ int verify(const Arguments& arguments) {
 }
 
 int diff(const Arguments& arguments) {
-  const std::vector<std::string> both = paths(arguments, 2, 2, "diff A B");
-  CheckpointReader a(resolve_checkpoint(both[0])), b(resolve_checkpoint(both[1]));
+  const std::vector<std::string> both = paths(arguments, 2, 2, "diff [--no-verify] A B");
+  CheckpointReader a = open_checkpoint(arguments, both[0]), b = open_checkpoint(arguments, both[1]);
   const std::vector<TensorDifference> differences = compare_checkpoints(a, b);
   for (const TensorDifference& difference : differences) {
     if (!difference.reason.empty())
@@ -189,13 +196,21 @@ int diff(const Arguments& arguments) {
   return exit_finished;
 }
 
+void require_new(const std::string& output, bool force) {
+  if (std::filesystem::is_directory(output))
+    throw UsageError("{}: is a folder; name the file to be written", output);
+  if (!force && std::filesystem::exists(output))
+    throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+}
+
 int export_weights(const Arguments& arguments) {
   const std::vector<std::string> given =
-      paths(arguments, 2, 2, "export --format hdf5|safetensors DIR OUTPUT");
+      paths(arguments, 2, 2, "export [--format hdf5|safetensors] [--force] [--no-verify] DIR OUTPUT");
   const std::string format = arguments["format"].as<std::string>();
   if (format != "hdf5" && format != "safetensors")
     throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
-  CheckpointReader reader(resolve_checkpoint(given[0]));
+  require_new(given[1], arguments.count("force") > 0);
+  CheckpointReader reader = open_checkpoint(arguments, given[0]);
   format == "hdf5" ? export_hdf5(reader, given[1]) : export_safetensors(reader, given[1]);
   fmt::print("{}: {} tensors, {}\n", given[1], reader.manifest().parameters.size(),
              readable_bytes(std::filesystem::file_size(given[1])));
@@ -204,13 +219,13 @@ int export_weights(const Arguments& arguments) {
 
 int import_weights(const Arguments& arguments) {
   const std::vector<std::string> given =
-      paths(arguments, 2, 2, "import [--shards N] [--like DIR] INPUT DIRECTORY");
+      paths(arguments, 2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
   const int shards = arguments["shards"].as<int>();
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
   const Manifest like = arguments.count("like")
                             ? read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()))
                             : read_export_manifest(given[0]);
-  fmt::print("{}\n", import_hdf5(given[0], like, given[1], shards));
+  fmt::print("{}\n", import_hdf5(given[0], like, given[1], shards, !arguments.count("no-verify")));
   return exit_finished;
 }
 
@@ -225,34 +240,26 @@ std::map<std::string, Command> commands() {
     (add(known.add_options()), ...);
     return known;
   };
-  const auto none = with();
-  const auto config = with([](auto known) { known("config", ""); });
-  const auto format =
-      with([](auto known) { known("format", options::value<std::string>()->default_value("hdf5"), ""); });
-  const auto shards = with([](auto known) { known("shards", options::value<int>()->default_value(0), ""); },
-                           [](auto known) { known("like", options::value<std::string>(), ""); });
-  return {{"list", {list, none}},
-          {"show", {show, config}},
-          {"verify", {verify, none}},
-          {"diff", {diff, none}},
-          {"export", {export_weights, format}},
-          {"import", {import_weights, shards}}};
+  const auto config = [](auto known) { known("config", ""); };
+  const auto no_verify = [](auto known) { known("no-verify", ""); };
+  const auto output = [](auto known) {
+    known("format", options::value<std::string>()->default_value("hdf5"), "")("force", "");
+  };
+  const auto model = [](auto known) {
+    known("shards", options::value<int>()->default_value(0), "")("like", options::value<std::string>(), "");
+  };
+  return {{"list", {list, with()}},
+          {"show", {show, with(config, no_verify)}},
+          {"verify", {verify, with()}},
+          {"diff", {diff, with(no_verify)}},
+          {"export", {export_weights, with(output, no_verify)}},
+          {"import", {import_weights, with(model, no_verify)}}};
 }
 
 Arguments parse(const Command& command, const std::vector<std::string>& words) {
   options::options_description known = command.known;
   known.add_options()("path", options::value<std::vector<std::string>>(), "");
-  Arguments arguments;
-  try {
-    options::store(options::command_line_parser(words)
-                       .options(known)
-                       .positional(options::positional_options_description().add("path", -1))
-                       .run(),
-                   arguments);
-  } catch (const options::error& problem) {
-    throw UsageError("{} (cola_ckpt --help)", problem.what());
-  }
-  return arguments;
+  return parse_words("cola_ckpt", words, known, options::positional_options_description().add("path", -1));
 }
 
 int run(const std::vector<std::string>& words) {
@@ -262,7 +269,7 @@ int run(const std::vector<std::string>& words) {
     return exit_finished;
   }
   if (words.empty())
-    throw UsageError("usage: cola_ckpt list|show|verify|diff|export|import ... (cola_ckpt --help)");
+    throw UsageError("usage: cola_ckpt list|show|verify|diff|export|import ... (see cola_ckpt --help)");
   const auto known = commands();
   const auto command = known.find(words.front());
   if (command == known.end())
@@ -274,13 +281,5 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int count, char** words) {
-  try {
-    return run({words + 1, words + count});
-  } catch (const UsageError& problem) {
-    log_error(problem.what());
-    return exit_usage;
-  } catch (const std::exception& problem) {
-    log_error(problem.what());
-    return exit_failed;
-  }
+  return run_program("cola_ckpt", [&] { return run({words + 1, words + count}); });
 }

@@ -139,13 +139,10 @@ std::optional<int> answer_alone(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  try {
+  return run_program("cola_dist", [&] {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
-  const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
-  return run_on_ranks(count, arguments, early_choices(count, arguments),
-                      [&](MpiSession& session) { return run(count, arguments, session, signal); });
+    const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
+    return run_on_ranks("cola_dist", count, arguments, early_choices(count, arguments),
+                        [&](MpiSession& session) { return run(count, arguments, session, signal); });
+  });
 }

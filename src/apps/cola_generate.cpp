@@ -5,6 +5,7 @@
 #include <boost/program_options.hpp>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "core/kernels/cross_entropy.h"
 #include "core/philox.h"
 #include "io/checkpoint_directory.h"
+#include "io/checkpoint_reader.h"
 #include "io/tokenizer.h"
 #include "model/transformer.h"
 #include "train/checkpoints/loaded_weights.h"
@@ -26,12 +28,12 @@ using namespace cola;
 
 struct CommandLine {
   std::string checkpoint, prompt, tokenizer;
-  bool bytes = false;
+  bool bytes = false, no_verify = false;
   CommonOptions common;
   std::int64_t tokens = 64;
   double temperature = 0.8;
   std::int64_t top_k = 40;
-  std::uint64_t seed = 0;
+  std::int64_t seed = 0;
 };
 
 constexpr const char* introduction =
@@ -60,6 +62,8 @@ options::options_description describe(CommandLine& line) {
       "choose among the K likeliest tokens; 0: all");
   add("seed", options::value(&line.seed)->default_value(line.seed)->value_name("N"),
       "another seed, another text");
+  add("no-verify", options::bool_switch(&line.no_verify),
+      "takes the checkpoint's files as they are, without a look at their checksums");
   add_common_options(description, line.common);
   return description;
 }
@@ -68,14 +72,14 @@ void check(const CommandLine& line) {
   if (line.checkpoint.empty() || line.prompt.empty())
     throw UsageError("--checkpoint DIR and --prompt TEXT are needed (see cola_generate --help)");
   if (line.bytes == !line.tokenizer.empty()) throw UsageError("give either --tokenizer MODEL or --bytes");
-  if (line.tokens < 1 || line.temperature < 0 || line.top_k < 0)
-    throw UsageError("--tokens is at least 1, --temperature and --top-k are not negative");
+  if (line.tokens < 1 || !(line.temperature >= 0) || line.top_k < 0 || line.seed < 0)
+    throw UsageError("--tokens is at least 1; --temperature, --top-k and --seed are not negative");
 }
 
 // The next id: the likeliest, or drawn from the softmax of the top_k logits over the temperature.
-std::int32_t choose(const std::vector<float>& logits, const CommandLine& line, std::uint64_t position) {
+std::int32_t choose(std::span<const float> logits, const CommandLine& line, std::uint64_t position) {
   std::vector<std::int32_t> order(logits.size());
-  for (std::size_t id = 0; id < order.size(); ++id) order[id] = static_cast<std::int32_t>(id);
+  std::iota(order.begin(), order.end(), 0);
   const auto candidates = line.temperature == 0 ? 1
                           : line.top_k == 0
                               ? logits.size()
@@ -92,7 +96,7 @@ std::int32_t choose(const std::vector<float>& logits, const CommandLine& line, s
     const double weight = std::exp((logits[static_cast<std::size_t>(order[i])] - largest) / line.temperature);
     sums.push_back((sums.empty() ? 0 : sums.back()) + weight);
   }
-  const PhiloxBlock words = philox(philox_key(line.seed, "generation"), position);
+  const PhiloxBlock words = philox(philox_key(static_cast<std::uint64_t>(line.seed), "generation"), position);
   const double drawn = philox_uniform(words[0], words[1]) * sums.back();
   return order[static_cast<std::size_t>(std::lower_bound(sums.begin(), sums.end(), drawn) - sums.begin())];
 }
@@ -117,54 +121,63 @@ std::vector<float> logits_of_last(Transformer& model, ParameterStore& weights,
   return model.logits(weights, {inputs, targets, 1, padded}, length - 1, length);
 }
 
+std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt,
+                                        std::int64_t vocab_size) {
+  std::vector<std::int32_t> ids = tokenizer.encode(prompt);
+  if (ids.empty()) throw UsageError("--prompt: the tokenizer makes no token of it");
+  if (*std::max_element(ids.begin(), ids.end()) >= vocab_size)
+    throw UsageError("the tokenizer's ids do not fit the model's vocabulary of {}", vocab_size);
+  return ids;
+}
+
+// Adds to `ids` until a text ends. Models may have more ids than the tokenizer, rounded up, say; those mean
+// nothing and are never chosen.
+void add_tokens(std::vector<std::int32_t>& ids, const CommandLine& line, const Tokenizer& tokenizer,
+                Transformer& model, ParameterStore& weights, std::int64_t window) {
+  for (std::int64_t added = 0; added < line.tokens; ++added) {
+    const std::vector<float> logits = logits_of_last(model, weights, ids, window);
+    const auto known = std::min(logits.size(), static_cast<std::size_t>(tokenizer.vocab_size()));
+    const std::int32_t next = choose(std::span(logits).first(known), line, ids.size());
+    if (next == static_cast<std::int32_t>(tokenizer.eos_id())) return;
+    ids.push_back(next);
+  }
+}
+
 int generate(const CommandLine& line) {
-  const std::string folder = resolve_checkpoint(line.checkpoint);
-  const Manifest manifest = read_manifest(folder);
+  CheckpointReader checkpoint(resolve_checkpoint(line.checkpoint),
+                              line.no_verify ? ShardCheck::size : ShardCheck::checksum);
   const RunConfiguration configuration =
-      parse_run_configuration(manifest.configuration, folder + "/manifest.json");
+      parse_run_configuration(checkpoint.manifest().configuration, checkpoint.folder() + "/manifest.json");
   const ParameterTable table(configuration.model);
-  require_same_parameters(manifest, table, folder);
+  require_same_parameters(checkpoint.manifest(), table, checkpoint.folder());
   const std::unique_ptr<Tokenizer> tokenizer =
       line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
-  std::vector<std::int32_t> ids = tokenizer->encode(line.prompt);
-  if (ids.empty()) throw UsageError("--prompt: the tokenizer makes no token of it");
-  for (const std::int32_t id : ids)
-    if (id >= configuration.model.vocab_size)
-      throw UsageError("the tokenizer's ids do not fit the model's vocabulary of {}",
-                       configuration.model.vocab_size);
+  std::vector<std::int32_t> ids = encode_prompt(*tokenizer, line.prompt, configuration.model.vocab_size);
+  const std::size_t prompt_tokens = ids.size();
 
   const std::unique_ptr<Device> device = make_device();
   const DataType type = device->prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
-  LoadedWeights weights(*device, folder, manifest, table, type);
+  LoadedWeights weights(*device, checkpoint, table, type);
   // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
   // activations.
   const std::int64_t window = configuration.data.sequence_length;
   Transformer model(*device, table, {1, window, type, Recompute::block});
-  const std::size_t prompt_tokens = ids.size();
-  for (std::int64_t added = 0; added < line.tokens; ++added) {
-    const std::vector<float> logits = logits_of_last(model, weights, ids, window);
-    const std::int32_t next = choose(logits, line, ids.size());
-    if (next == static_cast<std::int32_t>(tokenizer->eos_id())) break;
-    ids.push_back(next);
-  }
+  add_tokens(ids, line, *tokenizer, model, weights, window);
   fmt::print("{}\n", tokenizer->decode(ids));
   fmt::print(stderr, "{} tokens after a prompt of {}, from {}\n", ids.size() - prompt_tokens, prompt_tokens,
-             folder);
+             checkpoint.folder());
   return exit_finished;
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
-  try {
+  return run_program("cola_generate", [&]() -> int {
     CommandLine line;
     const options::options_description description = describe(line);
     parse_command_line("cola_generate", count, arguments, description);
     if (answer_common_options(line.common, "cola_generate", description)) return exit_finished;
     check(line);
     return generate(line);
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  });
 }

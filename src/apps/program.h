@@ -8,6 +8,7 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "apps/early_place.h"
@@ -19,10 +20,10 @@
 
 namespace cola {
 
-/// Reads the command line into what `description` is bound to. Options are not guessed from abbreviations.
-/// Throws UsageError that points to the program's --help.
-inline void parse_command_line(
-    const std::string& program, int count, char** arguments,
+/// Reads words into what `description` is bound to, and returns them. Options are not guessed from
+/// abbreviations. Throws UsageError that points to the program's --help.
+inline boost::program_options::variables_map parse_words(
+    const std::string& program, const std::vector<std::string>& words,
     const boost::program_options::options_description& description,
     const boost::program_options::positional_options_description& positional = {}) {
   namespace options = boost::program_options;
@@ -30,23 +31,32 @@ inline void parse_command_line(
   constexpr int exact_style = Style::unix_style & ~Style::allow_guessing;
   try {
     options::variables_map values;
-    options::command_line_parser parser(count, arguments);
+    options::command_line_parser parser(words);
     options::store(parser.options(description).style(exact_style).positional(positional).run(), values);
     options::notify(values);
+    return values;
   } catch (const options::error& error) {
     throw UsageError("{} (see {} --help)", error.what(), program);
   }
 }
 
+/// The same for a whole command line.
+inline boost::program_options::variables_map parse_command_line(
+    const std::string& program, int count, char** arguments,
+    const boost::program_options::options_description& description,
+    const boost::program_options::positional_options_description& positional = {}) {
+  return parse_words(program, {arguments + 1, arguments + count}, description, positional);
+}
+
 /// The same for a program of several commands: its first word goes to `command`, which --help does not list
 /// among the options.
-inline void parse_command_line(const std::string& program, int count, char** arguments,
-                               const boost::program_options::options_description& description,
-                               std::string& command) {
+inline boost::program_options::variables_map parse_command_line(
+    const std::string& program, int count, char** arguments,
+    const boost::program_options::options_description& description, std::string& command) {
   boost::program_options::options_description all;
   all.add(description).add_options()("command", boost::program_options::value(&command));
   boost::program_options::positional_options_description positional;
-  parse_command_line(program, count, arguments, all, positional.add("command", 1));
+  return parse_command_line(program, count, arguments, all, positional.add("command", 1));
 }
 
 /// The two options that every program has.
@@ -84,6 +94,12 @@ inline int exit_code_of(const std::exception& error) {
   return dynamic_cast<const UsageError*>(&error) ? exit_usage : exit_failed;
 }
 
+/// Whether an exception stands for a bad file or command line of the user's, where a bad file counts as bad
+/// usage: before step 0, and in the input of cola_data.
+inline bool is_bad_input(const std::exception& error) {
+  return dynamic_cast<const FileError*>(&error) || dynamic_cast<const UsageError*>(&error);
+}
+
 /// Runs `body` on every rank. If it throws anywhere, the lowest such rank logs its error and all ranks throw
 /// ReportedError, so that a problem that only one rank sees ends the job in order. For work before step 0,
 /// where a bad file counts as bad usage.
@@ -96,7 +112,7 @@ auto together(Communicator& communicator, Body&& body) {
     result = body();
   } catch (const std::exception& caught) {
     error = caught.what();
-    code = dynamic_cast<const FileError*>(&caught) ? exit_usage : exit_code_of(caught);
+    code = is_bad_input(caught) ? exit_usage : exit_code_of(caught);
   }
   const std::vector<std::string> codes = communicator.all_gather(error.empty() ? "" : std::to_string(code));
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
@@ -108,13 +124,38 @@ auto together(Communicator& communicator, Body&& body) {
   return result;
 }
 
-/// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
-/// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
+/// The same for a body without a result.
 template <typename Body>
-int run_on_ranks(int count, char** arguments, const EarlyChoices& choices, Body&& body) {
+requires std::is_void_v<std::invoke_result_t<Body>>
+void together(Communicator& communicator, Body&& body) {
+  together(communicator, [&] {
+    body();
+    return true;
+  });
+}
+
+/// The whole main of a program: `body` returns the exit code, an error is said on stderr.
+template <typename Body>
+int run_program(const std::string& program, Body&& body) {
+  set_log_program(program);
   // A limit on file sizes is to be the error of the write that meets it, not the end of the process.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
+    return body();
+  } catch (const ReportedError& error) {
+    return error.exit_code;
+  } catch (const std::exception& error) {
+    log_error(error.what());
+    return exit_code_of(error);
+  }
+}
+
+/// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
+/// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
+template <typename Body>
+int run_on_ranks(const std::string& program, int count, char** arguments, const EarlyChoices& choices,
+                 Body&& body) {
+  return run_program(program, [&]() -> int {
     take_place(choices);
     MpiSession session(count, arguments);
     Communicator& world = session.world();
@@ -134,10 +175,7 @@ int run_on_ranks(int count, char** arguments, const EarlyChoices& choices, Body&
       if (world.size() > 1) world.abort(exit_failed);
       return exit_failed;
     }
-  } catch (const std::exception& error) {
-    log_error(error.what());
-    return exit_code_of(error);
-  }
+  });
 }
 
 }  // namespace cola

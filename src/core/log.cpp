@@ -22,16 +22,26 @@ spdlog::logger& output() {
   static const auto logger = make_logger(std::make_shared<spdlog::sinks::stdout_sink_mt>(), "%v");
   return *logger;
 }
+std::string& program() {
+  static std::string name = "cola";
+  return name;
+}
 spdlog::logger& complaints() {
-  static const auto logger = make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), "cola: %l: %v");
+  static const auto logger =
+      make_logger(std::make_shared<spdlog::sinks::stderr_sink_mt>(), program() + ": %l: %v");
   return *logger;
 }
 
 }  // namespace
 
+void set_log_program(const std::string& name) {
+  program() = name;
+  complaints().set_pattern(name + ": %l: %v");
+}
+
 void set_log_identity(int rank, int ranks, const std::string& host) {
   output().set_level(rank == 0 ? spdlog::level::info : spdlog::level::off);
-  if (ranks > 1) complaints().set_pattern(fmt::format("cola: rank {} on {}: %l: %v", rank, host));
+  if (ranks > 1) complaints().set_pattern(fmt::format("{}: rank {} on {}: %l: %v", program(), rank, host));
 }
 
 void log_information(std::string_view message) {

@@ -9,6 +9,9 @@
 
 namespace cola {
 
+/// The program that warnings and errors begin with, "cola" without a call; before set_log_identity().
+void set_log_program(const std::string& name);
+
 /// Says who speaks: only rank 0 prints information. Without a call the process counts as rank 0 of 1.
 void set_log_identity(int rank, int ranks, const std::string& host);
 

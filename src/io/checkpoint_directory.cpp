@@ -162,13 +162,6 @@ std::string find_damage(const std::string& folder) {
   return "";
 }
 
-void retire_checkpoint(const std::string& folder) {
-  const std::vector<std::string> committed = committed_checkpoints(parent_folder(folder));
-  if (is_committed(folder) && committed.size() == 1)
-    throw Error("{}: is the only committed checkpoint, and is kept", folder);
-  retire(folder);
-}
-
 void retire_old_checkpoints(const std::string& directory, std::int64_t keep) {
   std::vector<std::string> newest_first = committed_checkpoints(directory);
   std::reverse(newest_first.begin(), newest_first.end());
@@ -217,7 +210,7 @@ std::vector<std::string> remove_orphans(const std::string& directory) {
 
 void read_ranges(const std::string& folder, const Manifest& manifest, StateTensor tensor,
                  std::span<const ShardRange> ranges, std::span<float> values) {
-  CheckpointReader(folder, manifest).read(tensor, ranges, values);
+  CheckpointReader(folder, manifest, ShardCheck::size).read(tensor, ranges, values);
 }
 
 }  // namespace cola

@@ -45,10 +45,8 @@ void verify_checkpoint(const std::string& folder, int part = 0, int parts = 1);
 /// nothing.
 std::string find_damage(const std::string& folder);
 
-/// Removes a checkpoint, its manifest first. Throws Error if it is the only committed one in its directory.
-void retire_checkpoint(const std::string& folder);
-/// Keeps the newest `keep` (at least 1) and retires the older ones. Checkpoints that are visibly damaged do
-/// not count as kept, so that the last good one stays.
+/// Keeps the newest `keep` (at least 1) and removes the older ones, their manifests first. Checkpoints that
+/// are visibly damaged do not count as kept, so that the last good one stays.
 void retire_old_checkpoints(const std::string& directory, std::int64_t keep);
 /// Renames committed checkpoints beyond `step` to abandoned-NAME and returns their new paths: a run that
 /// resumes from an older step must neither collide with them, nor count them as its newest.
@@ -60,7 +58,7 @@ std::vector<std::string> remove_orphans(const std::string& directory);
 
 /// Reads global flat elements [range.begin, range.end) for every range into values[range.local...], from
 /// whatever shards hold them: any number of ranks can load a checkpoint of any other number. Throws FileError
-/// if one is missing.
+/// if one is missing. Its checksum is not looked at: verify_checkpoint() has done that.
 void read_ranges(const std::string& folder, const Manifest& manifest, StateTensor tensor,
                  std::span<const ShardRange> ranges, std::span<float> values);
 

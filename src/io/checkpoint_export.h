@@ -10,7 +10,7 @@
 namespace cola {
 
 /// One dataset a tensor, plus /manifest: the checkpoint's description (no shards), from which import rebuilds
-/// one. Durable, and there whole or not at all. Throws FileError.
+/// one, and /checksums: a line for each tensor. Durable, and there whole or not at all. Throws FileError.
 void export_hdf5(CheckpointReader& reader, const std::string& output);
 
 /// The safetensors format: length of the header (8 bytes, little-endian), JSON header, raw data. Throws
@@ -22,10 +22,12 @@ Manifest read_export_manifest(const std::string& input);
 
 /// Makes directory/step-00000000 out of the named datasets of `input`: weights as given, moments zero,
 /// nothing trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's
-/// manifest). Every tensor must be there in its logical shape. `shards` 0: as many as keep each below 2^28
-/// elements. Returns the checkpoint's folder. Throws FileError naming the tensor, or if that checkpoint
-/// exists already.
+/// manifest). Every tensor must be there in its logical shape, and with `verify` have its checksum if the
+/// file holds any. `shards` 0: as many as keep each below 2^28 elements. Returns the checkpoint's folder,
+/// which is cleared of what an earlier try left. Throws FileError naming the tensor, or if that checkpoint
+/// exists already, UsageError if a job works in the run directory that it would belong to; nothing half-made
+/// stays.
 std::string import_hdf5(const std::string& input, const Manifest& like, const std::string& directory,
-                        int shards);
+                        int shards, bool verify = true);
 
 }  // namespace cola

@@ -13,11 +13,11 @@ namespace {
 constexpr std::size_t most_open_files = 256;  // well below the usual limit of 1024 a process
 }
 
-CheckpointReader::CheckpointReader(const std::string& folder)
-    : CheckpointReader(folder, read_manifest(folder)) {}
+CheckpointReader::CheckpointReader(const std::string& folder, ShardCheck check)
+    : CheckpointReader(folder, read_manifest(folder), check) {}
 
-CheckpointReader::CheckpointReader(std::string folder, Manifest manifest)
-    : folder_(std::move(folder)), manifest_(std::move(manifest)) {
+CheckpointReader::CheckpointReader(std::string folder, Manifest manifest, ShardCheck check)
+    : folder_(std::move(folder)), manifest_(std::move(manifest)), check_(check) {
   for (std::size_t shard = 0; shard < manifest_.shards.size(); ++shard)
     for (const ShardRange& range : manifest_.shards[shard].ranges) sources_.push_back({range, shard});
   std::sort(sources_.begin(), sources_.end(),
@@ -63,6 +63,10 @@ std::vector<CheckpointReader::Piece> CheckpointReader::pieces(std::span<const Sh
 }
 
 const ShardReader& CheckpointReader::shard(std::size_t index) {
+  if (check_ == ShardCheck::checksum && !verified_.contains(index)) {
+    verify_shard(folder_, manifest_.shards[index]);
+    verified_.insert(index);
+  }
   if (open_.size() >= most_open_files && !open_.contains(index)) open_.clear();
   return open_.try_emplace(index, folder_, manifest_.shards[index]).first->second;
 }

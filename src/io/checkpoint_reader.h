@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -13,17 +14,22 @@
 
 namespace cola {
 
+/// What a shard's file must pass before the first of it is used: its size, or its checksums as well, for
+/// which the file is read once more.
+enum class ShardCheck { size, checksum };
+
 class CheckpointReader {
  public:
   /// Reads folder/manifest.json. Throws FileError.
-  explicit CheckpointReader(const std::string& folder);
-  CheckpointReader(std::string folder, Manifest manifest);
+  explicit CheckpointReader(const std::string& folder, ShardCheck check = ShardCheck::checksum);
+  CheckpointReader(std::string folder, Manifest manifest, ShardCheck check);
 
   const Manifest& manifest() const { return manifest_; }
   const std::string& folder() const { return folder_; }
 
   /// Reads elements [range.begin, range.end) into values[range.local...] for every range; each piece that is
-  /// contiguous in a shard is read once. Throws FileError if an element is in no shard.
+  /// contiguous in a shard is read once. Throws FileError if an element is in no shard, or in one that is
+  /// damaged.
   void read(StateTensor tensor, std::span<const ShardRange> ranges, std::span<float> values);
 
   /// A parameter [rows, columns] or one of its moments, without its padding.
@@ -46,8 +52,10 @@ class CheckpointReader {
 
   std::string folder_;
   Manifest manifest_;
+  ShardCheck check_;
   std::vector<Source> sources_;  // by begin
   std::map<std::size_t, ShardReader> open_;
+  std::set<std::size_t> verified_;
 };
 
 }  // namespace cola

@@ -33,10 +33,14 @@ std::string Checksum::digits() const {
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-std::string checksum_of(std::string_view text) {
+std::string checksum_of(std::span<const std::byte> bytes) {
   Checksum checksum;
-  checksum.update(std::as_bytes(std::span(text)));
+  checksum.update(bytes);
   return checksum.digits();
+}
+
+std::string checksum_of(std::string_view text) {
+  return checksum_of(std::as_bytes(std::span(text)));
 }
 
 std::string checksum_of_file(const std::string& path) {

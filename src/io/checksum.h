@@ -28,6 +28,7 @@ class Checksum {
   std::unique_ptr<XXH3_state_s, Release> state_;
 };
 
+std::string checksum_of(std::span<const std::byte> bytes);
 std::string checksum_of(std::string_view text);
 
 /// Streams a file. Throws FileError naming it.

@@ -89,8 +89,9 @@ std::int64_t count_samples(const TokenFile& file, const TokenFile& first, std::i
   const auto& theirs = first.attributes();
   if (mine.tokenizer != theirs.tokenizer || mine.vocab_size != theirs.vocab_size ||
       mine.eos_id != theirs.eos_id)
-    throw UsageError("{}: tokenizer '{}' ({} ids), but {} has '{}' ({} ids)", file.path(), mine.tokenizer,
-                     mine.vocab_size, first.path(), theirs.tokenizer, theirs.vocab_size);
+    throw UsageError("{}: tokenizer '{}' ({} ids, eos_id {}), but {} has '{}' ({} ids, eos_id {})",
+                     file.path(), mine.tokenizer, mine.vocab_size, mine.eos_id, first.path(),
+                     theirs.tokenizer, theirs.vocab_size, theirs.eos_id);
   if (mine.vocab_size > vocab_size)
     throw UsageError("{}: its vocabulary of {} is larger than the model's vocab_size {}", file.path(),
                      mine.vocab_size, vocab_size);

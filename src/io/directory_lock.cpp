@@ -3,59 +3,73 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
 #include <thread>
-#include <utility>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "core/log.h"
+#include "io/durable_file.h"
 
 namespace cola {
 
+namespace {
+
+// Who holds the lock writes its name into the file, for whoever is refused. It may be missing: the disk may
+// have been full.
+void sign(FileDescriptor& file) {
+  const std::string name = fmt::format("process {} on {}\n", ::getpid(), host_name());
+  try {
+    file.write_at(0, std::as_bytes(std::span(name)));
+  } catch (const FileError&) {
+  }
+}
+
+// " (process 1234 on node7)", or nothing where that is not known.
+std::string signature(const FileDescriptor& file) {
+  std::array<char, 256> line{};
+  std::size_t bytes = 0;
+  try {
+    bytes = file.read_some(0, std::as_writable_bytes(std::span(line)));
+  } catch (const FileError&) {
+  }
+  const std::string_view text(line.data(), bytes);
+  const std::size_t end = text.find('\n');
+  return end == std::string_view::npos ? "" : fmt::format(" ({})", text.substr(0, end));
+}
+
+}  // namespace
+
 DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds patience) {
   const auto end = std::chrono::steady_clock::now() + patience;
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
+  make_durable_folder(directory);
   const std::string path = directory + "/lock";
   for (bool waits = false; !acquire(path); waits = true) {
     if (std::chrono::steady_clock::now() >= end)
-      throw UsageError("{}: another job is working in it", directory);
+      throw UsageError("{}: another job is working in it{}", directory, signature(*file_));
     if (!waits)
       information("{} is locked, perhaps by the job before this one: waiting for it, {} s at most", path,
                   patience.count());
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
+  sign(*file_);
 }
 
 // False if another process holds the lock.
 bool DirectoryLock::acquire(const std::string& path) {
-  file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (file_ < 0) throw FileError("{}: cannot be made: {}", path, std::strerror(errno));
+  file_.emplace(FileDescriptor::open_or_create(path));
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (::fcntl(file_, F_SETLK, &lock) == 0) return true;
+  if (::fcntl(file_->number(), F_SETLK, &lock) == 0) return true;
   const int reason = errno;
-  ::close(std::exchange(file_, -1));
   if (reason == EACCES || reason == EAGAIN) return false;
   if (reason != ENOSYS && reason != ENOLCK && reason != EOPNOTSUPP)
-    throw FileError("{}: cannot be locked: {}", path, std::strerror(reason));
+    throw FileError("{}: cannot be locked: {}", path, system_reason(reason));
   warning("{}: this file system has no locks ({}): see to it that only one job works in its folder", path,
-          std::strerror(reason));
+          system_reason(reason));
   return true;
-}
-
-DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : file_(std::exchange(other.file_, -1)) {}
-
-DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
-  std::swap(file_, other.file_);
-  return *this;
-}
-
-DirectoryLock::~DirectoryLock() {
-  if (file_ >= 0) ::close(file_);
 }
 
 }  // namespace cola

@@ -1,11 +1,15 @@
 #include "io/document_reader.h"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string_view>
+#include <system_error>
 
 #include "core/error.h"
+#include "io/utf8.h"
 
 namespace cola {
 
@@ -18,32 +22,60 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
 }
 
-/// Length of the UTF-8 sequence at the start of `text`, 0 if it is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
-    return byte(i) >= low && byte(i) <= high;
-  };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF)
-    return follows(1, first == 0xE0 ? 0xA0 : 0x80, first == 0xED ? 0x9F : 0xBF) && follows(2) ? 3 : 0;
-  if (first >= 0xF0 && first <= 0xF4)
-    return follows(1, first == 0xF0 ? 0x90 : 0x80, first == 0xF4 ? 0x8F : 0xBF) && follows(2) && follows(3)
-               ? 4
-               : 0;
-  return 0;
+/// The next line of plain text, or a piece of one that is too long.
+bool next_piece(TextSource& source, std::string& line) {
+  return source.next_line(line, static_cast<std::size_t>(longest_document));
 }
 
-std::string with_valid_utf8(std::string_view text) {
+/// The code unit of UTF-16 that an escape like \u00e9 at the start of `text` stands for; none if it is no
+/// such escape.
+std::optional<unsigned> escaped_unit(std::string_view text) {
+  constexpr std::size_t length = 6;
+  if (text.size() < length || !text.starts_with("\\u")) return std::nullopt;
+  unsigned unit = 0;
+  const auto [end, problem] = std::from_chars(text.data() + 2, text.data() + length, unit, 16);
+  if (problem != std::errc() || end != text.data() + length) return std::nullopt;
+  return unit;
+}
+
+bool is_high_surrogate(std::optional<unsigned> unit) {
+  return unit && *unit >= 0xD800 && *unit <= 0xDBFF;
+}
+bool is_low_surrogate(std::optional<unsigned> unit) {
+  return unit && *unit >= 0xDC00 && *unit <= 0xDFFF;
+}
+
+/// JSON with U+FFFD for each surrogate that lacks its other half, as Python writes what it could not decode.
+std::string with_paired_surrogates(std::string_view json) {
+  constexpr std::size_t escape = 6;
   std::string repaired;
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    repaired += length > 0 ? text.substr(0, length) : std::string_view("\xEF\xBF\xBD");
-    text.remove_prefix(std::max<std::size_t>(length, 1));
+  while (!json.empty()) {
+    std::size_t taken = json[0] == '\\' ? 2 : 1;  // an escaped backslash begins no escape
+    const std::optional<unsigned> unit = escaped_unit(json);
+    const bool paired = is_high_surrogate(unit) && is_low_surrogate(escaped_unit(json.substr(escape)));
+    if (paired) taken = 2 * escape;
+    if (!paired && (is_high_surrogate(unit) || is_low_surrogate(unit))) {
+      repaired += "\\ufffd";
+      taken = escape;
+    } else {
+      repaired += json.substr(0, taken);
+    }
+    json.remove_prefix(std::min(taken, json.size()));
   }
   return repaired;
+}
+
+/// "column 7: syntax error while parsing value - unexpected ']'; expected ...", without the text that was
+/// read.
+std::string reason_of(const nlohmann::json::exception& problem) {
+  const std::string_view words = problem.what();
+  const std::size_t column = words.find("column "), name_end = words.find("] ");
+  std::string_view reason = words;
+  if (column != std::string_view::npos)
+    reason.remove_prefix(column);
+  else if (name_end != std::string_view::npos)
+    reason.remove_prefix(name_end + 2);
+  return std::string(reason.substr(0, reason.find("; last read")));
 }
 
 }  // namespace
@@ -67,10 +99,11 @@ std::int64_t division_at(const std::string& path, std::int64_t offset) {
   TextSource source(path, offset - 1);
   std::int64_t start = offset - 1;  // of the line read next
   std::string line;
-  source.next_line(line);  // the end of a line that began before the offset
+  // The end of a line that began before the offset.
+  paragraphs ? next_piece(source, line) : source.next_line(line);
   start += static_cast<std::int64_t>(line.size());
   if (!paragraphs) return start;
-  for (bool after_blank = false; source.next_line(line); start += static_cast<std::int64_t>(line.size())) {
+  for (bool after_blank = false; next_piece(source, line); start += static_cast<std::int64_t>(line.size())) {
     const bool blank = is_blank(line);
     if ((after_blank && !blank) || start - offset >= longest_document) return start;
     after_blank = blank;
@@ -107,7 +140,7 @@ bool DocumentReader::next_paragraphs(std::string& document) {
       cut ? std::max(document_bytes_, longest_document) : std::numeric_limits<std::int64_t>::max();
   document.clear();
   bool after_blank = false, has_text = false;
-  while (line_is_pending_ || source_.next_line(line_)) {
+  while (line_is_pending_ || next_piece(source_, line_)) {
     line_is_pending_ = false;
     const auto size = static_cast<std::int64_t>(document.size());
     const bool blank = is_blank(line_);
@@ -133,11 +166,15 @@ bool DocumentReader::next_record(std::string& document) {
   return false;
 }
 
-std::string DocumentReader::text_of(const std::string& line) const {
+std::string DocumentReader::text_of(std::string_view line) const {
+  line = line.substr(0, line.find_last_not_of("\r\n") + 1);  // the parser's columns end with the line
   auto record = nlohmann::json::parse(line, nullptr, false);
-  if (record.is_discarded()) record = nlohmann::json::parse(with_valid_utf8(line), nullptr, false);
-  if (record.is_discarded() || !record.is_object())
-    throw FileError("{}:{}: not a JSON object", segment_.path, line_number());
+  try {
+    if (record.is_discarded()) record = nlohmann::json::parse(with_paired_surrogates(with_valid_utf8(line)));
+  } catch (const nlohmann::json::exception& problem) {
+    throw FileError("{}:{}: not a JSON object: {}", segment_.path, line_number(), reason_of(problem));
+  }
+  if (!record.is_object()) throw FileError("{}:{}: not a JSON object", segment_.path, line_number());
   const auto text = record.find("text");
   if (text == record.end()) throw FileError("{}:{}: no field \"text\"", segment_.path, line_number());
   if (!text->is_string()) throw FileError("{}:{}: field \"text\" is no text", segment_.path, line_number());

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "io/text_source.h"
 
@@ -17,8 +18,8 @@ TextFormat text_format_of(const std::string& path);
 
 /// A file, or a part of an uncompressed one. The part begins and ends at the first divisions at or after
 /// `begin` and `end`: in JSON the starts of lines, in plain text those of paragraphs (or of any line, where
-/// no blank line follows within 1 MiB). So whoever reads the next part agrees on where they meet, and all
-/// parts together are the file.
+/// no blank line follows within 1 MiB, or of any word, where not even a line ends). So whoever reads the next
+/// part agrees on where they meet, and all parts together are the file.
 struct TextSegment {
   std::string path;
   std::int64_t begin = 0, end = end_of_file;
@@ -27,13 +28,14 @@ struct TextSegment {
 class DocumentReader {
  public:
   /// Plain text is cut at blank lines into documents of at least `document_bytes` bytes (the last may be
-  /// shorter) that together are the text, byte for byte; 0 makes the whole file one document. Text without
-  /// blank lines is cut at a line's end after 1 MiB. Throws FileError or UsageError.
+  /// shorter) that together are the text, byte for byte; 0 makes the whole file one document, in memory. Text
+  /// without blank lines is cut after 1 MiB: at a line's end or, in a line of more than that, at white space;
+  /// within 3 MiB in any case. Throws FileError or UsageError.
   DocumentReader(const TextSegment& segment, std::int64_t document_bytes);
 
-  /// The next document that is more than white space. False at the end. Throws FileError naming file and line
-  /// for a line that is no JSON object with a text in "text". Text that is not UTF-8 is passed on as it is;
-  /// inside JSON its stray bytes become U+FFFD.
+  /// The next document that is more than white space; a JSON object is held whole. False at the end. Throws
+  /// FileError naming file and line for a line that is no JSON object with a text in "text". Text that is not
+  /// UTF-8 is passed on as it is; inside JSON its stray bytes, and halves of surrogate pairs, become U+FFFD.
   bool next(std::string& document);
 
   /// Documents passed over because they held nothing but white space.
@@ -44,7 +46,7 @@ class DocumentReader {
  private:
   bool next_paragraphs(std::string& document);
   bool next_record(std::string& document);
-  std::string text_of(const std::string& line) const;
+  std::string text_of(std::string_view line) const;
   std::int64_t line_number() const;
 
   TextSegment segment_;

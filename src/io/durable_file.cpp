@@ -21,6 +21,13 @@ namespace {
   throw FileError("{}: cannot {}: {}", path, action, system_reason(errno));
 }
 
+// Some network file systems, and some in user space, know no flush of folders, and say so in one of these
+// ways; their names are durable by themselves, or not at all.
+bool knows_no_folder_flush(int error_number) {
+  return error_number == EINVAL || error_number == ENOSYS || error_number == EOPNOTSUPP ||
+         error_number == ENOTTY;
+}
+
 }  // namespace
 
 TemporaryFile::TemporaryFile(std::string path)
@@ -35,10 +42,6 @@ void TemporaryFile::read_back(FileDescriptor& file, const std::string& checksum)
   file.forget_cached();
   if (checksum_of_file(temporary_path_) != checksum)
     throw FileError("{}: reads back other bytes than were written", temporary_path_);
-}
-
-void TemporaryFile::commit() {
-  commit(FileDescriptor::open_to_write(temporary_path_));
 }
 
 void TemporaryFile::commit(FileDescriptor file) {
@@ -73,8 +76,22 @@ void synchronize_folder(const std::string& folder) {
   while (reason == EINTR) reason = ::fsync(descriptor) == 0 ? 0 : errno;
   ::close(descriptor);
   errno = reason;
-  // Some network file systems know no flush of folders and say EINVAL; their names are durable by themselves.
-  if (reason != 0 && reason != EINVAL) fail(folder, "flush the folder to disk");
+  if (reason != 0 && !knows_no_folder_flush(reason)) fail(folder, "flush the folder to disk");
+}
+
+void make_folder(const std::string& path) {
+  std::error_code problem;
+  std::filesystem::create_directories(path, problem);
+  if (problem) throw FileError("{}: cannot make the folder: {}", path, problem.message());
+}
+
+void make_durable_folder(const std::string& path) {
+  std::error_code unknown;
+  if (std::filesystem::is_directory(path, unknown)) return;
+  const std::string parent = parent_folder(path);
+  if (parent != path) make_durable_folder(parent);
+  make_folder(path);
+  synchronize_folder(parent);
 }
 
 std::string parent_folder(const std::string& path) {

@@ -25,9 +25,8 @@ class TemporaryFile {
   /// Reads what `file`, open as the temporary one, holds on the disk, and throws FileError unless it has this
   /// checksum.
   void read_back(FileDescriptor& file, const std::string& checksum) const;
-  /// Flushes the file, gives it its name and flushes the folder. Throws FileError.
-  void commit();
-  /// The same for a file that is still open as `file`, which surely hears of all errors in writing it.
+  /// Flushes the file, gives it its name and flushes the folder. `file` is what it was written through, and
+  /// surely hears of all errors in that. Throws FileError.
   void commit(FileDescriptor file);
 
  private:
@@ -42,6 +41,11 @@ std::string read_file(const std::string& path);
 
 /// Waits until the names in `folder` are on the disk. Throws FileError.
 void synchronize_folder(const std::string& folder);
+
+/// Makes a folder, and those above it, where they are missing. Throws FileError.
+void make_folder(const std::string& path);
+/// The same, and waits until the names of those it made are on the disk.
+void make_durable_folder(const std::string& path);
 
 /// The folder a path lies in, "." for a bare name; a trailing slash does not count.
 std::string parent_folder(const std::string& path);

@@ -101,11 +101,21 @@ FileDescriptor FileDescriptor::create(const std::string& path) {
 FileDescriptor FileDescriptor::open_to_write(const std::string& path) {
   return {path, O_RDWR};
 }
+FileDescriptor FileDescriptor::open_or_create(const std::string& path) {
+  return {path, O_RDWR | O_CREAT};
+}
 
 FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept
     : path_(std::move(other.path_)),
       descriptor_(std::exchange(other.descriptor_, -1)),
       bypasses_cache_(other.bypasses_cache_) {}
+
+FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(bypasses_cache_, other.bypasses_cache_);
+  return *this;
+}
 
 FileDescriptor::~FileDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
@@ -143,14 +153,23 @@ void FileDescriptor::write_at(std::int64_t offset, std::span<const std::byte> by
   }
 }
 
-void FileDescriptor::read_at(std::int64_t offset, std::span<std::byte> bytes) const {
-  while (!bytes.empty()) {
-    const std::int64_t count = transfer(offset, bytes, ::pread);
+std::size_t FileDescriptor::read_some(std::int64_t offset, std::span<std::byte> bytes) const {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const std::int64_t count =
+        transfer(offset + static_cast<std::int64_t>(done), bytes.subspan(done), ::pread);
     if (count < 0) fail(path_, "read");
-    if (count == 0) throw FileError("{}: ends at byte {}, more was expected", path_, offset);
-    offset += count;
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
   }
+  return done;
+}
+
+void FileDescriptor::read_at(std::int64_t offset, std::span<std::byte> bytes) const {
+  const std::size_t count = read_some(offset, bytes);
+  if (count < bytes.size())
+    throw FileError("{}: ends at byte {}, more was expected", path_,
+                    offset + static_cast<std::int64_t>(count));
 }
 
 void FileDescriptor::start_flush(std::int64_t offset, std::size_t bytes) noexcept {

@@ -18,9 +18,11 @@ class FileDescriptor {
   static FileDescriptor create(const std::string& path);
   /// Keeps what the file holds; can be read as well.
   static FileDescriptor open_to_write(const std::string& path);
+  /// The same, but creates the file where it is missing.
+  static FileDescriptor open_or_create(const std::string& path);
 
   FileDescriptor(FileDescriptor&& other) noexcept;
-  FileDescriptor& operator=(FileDescriptor&&) = delete;
+  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
   ~FileDescriptor();
 
   /// From here on bytes that lie on pages, in memory and in the file, travel between them without a copy in
@@ -30,6 +32,8 @@ class FileDescriptor {
 
   std::int64_t bytes() const;
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
+  /// Fills `bytes` from `offset` on as far as the file reaches; returns how many there were.
+  std::size_t read_some(std::int64_t offset, std::span<std::byte> bytes) const;
   /// Fills `bytes`; a file that ends before that is an error.
   void read_at(std::int64_t offset, std::span<std::byte> bytes) const;
   /// Asks the system to begin with the writing of these bytes to the disk, so that synchronize() finds little
@@ -44,6 +48,9 @@ class FileDescriptor {
   void synchronize();
   /// Closes now, with the error that a network file system may report only then.
   void close();
+
+  /// The system's number for it.
+  int number() const { return descriptor_; }
 
  private:
   FileDescriptor(const std::string& path, int flags);

@@ -72,8 +72,29 @@ Hdf5Handle text_type(std::size_t bytes) {
   return type;
 }
 
+Hdf5Handle variable_text_type() {
+  Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  H5Tset_size(type.get(), H5T_VARIABLE);
+  H5Tset_cset(type.get(), H5T_CSET_UTF8);
+  return type;
+}
+
 Hdf5Handle integer_type() {
   return {H5Tcopy(H5T_STD_I64LE), H5Tclose};
+}
+
+hid_t type_of(Hdf5Element element) {
+  switch (element) {
+    case Hdf5Element::float32:
+      return H5T_IEEE_F32LE;
+    case Hdf5Element::uint16:
+      return H5T_STD_U16LE;
+    case Hdf5Element::uint32:
+      return H5T_STD_U32LE;
+    case Hdf5Element::uint64:
+      break;
+  }
+  return H5T_STD_U64LE;
 }
 
 // Locks are unknown to some parallel file systems, and not needed: a file is private until it has its final
@@ -83,6 +104,16 @@ Hdf5Handle file_access() {
   H5Pset_file_locking(access.get(), false, true);
   H5Pset_alignment(access.get(), alignment_threshold, alignment);
   return access;
+}
+
+// Contiguous, with its place in the file known at once.
+Hdf5Handle dataset_creation() {
+  Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_layout(properties.get(), H5D_CONTIGUOUS);
+  H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
+  H5Pset_obj_track_times(properties.get(), false);  // the same values make the same file
+  return properties;
 }
 
 }  // namespace
@@ -158,18 +189,25 @@ Hdf5File Hdf5File::open(const std::string& path) {
   return file;
 }
 
-std::int64_t Hdf5File::reserve(const std::string& name, const std::vector<std::int64_t>& shape) {
+std::int64_t Hdf5File::reserve(const std::string& name, const std::vector<std::int64_t>& shape,
+                               Hdf5Element element) {
   const Hdf5Scope scope;
-  const Hdf5Handle properties(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-  H5Pset_layout(properties.get(), H5D_CONTIGUOUS);
-  H5Pset_alloc_time(properties.get(), H5D_ALLOC_TIME_EARLY);
-  H5Pset_fill_time(properties.get(), H5D_FILL_TIME_NEVER);
-  H5Pset_obj_track_times(properties.get(), false);  // the same values make the same file
-  Hdf5Handle dataset = check(scope,
-                             {H5Dcreate2(file_.get(), name.c_str(), H5T_IEEE_F32LE, simple_space(shape).get(),
-                                         H5P_DEFAULT, properties.get(), H5P_DEFAULT),
-                              H5Dclose},
-                             "make the dataset " + name);
+  return reserve(scope, name, type_of(element), simple_space(shape));
+}
+
+std::int64_t Hdf5File::reserve_text(const std::string& name, std::size_t bytes) {
+  const Hdf5Scope scope;
+  return reserve(scope, name, text_type(bytes).get(), scalar_space());
+}
+
+std::int64_t Hdf5File::reserve(const Hdf5Scope& scope, const std::string& name, std::int64_t type,
+                               const Hdf5Handle& space) {
+  const Hdf5Handle properties = dataset_creation();
+  Hdf5Handle dataset = check(
+      scope,
+      {H5Dcreate2(file_.get(), name.c_str(), type, space.get(), H5P_DEFAULT, properties.get(), H5P_DEFAULT),
+       H5Dclose},
+      "make the dataset " + name);
   const haddr_t offset = H5Dget_offset(dataset.get());
   if (offset == HADDR_UNDEF || !dataset.close()) fail(scope, "reserve the dataset " + name);
   return static_cast<std::int64_t>(offset);
@@ -178,9 +216,10 @@ std::int64_t Hdf5File::reserve(const std::string& name, const std::vector<std::i
 void Hdf5File::write_text(const std::string& name, const std::string& text) {
   const Hdf5Scope scope;
   const Hdf5Handle type = text_type(text.size());
+  const Hdf5Handle properties = dataset_creation();
   Hdf5Handle dataset = check(scope,
                              {H5Dcreate2(file_.get(), name.c_str(), type.get(), scalar_space().get(),
-                                         H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                                         H5P_DEFAULT, properties.get(), H5P_DEFAULT),
                               H5Dclose},
                              "make the dataset " + name);
   if (H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()) < 0 ||
@@ -196,6 +235,13 @@ void Hdf5File::write_attribute(const std::string& object, const std::string& nam
 void Hdf5File::write_attribute(const std::string& object, const std::string& name, std::int64_t value) {
   const Hdf5Scope scope;
   write_attribute(object, name, integer_type(), scalar_space(), &value);
+}
+
+void Hdf5File::write_variable_attribute(const std::string& object, const std::string& name,
+                                        const std::string& text) {
+  const Hdf5Scope scope;
+  const char* characters = text.c_str();
+  write_attribute(object, name, variable_text_type(), scalar_space(), &characters);
 }
 
 void Hdf5File::write_attribute(const std::string& object, const std::string& name,

@@ -53,20 +53,28 @@ class Hdf5Handle {
   Close closer_ = nullptr;
 };
 
+/// What a dataset holds, little-endian.
+enum class Hdf5Element { float32, uint16, uint32, uint64 };
+
 /// An open HDF5 file. Every member throws FileError naming the path and the reason.
 class Hdf5File {
  public:
   static Hdf5File create(const std::string& path);
   static Hdf5File open(const std::string& path);
 
-  /// Makes a contiguous little-endian fp32 dataset and returns the byte offset in the file where its data
-  /// belong. Nothing is written there.
-  std::int64_t reserve(const std::string& name, const std::vector<std::int64_t>& shape);
+  /// Makes a contiguous dataset and returns the byte offset in the file where its data belong. Nothing is
+  /// written there.
+  std::int64_t reserve(const std::string& name, const std::vector<std::int64_t>& shape,
+                       Hdf5Element element = Hdf5Element::float32);
+  /// The same for a scalar string dataset of a length that is known already.
+  std::int64_t reserve_text(const std::string& name, std::size_t bytes);
   /// A scalar string dataset of any length.
   void write_text(const std::string& name, const std::string& text);
   /// Attributes of an object ("/" is the file itself).
   void write_attribute(const std::string& object, const std::string& name, const std::string& text);
   void write_attribute(const std::string& object, const std::string& name, std::int64_t value);
+  /// Text of variable length, which h5py gives as a str.
+  void write_variable_attribute(const std::string& object, const std::string& name, const std::string& text);
   /// A table of `columns` columns; small, as HDF5 allows attributes 64 KiB.
   void write_attribute(const std::string& object, const std::string& name,
                        std::span<const std::int64_t> values, std::int64_t columns);
@@ -81,10 +89,15 @@ class Hdf5File {
 
   void close();
 
+  /// HDF5's own, for what is read past this class.
+  std::int64_t identifier() const { return file_.get(); }
+
  private:
   explicit Hdf5File(const std::string& path) : path_(path) {}
   [[noreturn]] void fail(const Hdf5Scope& scope, const std::string& action) const;
   Hdf5Handle check(const Hdf5Scope& scope, Hdf5Handle handle, const std::string& action) const;
+  std::int64_t reserve(const Hdf5Scope& scope, const std::string& name, std::int64_t type,
+                       const Hdf5Handle& space);
   void write_attribute(const std::string& object, const std::string& name, const Hdf5Handle& type,
                        const Hdf5Handle& space, const void* values);
   void read_selected(const Hdf5Scope& scope, const std::string& name, const Hdf5Handle& dataset,

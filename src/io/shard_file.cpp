@@ -22,12 +22,6 @@ std::span<const std::byte> overlap(std::int64_t offset, std::span<const std::byt
 
 }  // namespace
 
-ShardRecord write_shard(const std::string& folder, int shard, const ShardMap& map, const ShardState& state) {
-  if (static_cast<std::int64_t>(state.weights.size()) != map.shard_elements())
-    throw Error("shard {} has {} elements, not {}", shard, map.shard_elements(), state.weights.size());
-  return write_shard(folder, {shard, map.shards(), map.ranges(shard)}, state);
-}
-
 ShardRecord write_shard(const std::string& folder, const ShardLayout& layout, const ShardState& state) {
   if (state.exp_avg.size() != state.weights.size() || state.exp_avg_sq.size() != state.weights.size())
     throw Error("shard {}: weights and moments differ in size", layout.shard);
@@ -76,11 +70,6 @@ ShardReader::ShardReader(const std::string& folder, const ShardRecord& record)
 
 void ShardReader::read(StateTensor tensor, std::int64_t local, std::span<float> values) const {
   file_.read(name_of(tensor), local, values);
-}
-
-void read_shard(const std::string& folder, const ShardRecord& record, StateTensor tensor, std::int64_t local,
-                std::span<float> values) {
-  ShardReader(folder, record).read(tensor, local, values);
 }
 
 }  // namespace cola

@@ -19,12 +19,8 @@ struct ShardState {
   std::span<const float> weights, exp_avg, exp_avg_sq;
 };
 
-/// Writes folder/file durably; see ShardWriter. `shard` fills the record's ranges. Throws FileError.
-ShardRecord write_shard(const std::string& folder, int shard, const ShardMap& map, const ShardState& state);
+/// Writes folder/file durably; see ShardWriter. Throws FileError.
 ShardRecord write_shard(const std::string& folder, const ShardLayout& layout, const ShardState& state);
-
-/// shard-00000.h5
-std::string shard_name(int shard);
 
 /// Size of a file as it is on disk now against its record: quick. Throws FileError naming the file.
 void require_shard_size(const std::string& folder, const ShardRecord& record);
@@ -42,9 +38,5 @@ class ShardReader {
  private:
   Hdf5File file_;
 };
-
-/// The same for a single read.
-void read_shard(const std::string& folder, const ShardRecord& record, StateTensor tensor, std::int64_t local,
-                std::span<float> values);
 
 }  // namespace cola

@@ -48,9 +48,7 @@ std::string prepare(const std::string& folder, const ShardLayout& layout, std::i
                   range.end, elements);
   const std::string path = folder + "/" + shard_name(layout.shard);
   require_free_space(folder, shard_bytes(elements), path);
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw FileError("{}: cannot make the folder: {}", folder, problem.message());
+  make_folder(folder);
   if (is_committed(folder))
     throw FileError("{}: is a committed checkpoint already, and will not be written into", folder);
   return path;
@@ -80,8 +78,7 @@ void require_free_space(const std::string& folder, std::uint64_t bytes, const st
 
 ShardWriter::ShardWriter(const std::string& folder, const ShardLayout& layout, std::int64_t elements,
                          WritePace pace)
-    : folder_(folder),
-      record_{.file = shard_name(layout.shard), .ranges = layout.ranges},
+    : record_{.file = shard_name(layout.shard), .ranges = layout.ranges},
       dataset_bytes_(elements * static_cast<std::int64_t>(sizeof(float))),
       temporary_(prepare(folder, layout, elements)),
       file_((lay_out(layout), FileDescriptor::open_to_write(temporary_.temporary_path()))),
@@ -104,7 +101,7 @@ void ShardWriter::lay_out(const ShardLayout& layout) {
 
 void ShardWriter::append(std::span<const float> values) {
   std::span<const std::byte> rest = std::as_bytes(values);
-  if (appended_ + static_cast<std::int64_t>(rest.size()) > 3 * dataset_bytes_)
+  if (appended_ + static_cast<std::int64_t>(rest.size()) > values_bytes())
     throw Error("{}: more values than its datasets hold", record_.file);
   while (!rest.empty()) {
     const std::int64_t begin = appended_ % dataset_bytes_;
@@ -140,7 +137,7 @@ void ShardWriter::account_until(std::int64_t end) {
 }
 
 ShardRecord ShardWriter::commit(bool verify) {
-  if (appended_ != 3 * dataset_bytes_) throw Error("{}: values are missing", record_.file);
+  if (appended_ != values_bytes()) throw Error("{}: values are missing", record_.file);
   record_.bytes = static_cast<std::uint64_t>(file_.bytes());
   account_until(file_.bytes());
   record_.checksum = whole_.digits();

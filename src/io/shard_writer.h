@@ -40,8 +40,10 @@ class ShardWriter {
   void lay_out(const ShardLayout& layout);
   void write_block(std::size_t dataset, std::int64_t begin, std::span<const std::byte> bytes);
   void account_until(std::int64_t end);
+  std::int64_t values_bytes() const {
+    return static_cast<std::int64_t>(all_state_tensors.size()) * dataset_bytes_;
+  }
 
-  std::string folder_;
   ShardRecord record_;
   std::int64_t dataset_bytes_;
   TemporaryFile temporary_;

@@ -28,14 +28,14 @@ std::string part_path(const std::string& folder, const std::string& shard_file) 
 }  // namespace
 
 std::string staging_directory(const std::string& local_directory, const std::string& run_directory) {
-  const std::string run = fs::absolute(run_directory).lexically_normal().string();
+  std::error_code problem;
+  const std::string run = fs::weakly_canonical(fs::absolute(run_directory), problem).string();
+  if (problem) throw FileError("{}: cannot be found: {}", run_directory, problem.message());
   return fmt::format("{}/{}-{}", local_directory, last_name(run), checksum_of(run).substr(0, 8));
 }
 
 void make_staging_directory(const std::string& staging) {
-  std::error_code problem;
-  fs::create_directories(staging, problem);
-  if (problem) throw FileError("{}: cannot make the folder: {}", staging, problem.message());
+  make_folder(staging);
   if (::access(staging.c_str(), W_OK | X_OK) != 0)
     throw FileError("{}: cannot be written into: {}", staging, system_reason(errno));
 }
@@ -68,9 +68,7 @@ void drain_shard(const std::string& from, const std::string& to, const ShardReco
                  WritePace pace) {
   fault_point("drain");
   require_free_space(to, record.bytes, to + "/" + record.file);
-  std::error_code problem;
-  fs::create_directories(to, problem);
-  if (problem) throw FileError("{}: cannot make the folder: {}", to, problem.message());
+  make_folder(to);
   TemporaryFile temporary(to + "/" + record.file);
   const std::string path = from + "/" + record.file;
   FileDescriptor source = FileDescriptor::open_to_read(path);

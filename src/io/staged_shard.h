@@ -11,7 +11,8 @@
 
 namespace cola {
 
-/// Where the run in `run_directory` stages on a node: a folder of its own under `local_directory`.
+/// Where the run in `run_directory` stages on a node: a folder of its own under `local_directory`, by
+/// whatever name the run's is reached. Throws FileError.
 std::string staging_directory(const std::string& local_directory, const std::string& run_directory);
 
 /// Makes that folder. Throws FileError unless it is there then and can be written into.

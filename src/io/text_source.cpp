@@ -1,8 +1,5 @@
 #include "io/text_source.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/iostreams/concepts.hpp>
@@ -10,13 +7,15 @@
 #include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_streambuf.hpp>
 #include <boost/iostreams/read.hpp>
-#include <cerrno>
 #include <cstring>
 #include <ios>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
+#include "io/file_descriptor.h"
+#include "io/utf8.h"
 
 namespace cola {
 
@@ -26,41 +25,29 @@ namespace streams = boost::iostreams;
 
 constexpr std::streamsize block_bytes = 256 * 1024;
 
-/// The file as it lies on disk.
+/// The file, or a part of it, as it lies on disk.
 class RawFile {
  public:
   RawFile(const std::string& path, std::int64_t begin, std::int64_t end)
-      : path_(path),
-        descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
-        begin_(begin),
-        next_(begin),
-        end_(end) {
-    if (descriptor_ < 0) throw FileError("{}: cannot open: {}", path, std::strerror(errno));
-  }
-  ~RawFile() { ::close(descriptor_); }
-  RawFile(const RawFile&) = delete;
-  RawFile& operator=(const RawFile&) = delete;
+      : file_(FileDescriptor::open_to_read(path)), begin_(begin), next_(begin), end_(end) {}
 
   /// Up to `size` bytes; 0 at the end.
   std::streamsize read(char* bytes, std::streamsize size) {
     if (end_ != end_of_file) size = std::min<std::streamsize>(size, end_ - next_);
-    ssize_t count = 0;
-    do count = ::pread(descriptor_, bytes, static_cast<std::size_t>(size), next_);
-    while (count < 0 && errno == EINTR);
-    if (count < 0) throw FileError("{}: cannot read: {}", path_, std::strerror(errno));
+    const auto wanted = std::as_writable_bytes(std::span(bytes, static_cast<std::size_t>(size)));
+    const auto count = static_cast<std::streamsize>(file_.read_some(next_, wanted));
     next_ += count;
     return count;
   }
   /// All of `bytes` at `offset`, if the file reaches so far.
   bool peek(std::int64_t offset, std::span<unsigned char> bytes) const {
-    return ::pread(descriptor_, bytes.data(), bytes.size(), offset) == static_cast<ssize_t>(bytes.size());
+    return file_.read_some(offset, std::as_writable_bytes(bytes)) == bytes.size();
   }
-  std::int64_t size() const { return ::lseek(descriptor_, 0, SEEK_END); }
+  std::int64_t size() const { return file_.bytes(); }
   std::int64_t consumed() const { return next_ - begin_; }
 
  private:
-  std::string path_;
-  int descriptor_;
+  FileDescriptor file_;
   std::int64_t begin_, next_, end_;
 };
 
@@ -118,6 +105,24 @@ void require_complete_zstd(const RawFile& file, const std::string& path) {
   if (offset != size) throw FileError("{}: damaged or cut short (zstd)", path);
 }
 
+bool is_white_space(char byte) {
+  return std::string_view(" \t\r\n\v\f").find(byte) != std::string_view::npos;
+}
+
+/// How much of `next` belongs to a line of which `read` bytes are read already; npos if it goes on after all
+/// of it. See TextSource::next_line.
+std::size_t end_of_line(std::string_view next, std::size_t read, std::size_t longest) {
+  constexpr std::size_t longest_character = 4;
+  const std::size_t newline = next.find('\n');
+  const std::size_t end = newline == std::string_view::npos ? next.size() : newline + 1;
+  for (std::size_t i = longest - std::min(read, longest); i < end; ++i) {
+    if (is_white_space(next[i])) return i + 1;
+    const std::size_t beyond = read + i < 2 * longest ? 0 : read + i - 2 * longest + 1;
+    if (beyond > 0 && (begins_character(next[i]) || beyond >= longest_character)) return i;
+  }
+  return newline == std::string_view::npos ? newline : end;
+}
+
 }  // namespace
 
 Compression compression_of(const std::string& path) {
@@ -164,16 +169,15 @@ TextSource::TextSource(const std::string& path, std::int64_t begin, std::int64_t
     : implementation_(std::make_unique<Implementation>(path, begin, end)) {}
 TextSource::~TextSource() = default;
 
-bool TextSource::next_line(std::string& line) {
+bool TextSource::next_line(std::string& line, std::size_t longest) {
   auto& self = *implementation_;
   line.clear();
   while (!self.left.empty() || self.next_block()) {
-    const auto* newline = static_cast<const char*>(std::memchr(self.left.data(), '\n', self.left.size()));
-    const std::size_t count =
-        newline ? static_cast<std::size_t>(newline - self.left.data()) + 1 : self.left.size();
-    line.append(self.left.data(), count);
-    self.left = self.left.subspan(count);
-    if (newline) return true;
+    const std::string_view next(self.left.data(), self.left.size());
+    const std::size_t end = end_of_line(next, line.size(), longest);
+    line += next.substr(0, end);
+    self.left = self.left.subspan(std::min(end, next.size()));
+    if (end != std::string_view::npos) return true;
   }
   return !line.empty();
 }

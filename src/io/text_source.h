@@ -1,6 +1,7 @@
 // TextSource: the lines of a text file, decompressed as they are read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,9 +22,11 @@ class TextSource {
   explicit TextSource(const std::string& path, std::int64_t begin = 0, std::int64_t end = end_of_file);
   ~TextSource();
 
-  /// The next line with its newline, if it has one. False at the end. Throws FileError naming the file if it
-  /// cannot be read, is damaged or cut short.
-  bool next_line(std::string& line);
+  /// The next line with its newline, if it has one. False at the end. One of more than `longest` bytes comes
+  /// in pieces, each cut behind the first white space after so many or, where none comes within as many
+  /// again, before the next character. Throws FileError naming the file if it cannot be read, is damaged or
+  /// cut short.
+  bool next_line(std::string& line, std::size_t longest = std::string::npos);
 
   /// How many bytes of the file itself (compressed, if it is) have been read.
   std::int64_t consumed() const;

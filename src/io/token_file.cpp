@@ -1,20 +1,16 @@
 #include "io/token_file.h"
 
-#include <fcntl.h>
 #include <hdf5.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "core/error.h"
-#include "io/durable_file.h"
+#include "io/file_descriptor.h"
 #include "io/hdf5_file.h"
 
 namespace cola {
@@ -22,32 +18,6 @@ namespace cola {
 static_assert(std::endian::native == std::endian::little, "stored ids are read as they lie");
 
 namespace {
-
-/// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(const std::string& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (descriptor_ < 0) throw FileError("{}: cannot open: {}", path, system_reason(errno));
-  }
-  ~Descriptor() { ::close(descriptor_); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
-void read_fully(int descriptor, std::span<std::byte> bytes, std::int64_t offset, const std::string& path) {
-  while (!bytes.empty()) {
-    const ssize_t count = ::pread(descriptor, bytes.data(), bytes.size(), offset);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) throw FileError("{}: cannot read at byte {}: {}", path, offset, system_reason(errno));
-    if (count == 0) throw FileError("{}: ends at byte {}, before its data does", path, offset);
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
-    offset += count;
-  }
-}
 
 using Extent = TokenFileLayout::Extent;
 
@@ -135,19 +105,15 @@ void check(const TokenFileLayout& layout, std::int64_t file_bytes) {
 TokenFileLayout read_token_file_layout(const std::string& path) {
   TokenFileLayout layout;
   layout.path = path;
-  const Descriptor descriptor(path);  // for the system's reason, if it cannot be opened
+  const std::int64_t bytes = FileDescriptor::open_to_read(path).bytes();
   {
     const Hdf5Scope scope;
-    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    H5Pset_file_locking(access.get(), false, true);  // refused by some parallel file systems
-    const Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
-    if (!file.valid()) throw FileError("{}: no HDF5 file, or cut short", path);
-    layout.tokens = find_dataset(file.get(), path, "tokens");
-    layout.documents = find_dataset(file.get(), path, "documents");
-    layout.attributes = read_attributes(file.get(), path);
+    const Hdf5File file = Hdf5File::open(path);
+    layout.tokens = find_dataset(file.identifier(), path, "tokens");
+    layout.documents = find_dataset(file.identifier(), path, "documents");
+    layout.attributes = read_attributes(file.identifier(), path);
   }
-  struct stat status {};
-  check(layout, ::fstat(descriptor.get(), &status) == 0 ? status.st_size : 0);
+  check(layout, bytes);
   return layout;
 }
 
@@ -164,14 +130,14 @@ Packing packing_from_name(const std::string& name) {
 struct TokenFile::Implementation {
   TokenFileLayout layout;
   mutable std::once_flag opening;
-  mutable std::optional<Descriptor> descriptor;
+  mutable std::optional<FileDescriptor> descriptor;
 
   explicit Implementation(TokenFileLayout file) : layout(std::move(file)) {}
 
   /// Opened by the first reader: a rank opens only the files that it reads from.
-  int file() const {
-    std::call_once(opening, [&] { descriptor.emplace(layout.path); });
-    return descriptor->get();
+  const FileDescriptor& file() const {
+    std::call_once(opening, [&] { descriptor.emplace(FileDescriptor::open_to_read(layout.path)); });
+    return *descriptor;
   }
 
   template <typename Id>
@@ -214,7 +180,7 @@ void TokenFile::read_stored(std::int64_t first, std::span<std::byte> bytes) cons
   const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / token_bytes();
   if (first < 0 || count > tokens() - first)
     throw Error("{}: tokens {} to {} asked for, {} there", path(), first, first + count, tokens());
-  read_fully(self.file(), bytes, self.layout.tokens.offset + first * token_bytes(), path());
+  self.file().read_at(self.layout.tokens.offset + first * token_bytes(), bytes);
   if (token_bytes() == 2) {
     self.require_known_ids<std::uint16_t>(first, bytes);
   } else {
@@ -233,7 +199,7 @@ void TokenFile::read_documents(std::int64_t first, std::span<std::uint64_t> offs
   if (first < 0 || static_cast<std::int64_t>(offsets.size()) > documents() - first)
     throw Error("{}: documents {} to {} asked for, {} there", path(), first,
                 first + static_cast<std::int64_t>(offsets.size()), documents());
-  read_fully(self.file(), std::as_writable_bytes(offsets), self.layout.documents.offset + first * 8, path());
+  self.file().read_at(self.layout.documents.offset + first * 8, std::as_writable_bytes(offsets));
 }
 
 void widen_tokens(std::span<const std::byte> stored, std::int64_t token_bytes, std::span<std::int32_t> ids) {

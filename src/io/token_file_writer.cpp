@@ -1,9 +1,7 @@
-#include <fcntl.h>
-#include <hdf5.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
@@ -61,63 +59,27 @@ auto writing(Action action) {
   }
 }
 
-/// The structure of a token file under construction.
-class Structure {
- public:
-  explicit Structure(const std::string& path) : path_(path) {
-    const Hdf5Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    H5Pset_file_locking(access.get(), false, true);  // refused by some parallel file systems
-    H5Pset_alignment(access.get(), 4096, 4096);
-    file_ = {H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose};
-    require(file_.valid());
-  }
-
-  void write(const char* name, std::int64_t value) {
-    write(name, Hdf5Handle(H5Tcopy(H5T_STD_I64LE), H5Tclose), &value);
-  }
-  void write(const char* name, const std::string& value) {
-    const Hdf5Handle type(H5Tcopy(H5T_C_S1), H5Tclose);  // of variable length: h5py then gives a str
-    H5Tset_size(type.get(), H5T_VARIABLE);
-    H5Tset_cset(type.get(), H5T_CSET_UTF8);
-    const char* text = value.c_str();
-    write(name, type, &text);
-  }
-  /// Makes room for a contiguous dataset; returns where in the file it lies.
-  std::int64_t reserve(const char* name, hid_t type, std::int64_t size) {
-    const auto extent = static_cast<hsize_t>(size);
-    const Hdf5Handle space(H5Screate_simple(1, &extent, nullptr), H5Sclose);
-    const Hdf5Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-    H5Pset_layout(creation.get(), H5D_CONTIGUOUS);
-    H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
-    H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
-    H5Pset_obj_track_times(creation.get(), false);  // the same tokens make the same file
-    const Hdf5Handle dataset(
-        H5Dcreate2(file_.get(), name, type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), H5Dclose);
-    require(dataset.valid());
-    const haddr_t offset = H5Dget_offset(dataset.get());
-    require(offset != HADDR_UNDEF);
-    return static_cast<std::int64_t>(offset);
-  }
-  void close() {
-    require(H5Fflush(file_.get(), H5F_SCOPE_GLOBAL) >= 0);
-    require(file_.close());
-  }
-
- private:
-  void require(bool done) const {
-    if (!done) throw Error("{}: cannot write: {}", path_, scope_.reason());
-  }
-  void write(const char* name, const Hdf5Handle& type, const void* value) {
-    const Hdf5Handle space(H5Screate(H5S_SCALAR), H5Sclose);
-    const Hdf5Handle attribute(
-        H5Acreate2(file_.get(), name, type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-    require(attribute.valid() && H5Awrite(attribute.get(), type.get(), value) >= 0);
-  }
-
-  Hdf5Scope scope_;
-  std::string path_;
-  Hdf5Handle file_;
+/// Where the data of a token file belong.
+struct Places {
+  std::int64_t tokens = 0, documents = 0;
 };
+
+Places lay_out(const std::string& path, const TokenFileAttributes& attributes, std::int64_t tokens,
+               std::int64_t documents, Hdf5Element token) {
+  Hdf5File file = Hdf5File::create(path);
+  file.write_attribute("/", "vocab_size", attributes.vocab_size);
+  file.write_attribute("/", "eos_id", attributes.eos_id);
+  file.write_attribute("/", "pad_id", attributes.pad_id);
+  file.write_variable_attribute("/", "tokenizer", attributes.tokenizer);
+  file.write_variable_attribute("/", "packing", to_string(attributes.packing));
+  if (attributes.packing == Packing::document)
+    file.write_attribute("/", "sequence_length", attributes.sequence_length);
+  Places places;
+  places.documents = file.reserve("documents", {documents}, Hdf5Element::uint64);
+  places.tokens = file.reserve("tokens", {tokens}, token);
+  file.close();
+  return places;
+}
 
 }  // namespace
 
@@ -126,8 +88,8 @@ struct TokenFileWriter::Implementation {
   TokenFileAttributes attributes;
   std::int64_t token_bytes;
   std::int64_t tokens = 0, documents = 0;
-  bool closed = false;
   TemporaryFile temporary;
+  std::optional<FileDescriptor> file;  // the temporary one, open from close() to publish()
   ScratchFile token_scratch, document_scratch;
 
   Implementation(const std::string& final_path, const TokenFileAttributes& wanted)
@@ -162,23 +124,12 @@ struct TokenFileWriter::Implementation {
   }
 
   void write() {
-    Structure structure(temporary.temporary_path());
-    structure.write("vocab_size", attributes.vocab_size);
-    structure.write("eos_id", attributes.eos_id);
-    structure.write("pad_id", attributes.pad_id);
-    structure.write("tokenizer", attributes.tokenizer);
-    structure.write("packing", to_string(attributes.packing));
-    if (attributes.packing == Packing::document)
-      structure.write("sequence_length", attributes.sequence_length);
-    const std::int64_t documents_at = structure.reserve("documents", H5T_STD_U64LE, documents);
-    const std::int64_t tokens_at =
-        structure.reserve("tokens", token_bytes == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, tokens);
-    structure.close();
-    FileDescriptor file = FileDescriptor::open_to_write(temporary.temporary_path());
-    token_scratch.copy_to(file, tokens_at);
-    document_scratch.copy_to(file, documents_at);
-    file.synchronize();
-    file.close();
+    const Places places = lay_out(temporary.temporary_path(), attributes, tokens, documents,
+                                  token_bytes == 2 ? Hdf5Element::uint16 : Hdf5Element::uint32);
+    file.emplace(FileDescriptor::open_to_write(temporary.temporary_path()));
+    token_scratch.copy_to(*file, places.tokens);
+    document_scratch.copy_to(*file, places.documents);
+    file->synchronize();
   }
 };
 
@@ -213,13 +164,12 @@ void TokenFileWriter::close() {
     if (written.tokens() != self.tokens || written.documents() != self.documents)
       throw Error("{}: reads back otherwise than it was written", self.path);
   });
-  self.closed = true;
 }
 
 void TokenFileWriter::publish() {
   auto& self = *implementation_;
-  if (!self.closed) throw Error("{}: published before it was closed", self.path);
-  writing([&] { self.temporary.commit(); });
+  if (!self.file) throw Error("{}: published before it was closed", self.path);
+  writing([&] { self.temporary.commit(std::move(*self.file)); });
 }
 
 }  // namespace cola

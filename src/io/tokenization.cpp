@@ -265,8 +265,10 @@ void remove_unfinished_files(const std::string& folder) {
   remove_all(token_files_in(folder, ".tmp"));
 }
 
-void remove_token_files(const std::string& folder) {
-  remove_all(token_files_in(folder, ".h5"));
+void remove_other_token_files(const std::string& folder, const std::set<std::string>& names) {
+  std::vector<fs::path> others = token_files_in(folder, ".h5");
+  std::erase_if(others, [&](const fs::path& file) { return names.contains(file.filename().string()); });
+  remove_all(others);
 }
 
 }  // namespace cola

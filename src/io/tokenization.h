@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -100,8 +101,8 @@ class CorpusTokenizer {
 /// Removes what a killed run left under temporary names in the output folder; to be done by one rank before
 /// any begins.
 void remove_unfinished_files(const std::string& folder);
-/// Removes the token files of an earlier run; to be done by one rank after all have closed theirs, before any
-/// publishes.
-void remove_token_files(const std::string& folder);
+/// Removes the token files of an earlier run, those that are not named; to be done by one rank after all have
+/// published theirs.
+void remove_other_token_files(const std::string& folder, const std::set<std::string>& names);
 
 }  // namespace cola

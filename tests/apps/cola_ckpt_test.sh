@@ -1,55 +1,14 @@
 #!/usr/bin/env bash
 # cola_ckpt from the outside, on the checkpoints of two real runs: one of 1 rank, one of 3.
 #   cola_ckpt_test.sh BIN_DIR
-set -u
-programs=$(cd "$1" && pwd)
-bin=$programs/cola_ckpt
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-failures=0
-
-fail() {
-  echo "FAILED: $*" >&2
-  [ -s stdout ] && sed 's/^/  stdout: /' stdout >&2
-  [ -s stderr ] && sed 's/^/  stderr: /' stderr >&2
-  failures=$((failures + 1))
-}
-# expect CODE ARGUMENTS...: runs the program and checks its exit code; where it is 2, that one line says why.
-expect() {
-  local code=$1
-  shift
-  "$bin" "$@" >stdout 2>stderr
-  local got=$?
-  [ $got -eq "$code" ] || fail "exit code $got instead of $code: cola_ckpt $*"
-  [ "$code" -ne 2 ] || [ "$(wc -l <stderr)" -eq 1 ] || fail "not one line on stderr: cola_ckpt $*"
-}
-says() { grep -Eq -- "$1" stdout || fail "no '$1' on stdout"; }
-complains() { grep -Eq -- "$1" stderr || fail "no '$1' on stderr"; }
-# flip FILE BYTE: changes one bit of a file.
-flip() {
-  local old
-  old=$(od -An -tu1 -j "$2" -N 1 "$1")
-  # shellcheck disable=SC2059
-  printf "\\x$(printf %x $((old ^ 4)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
-}
+# shellcheck source=tests/apps/checks.sh
+. "$(dirname "$0")/checks.sh" "$1" cola_ckpt
 
 # Two runs of the same start: what 3 ranks save is cut in other places than what 1 rank saves.
 for i in $(seq 1 400); do printf 'Paragraph %d tells of %d things.\n\n' "$i" $((i * i)); done >text.txt
 "$programs/cola_data" tokenize --input text.txt --output data --bytes --document-bytes 500 >/dev/null || exit 1
-cat >tiny.yaml <<'YAML'
-run: {name: tiny, dir: one, seed: 7}
-model: {vocab_size: 258, hidden_size: 32, intermediate_size: 45, num_hidden_layers: 2, num_attention_heads: 4,
-        num_key_value_heads: 2, max_position_embeddings: 64, projection: cola, rank: 12, gate_activation: true}
-data: {train: [data/train-*.h5], validation: [data/validation-*.h5], sequence_length: 32}
-optimizer: {lr: 3.0e-3}
-schedule: {total_steps: 4, warmup_steps: 1}
-train: {global_batch: 6, micro_batch: 2, precision: fp32, device: cpu, threads: 1}
-checkpoint: {every: 2, keep: 10}
-evaluation: {every: 0, tokens: 1024}
-YAML
-"$programs/cola_dist" --config tiny.yaml >log 2>&1 || { cat log; exit 1; }
+tiny_run one >tiny.yaml
+train tiny.yaml
 mpirun --oversubscribe -n 3 "$programs/cola_dist" --config tiny.yaml --set run.dir=three >log 2>&1 || { cat log; exit 1; }
 one=one/checkpoints three=three/checkpoints
 
@@ -70,6 +29,7 @@ complains 'known formats are hdf5 and safetensors'
 expect 2 export one
 expect 2 import --shards many weights.h5 new
 expect 2 import --shards -1 weights.h5 new
+refuse 'unrecognised option' show --conf one
 for command in list show verify; do
   expect 1 $command nowhere
   complains 'nowhere: no such folder'
@@ -125,15 +85,85 @@ expect 0 export --format safetensors three weights.safetensors
 expect 1 import text.txt none
 expect 1 export one nowhere/weights.h5
 complains 'nowhere/weights.h5'
-if command -v h5dump >/dev/null; then
-  h5dump -H weights.h5 >stdout
-  says 'DATASET "model.layers.0.self_attn.k_proj.cola_b"'
-  h5dump -d /exp_avg -s 0 -c 4 $three/step-00000004/shard-00002.h5 >stdout || fail "h5dump cannot read a shard"
-fi
+h5dump -H weights.h5 >stdout || fail "h5dump cannot read an export"
+says 'DATASET "model.layers.0.self_attn.k_proj.cola_b"'
+h5dump -d /exp_avg -s 0 -c 4 $three/step-00000004/shard-00002.h5 >stdout || fail "h5dump cannot read a shard"
 
-# A run goes on from imported weights.
-"$programs/cola_dist" --config tiny.yaml --set run.dir=again --resume back/step-00000000 >stdout 2>stderr ||
-  fail "cola_dist cannot start from imported weights"
+# export replaces nothing unasked, and leaves nothing half-written.
+before=$(cksum weights.h5 text.txt)
+refuse 'weights.h5: is there already' export three weights.h5
+refuse 'text.txt: is there already' export --format safetensors three text.txt
+[ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "a refused export changed a file"
+expect 0 export --force three weights.h5
+[ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "the same export made another file"
+refuse 'data: is a folder' export --force three data
+for format in hdf5 safetensors; do
+  (
+    ulimit -f 64
+    "$bin" export --format $format three limited
+  ) >stdout 2>stderr
+  [ $? -eq 1 ] || fail "a full disk must end in exit code 1"
+  complains 'limited.tmp: cannot .*: File too large'
+  [ -z "$(find . -maxdepth 1 -name 'limited*')" ] || fail "a full disk left $(echo limited*)"
+done
+
+# import: an export is checked, what an earlier try left goes, and a run that is at work is let alone.
+cp weights.h5 flipped.h5
+flip flipped.h5 $(($(wc -c <flipped.h5) / 2))
+expect 1 import flipped.h5 damaged
+complains 'flipped.h5: .* is damaged or was changed'
+[ ! -e damaged/step-00000000 ] || fail "a failed import left $(ls damaged/step-00000000)"
+expect 0 import --no-verify flipped.h5 damaged
+(
+  ulimit -f 64
+  "$bin" import weights.h5 limited
+) >stdout 2>stderr
+[ $? -eq 1 ] || fail "a full disk must end in exit code 1"
+complains 'limited/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
+[ ! -e limited/step-00000000 ] || fail "a full disk left $(ls limited/step-00000000)"
+mkdir -p tried/step-00000000
+touch tried/step-00000000/shard-00007.h5
+expect 0 import weights.h5 tried
+[ "$(ls tried/step-00000000)" = "$(ls back/step-00000000)" ] || fail "an earlier try's files stay: $(ls tried/step-00000000)"
+mkdir busy
+python3 -c 'import fcntl, time
+lock = open("busy/lock", "w")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+open("locked", "w")
+time.sleep(60)' &
+holder=$!
+while [ ! -e locked ]; do sleep 0.05; done
+refuse 'busy: another job is working in it' import weights.h5 busy/checkpoints
+kill $holder
+[ ! -e busy/checkpoints ] || fail "something was imported into a run at work"
+
+# A run goes on from imported weights; nothing was trained yet, so that the samples may be others.
+train_from() {
+  "$programs/cola_dist" --config tiny.yaml --set run.dir="$1" --resume back/step-00000000 "${@:2}" >stdout 2>stderr ||
+    fail "cola_dist cannot start from imported weights: $*"
+}
+train_from again
+train_from other --set run.seed=8 --set data.sequence_length=16
+"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume back/step-00000000 --set model.rope_theta=5000 \
+  >stdout 2>stderr
+[ $? -eq 2 ] || fail "imported weights belong to another model"
+"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume $one/step-00000004 --set run.seed=8 >stdout 2>stderr
+[ $? -eq 2 ] || fail "a trained checkpoint's samples cannot change"
+
+# What is shown, compared and exported was verified before.
+cp -r $three/step-00000004 spoilt
+flip_weight spoilt shard-00001.h5
+for words in "show spoilt" "diff spoilt one" "diff one spoilt" "export spoilt out" "export --format safetensors spoilt out"; do
+  # shellcheck disable=SC2086
+  expect 1 $words
+  complains 'spoilt/shard-00001.h5: damaged: its checksum'
+  [ "$(wc -l <stderr)" -eq 1 ] || fail "not one line on stderr: $words"
+done
+[ -z "$(find . -maxdepth 1 -name 'out*')" ] || fail "a damaged checkpoint was exported"
+expect 0 show --no-verify spoilt
+expect 1 diff --no-verify spoilt three
+says ' weights: 1 elements differ'
+expect 0 export --no-verify spoilt out
 
 # verify: every kind of damage is found, and the file is named.
 expect 0 verify one three $one/step-00000002
@@ -159,5 +189,4 @@ rm "$damaged/shard-00001.h5"
 expect 1 verify "$damaged"
 complains 'shard-00001.h5: cannot open: No such file'
 
-[ $failures -eq 0 ] && echo "cola_ckpt: all checks passed"
-exit $((failures > 0))
+finish

@@ -1,37 +1,8 @@
 #!/usr/bin/env bash
 # cola_data from the outside: what it writes, what it refuses, and that a failure leaves nothing behind.
-set -u
-bin=$(realpath "$1")/cola_data
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-failures=0
-
-fail() {
-  echo "FAILED: $*" >&2
-  [ -s stdout ] && sed 's/^/  stdout: /' stdout >&2
-  [ -s stderr ] && sed 's/^/  stderr: /' stderr >&2
-  failures=$((failures + 1))
-}
-# expect CODE ARGUMENTS...: runs the program and checks its exit code.
-expect() {
-  local code=$1
-  shift
-  "$bin" "$@" >stdout 2>stderr
-  local got=$?
-  [ $got -eq "$code" ] || fail "exit code $got instead of $code: cola_data $*"
-}
-# refuse WORDS ARGUMENTS...: exit code 2 and one line on stderr with these words.
-refuse() {
-  local words=$1
-  shift
-  expect 2 "$@"
-  [ "$(wc -l <stderr)" -eq 1 ] || fail "not one line on stderr: cola_data $*"
-  grep -q -- "$words" stderr || fail "no '$words' on stderr: cola_data $*"
-}
-says() { grep -Eq -- "$1" stdout || fail "no '$1' on stdout"; }
-value() { awk -v key="$1" '$1 == key { print $2 }' stdout; }
+#   cola_data_test.sh BIN_DIR
+# shellcheck source=tests/apps/checks.sh
+. "$(dirname "$0")/checks.sh" "$1" cola_data
 
 for i in $(seq 1 400); do
   printf 'Paragraph %d tells of things that happened %d days ago.\nIt has a second line.\n\n' "$i" $((i * i))
@@ -102,7 +73,7 @@ says '^checks +passed$'
 expect 0 tokenize --input first.txt --output tiny --bytes
 [ -f tiny/validation-00000.h5 ] || fail "two documents, but no validation"
 expect 0 tokenize --input first.txt --output whole --bytes --document-bytes 0
-grep -q 'for training' stderr || fail "no warning about the missing validation"
+complains 'all 1 documents are for training; more blank lines'
 [ ! -e whole/validation-00000.h5 ] || fail "one document cannot be both"
 
 # Bad input: file and line are named, nothing stays behind, old files remain.
@@ -113,10 +84,26 @@ before=$(cksum rows/*)
 refuse 'bad.jsonl:200' tokenize --input bad.jsonl --output rows --bytes --force
 [ "$before" = "$(cksum rows/*)" ] || fail "a failed run with --force harmed the old files"
 
+# What Python's json writes of a name that it could not decode.
+printf '{"text": "caf\\udce9"}\n{"text": "two"}\n' >surrogates.jsonl
+expect 0 tokenize --input surrogates.jsonl --output surrogates --bytes
+[ "$(value documents)" -eq 2 ] || fail "a lone surrogate ends the work"
+printf '{"text": "one"}\n{"text": "two", "number": [1}\n' >syntax.jsonl
+refuse 'syntax.jsonl:2: not a JSON object: column 29: syntax error' tokenize --input syntax.jsonl --output broken --bytes
+
+# A text of one line, in pieces that fit into memory, the same ones from three ranks as from one.
+tr '\n' ' ' <story.txt >line.txt
+for _ in $(seq 1 9); do cat line.txt line.txt >twice && mv twice line.txt; done
+expect 0 tokenize --input line.txt --output line --bytes
+documents_of_line=$(value documents)
+[ "$documents_of_line" -gt 10 ] || fail "a line of $(wc -c <line.txt) bytes makes $documents_of_line documents"
+[ "$(value bytes)" -eq "$(wc -c <line.txt)" ] || fail "bytes of the line are missing"
+mpirun --oversubscribe -n 3 "$bin" tokenize --input line.txt --output lines --bytes >stdout 2>stderr || fail "three ranks failed"
+[ "$(value documents)" -eq "$documents_of_line" ] || fail "three ranks cut a long line elsewhere"
+
 # A disk that takes no more: exit code 1, nothing stays behind.
 for _ in $(seq 1 300); do cat story.txt; done >long.txt
 (
-  trap '' XFSZ
   ulimit -f 16384
   "$bin" tokenize --input long.txt --output full --bytes
 ) >stdout 2>stderr
@@ -135,35 +122,38 @@ expect 1 inspect damaged.h5
 grep -q 'damaged.h5: .*beyond the file.s vocabulary' stderr || fail "the bad token is not named"
 
 # Several ranks: the same documents, in files of their own.
-if command -v mpirun >/dev/null; then
-  mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
-    --document-bytes 1000 >stdout 2>stderr || fail "three ranks failed"
-  [ "$(value documents)" -eq "$documents" ] || fail "three ranks found other documents"
-  [ "$(grep -c '^documents' stdout)" -eq 1 ] || fail "more than one rank speaks"
-  sum=0
-  for file in ranks/*.h5; do
-    expect 0 inspect "$file"
-    sum=$((sum + $(value documents)))
-  done
-  [ "$sum" -eq "$documents" ] || fail "the ranks' files hold $sum documents of $documents"
+mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
+  --document-bytes 1000 >stdout 2>stderr || fail "three ranks failed"
+[ "$(value documents)" -eq "$documents" ] || fail "three ranks found other documents"
+[ "$(grep -c '^documents' stdout)" -eq 1 ] || fail "more than one rank speaks"
+sum=0
+for file in ranks/*.h5; do
+  expect 0 inspect "$file"
+  sum=$((sum + $(value documents)))
+done
+[ "$sum" -eq "$documents" ] || fail "the ranks' files hold $sum documents of $documents"
+expect 0 tokenize --input story.txt records.jsonl --output ranks --bytes --force
+[ "$(echo ranks/*)" = "ranks/train-00000.h5 ranks/validation-00000.h5" ] || fail "--force left files of the run before"
 
-  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
-  [ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
-  [ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
-  mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
-  [ $? -ne 0 ] || fail "two ranks and a bad line must fail"
-  grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
-  [ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
-fi
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
+[ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
+[ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
+[ $? -ne 0 ] || fail "two ranks and a bad line must fail"
+grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
+[ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
+
+# Whichever rank fails is the one that is named.
+mkdir -p taken/train-00001.h5/full
+mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt records.jsonl --output taken --bytes --force >stdout 2>stderr
+[ $? -eq 1 ] || fail "a name that is taken: exit code 1 expected"
+grep -q "^cola_data: rank 1 on [^:]*: error: taken/train-00001.h5: cannot rename" stderr || fail "rank 1 and its host are not named"
 
 # A SentencePiece model.
-if command -v spm_train >/dev/null; then
-  spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1
-  expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
-  expect 0 inspect pieces/train-00000.h5
-  says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
-  says '^checks +passed$'
-fi
+spm_train --input=story.txt --model_prefix=story --vocab_size=80 >/dev/null 2>&1 || fail "spm_train makes no model"
+expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
+expect 0 inspect pieces/train-00000.h5
+says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
+says '^checks +passed$'
 
-[ $failures -eq 0 ] && echo "cola_data: all checks passed"
-exit $((failures > 0))
+finish

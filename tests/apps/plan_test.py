@@ -45,7 +45,7 @@ class Plans(harness.TrainingTest):
 
     def assert_refused(self, run, settings, *fragments):
         done = self.train(run, 2, *settings, expect=2)
-        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
         for fragment in fragments:
             self.assertIn(fragment, said[0])
@@ -55,7 +55,7 @@ class Plans(harness.TrainingTest):
         setting = "checkpoint.ring_gib=0.000001"
         self.assert_refused("ring", [setting], "checkpoint.ring_gib: 1e-06 GiB is too small a ring")
         done = self.train("ring", None, setting, expect=2, more=["--plan", "--ranks", "2"])
-        self.assertRegex(done.stderr, r"^cola: error: checkpoint.ring_gib: 1e-06 GiB is too small a ring: .*\n$")
+        self.assertRegex(done.stderr, r"^cola_dist: error: checkpoint.ring_gib: 1e-06 GiB is too small a ring: .*\n$")
         whole, _ = self.planned("ring", 2)
         self.assertRegex(whole["snapshots for checkpoints"], r"^[0-9.]+ [KM]iB$")
 

@@ -9,7 +9,7 @@ import harness
 class Errors(harness.TrainingTest):
     def assert_refused(self, run, fragment, *settings, ranks=2, more=()):
         done = self.train(run, ranks, *settings, expect=2, more=more)
-        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
         self.assertIn(fragment, said[0])
         self.assertNotIn("terminate called", done.stderr)
@@ -48,7 +48,7 @@ class Errors(harness.TrainingTest):
             run = f"obstructed-{name}"
             (self.directory / run / name).mkdir(parents=True)
             done = self.train(run, 2, expect=2)
-            said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+            said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
             self.assertEqual(len(said), 1, done.stderr)
             self.assertIn(f"{run}/{name}", said[0])
 

@@ -75,7 +75,7 @@ class Stuck(harness.TrainingTest):
             job, ranks = self.start(f"stopped{stage}", "schedule.total_steps=100000", f"parallel.zero_stage={stage}")
             os.kill(ranks[1], signal.SIGSTOP)
             errors = self.assert_ends(job)
-            self.assertRegex(errors, r"cola: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
+            self.assertRegex(errors, r"cola_dist: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
             self.assert_gone(ranks)
 
     def test_a_rank_that_stops_during_a_save_ends_the_job_and_leaves_no_checkpoint(self):

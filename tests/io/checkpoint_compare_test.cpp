@@ -1,8 +1,12 @@
 #include "io/checkpoint_compare.h"
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
+#include <thread>
 
 #include "io/checkpoint_export.h"
 #include "io/checkpoint_fixture.h"
@@ -27,6 +31,31 @@ class CheckpointCompareTest : public testing::Test {
 
   TemporaryFolder folder_;
   ParameterTable table_{odd_configuration()};
+  // Flips a bit of a shard's first value of one dataset; returns the shard's path.
+  static std::string damage(const std::string& folder, std::size_t shard, StateTensor tensor) {
+    const ShardRecord record = read_manifest(folder).shards.at(shard);
+    const std::int64_t place = record.datasets[static_cast<std::size_t>(tensor)].offset;
+    flip_bit(folder + "/" + record.file, static_cast<std::uint64_t>(place), 3);
+    return folder + "/" + record.file;
+  }
+  // An exported file, as another program would write it.
+  std::string made_elsewhere() {
+    const std::string path = folder_ / "elsewhere.h5";
+    std::vector<std::int64_t> offsets;
+    Hdf5File file = Hdf5File::create(path);
+    for (const Parameter& parameter : table_.parameters())
+      offsets.push_back(file.reserve(parameter.name, parameter.is_vector
+                                                         ? std::vector{parameter.columns}
+                                                         : std::vector{parameter.rows, parameter.columns}));
+    file.close();
+    FileDescriptor data = FileDescriptor::open_to_write(path);
+    for (std::size_t i = 0; i < offsets.size(); ++i) {
+      const std::vector<float> values(static_cast<std::size_t>(table_.parameters()[i].elements()), 0.5f);
+      data.write_at(offsets[i], std::as_bytes(std::span(values)));
+    }
+    return path;
+  }
+
   FlatState state_ = random_state(table_, 1);
 };
 
@@ -127,6 +156,95 @@ TEST_F(CheckpointCompareTest, ImportRestoresWeightsAndZeroMoments) {
     EXPECT_NO_THROW(require_same_parameters(manifest, table_, "here"));
     EXPECT_THROW(import_hdf5(output, reader.manifest(), directory, shards), FileError) << "a second time";
   }
+}
+
+TEST_F(CheckpointCompareTest, NothingIsMadeOfADamagedShard) {
+  const std::string whole = save(folder_ / "whole", table_, state_, 3, 7);
+  const std::string folder = save(folder_ / "damaged", table_, state_, 3, 7);
+  const std::string path = damage(folder, 1, StateTensor::weights);
+  CheckpointReader good(whole);
+  const auto expect_found = [&](const auto& action) {
+    CheckpointReader reader(folder);
+    const std::string message = file_error_of([&] { action(reader); });
+    EXPECT_EQ(message, path + ": damaged: its checksum does not match the manifest");
+  };
+  expect_found([&](CheckpointReader& reader) { export_hdf5(reader, folder_ / "weights.h5"); });
+  expect_found(
+      [&](CheckpointReader& reader) { export_safetensors(reader, folder_ / "weights.safetensors"); });
+  expect_found([&](CheckpointReader& reader) { compare_checkpoints(good, reader); });
+  expect_found([&](CheckpointReader& reader) { compare_checkpoints(reader, good); });
+  expect_found([&](CheckpointReader& reader) {
+    for (const Parameter& parameter : table_.parameters()) tensor_norms(reader, parameter);
+  });
+  EXPECT_EQ(names_under(folder_.path()), (std::vector<std::string>{"damaged", "whole"}));
+  CheckpointReader trusting(folder, ShardCheck::size);
+  EXPECT_EQ(compare_checkpoints(good, trusting).size(), 1u);
+}
+
+TEST_F(CheckpointCompareTest, AMomentThatIsDamagedIsFoundAsWell) {
+  const std::string folder = save(folder_.path(), table_, state_, 2, 7);
+  const std::string path = damage(folder, 0, StateTensor::exp_avg_sq);
+  CheckpointReader reader(folder);
+  EXPECT_NE(file_error_of([&] { export_hdf5(reader, folder_ / "weights.h5"); }).find(path),
+            std::string::npos);
+}
+
+TEST_F(CheckpointCompareTest, ImportFindsDamageInAnExport) {
+  CheckpointReader reader(save(folder_.path(), table_, state_, 1, 7));
+  const std::string output = folder_ / "weights.h5";
+  export_hdf5(reader, output);
+  const std::string bytes = read_file(output);
+  for (const Parameter& parameter : table_.parameters()) {
+    const std::vector<float> values = reader.read_tensor(parameter, StateTensor::weights);
+    const std::string_view pattern(reinterpret_cast<const char*>(values.data()),
+                                   values.size() * sizeof(float));
+    const std::size_t place = bytes.find(pattern);
+    ASSERT_NE(place, std::string::npos) << parameter.name;
+    flip_bit(output, place + pattern.size() / 2, 6);
+    const std::string message =
+        file_error_of([&] { import_hdf5(output, read_export_manifest(output), folder_ / "new", 2); });
+    EXPECT_NE(message.find(output + ": " + parameter.name + " is damaged"), std::string::npos) << message;
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "new/step-00000000"));
+    flip_bit(output, place + pattern.size() / 2, 6);
+  }
+  EXPECT_NO_THROW(import_hdf5(output, read_export_manifest(output), folder_ / "new", 2));
+}
+
+TEST_F(CheckpointCompareTest, ImportTakesFilesWithoutChecksums) {
+  const std::string imported = import_hdf5(made_elsewhere(), manifest_of(table_, 3), folder_ / "new", 1);
+  CheckpointReader reader(imported);
+  const Parameter& parameter = table_.find("model.layers.1.mlp.down_proj.cola_a");
+  for (const float value : reader.read_tensor(parameter, StateTensor::weights)) EXPECT_EQ(value, 0.5f);
+}
+
+TEST_F(CheckpointCompareTest, ImportInheritsTheModelAlone) {
+  CheckpointReader reader(save(folder_.path(), table_, state_, 1, 7));
+  const std::string output = folder_ / "weights.h5";
+  export_hdf5(reader, output);
+  const Manifest manifest =
+      read_manifest(import_hdf5(output, read_export_manifest(output), folder_ / "new", 1));
+  EXPECT_EQ(manifest.configuration, reader.manifest().configuration);
+  EXPECT_EQ(manifest.seed, 0u);
+  EXPECT_EQ(manifest.next_sample, 0);
+}
+
+TEST_F(CheckpointCompareTest, ImportClearsWhatAnEarlierTryLeft) {
+  CheckpointReader reader(save(folder_.path(), table_, state_, 1, 7));
+  const std::string output = folder_ / "weights.h5", left = folder_ / "new/step-00000000";
+  export_hdf5(reader, output);
+  std::filesystem::create_directories(left);
+  write_file(left + "/shard-00007.h5", "half");
+  import_hdf5(output, read_export_manifest(output), folder_ / "new", 2);
+  EXPECT_EQ(names_under(left),
+            (std::vector<std::string>{"manifest.json", "shard-00000.h5", "shard-00001.h5"}));
+}
+
+TEST_F(CheckpointCompareTest, TheSameExportMakesTheSameFile) {
+  CheckpointReader reader(save(folder_.path(), table_, state_, 1, 7));
+  export_hdf5(reader, folder_ / "first.h5");
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  export_hdf5(reader, folder_ / "second.h5");
+  EXPECT_EQ(read_file(folder_ / "first.h5"), read_file(folder_ / "second.h5"));
 }
 
 TEST_F(CheckpointCompareTest, ImportOfAnotherModelWritesNothing) {

@@ -96,7 +96,7 @@ inline ShardRecord write_shard_of(const std::string& folder, const FlatState& st
                                   int shard) {
   const auto weights = shard_of(state.weights, map, shard), exp_avg = shard_of(state.exp_avg, map, shard),
              exp_avg_sq = shard_of(state.exp_avg_sq, map, shard);
-  return write_shard(folder, shard, map, {weights, exp_avg, exp_avg_sq});
+  return write_shard(folder, {shard, map.shards(), map.ranges(shard)}, {weights, exp_avg, exp_avg_sq});
 }
 
 /// A manifest of everything but the shards.

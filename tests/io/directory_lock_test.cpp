@@ -2,9 +2,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,11 +10,11 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstddef>
-#include <cstdint>
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/host.h"
+#include "support/refused_call.h"
 #include "support/test_folder.h"
 
 namespace cola {
@@ -41,6 +38,7 @@ class Holder {
     ::close(ends[1]);
   }
   ~Holder() { kill(); }
+  pid_t process() const { return process_; }
   void kill() {
     if (process_ <= 0) return;
     ::kill(process_, SIGKILL);
@@ -59,7 +57,8 @@ TEST(DirectoryLock, RefusesASecondProcess) {
     const DirectoryLock lock(folder.path("run"));
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_EQ(error.what(), folder.path("run") + ": another job is working in it");
+    EXPECT_EQ(error.what(), fmt::format("{}: another job is working in it (process {} on {})",
+                                        folder.path("run"), holder.process(), host_name()));
   }
 }
 
@@ -82,26 +81,16 @@ TEST(DirectoryLock, NeedsAFolder) {
   EXPECT_THROW(DirectoryLock(folder.path("file/run")), FileError);
 }
 
-/// From here on the kernel refuses this process locks, as a file system without them makes it do.
-void lose_locks(unsigned reason) {
-  constexpr unsigned second_argument = offsetof(seccomp_data, args) + sizeof(std::uint64_t);
-  std::array<sock_filter, 6> filter{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-                                     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, 3),
-                                     BPF_STMT(BPF_LD | BPF_W | BPF_ABS, second_argument),
-                                     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, F_SETLK, 0, 1),
-                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | reason),
-                                     BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
-  const sock_fprog program{filter.size(), filter.data()};
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-    std::perror("seccomp");
+/// As a file system without locks does.
+void lose_locks(int reason) {
+  refuse_call(SYS_fcntl, F_SETLK, reason);
 }
 
 // Lustre without the mount option flock, NFS without its lock service, and others.
 TEST(DirectoryLock, WarnsWhereTheFileSystemHasNoLocks) {
   const TestFolder folder;
   const auto lock = [&](int reason) {
-    lose_locks(static_cast<unsigned>(reason));
+    lose_locks(reason);
     DirectoryLock(folder.path("run"));
     std::exit(0);
   };

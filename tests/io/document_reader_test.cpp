@@ -101,6 +101,57 @@ TEST_F(DocumentReaderTest, CutsTextWithoutBlankLinesAtTheEndOfALine) {
   for (const std::string& document : documents) EXPECT_EQ(document.back(), '\n');
 }
 
+TEST_F(DocumentReaderTest, CutsALongLineAtWhiteSpace) {
+  std::string text;
+  for (int i = 0; text.size() < 5'000'000; ++i) text += std::to_string(i) + (i % 7 == 0 ? "\t" : " ");
+  const std::string path = folder_.write("a.txt", text);
+  const Documents documents = read({path}, 4096);
+  EXPECT_EQ(documents.size(), 5u);
+  EXPECT_EQ(joined(documents), text);
+  for (const std::string& document : documents) {
+    EXPECT_LT(document.size(), (std::size_t{1} << 20) + 16);
+    EXPECT_TRUE(document.ends_with(' ') || document.ends_with('\t'));
+  }
+  EXPECT_EQ(read({folder_.write("a.txt.gz", gzipped(text))}, 4096), documents);
+  EXPECT_EQ(read({path}, 0), Documents{text});
+}
+
+// Languages without spaces, and binary data of another name.
+TEST_F(DocumentReaderTest, CutsALineWithoutWhiteSpaceBetweenCharacters) {
+  const std::string character = "\xE6\xB5\xB7";
+  std::string text;
+  while (text.size() < 7'000'000) text += character;
+  const Documents documents = read({folder_.write("a.txt", text)}, 4096);
+  EXPECT_EQ(documents.size(), 4u);
+  EXPECT_EQ(joined(documents), text);
+  for (const std::string& document : documents) {
+    EXPECT_LE(document.size(), (std::size_t{2} << 20) + 4);
+    EXPECT_EQ(document.size() % character.size(), 0u);
+  }
+  const std::string stray(7'000'000, '\x80');
+  const Documents pieces = read({folder_.write("stray.txt", stray)}, 4096);
+  EXPECT_EQ(joined(pieces), stray);
+  EXPECT_EQ(pieces.size(), 4u);
+}
+
+TEST_F(DocumentReaderTest, SegmentsOfALongLineAreTheWhole) {
+  std::string text;
+  for (int i = 0; text.size() < 9'000'000; ++i) text += "word" + std::to_string(i) + " ";
+  text += "\n\n" + prose(300);
+  const std::string path = folder_.write("a.txt", text);
+  const auto size = static_cast<std::int64_t>(text.size());
+  for (const std::int64_t step : {500'000, 1'000'000, 4'000'000}) {
+    std::string together;
+    for (std::int64_t begin = 0; begin < size; begin += step)
+      for (const std::string& document : read({path, begin, std::min(begin + step, size)}, 4096)) {
+        EXPECT_TRUE(document.starts_with("word") || document.starts_with("Paragraph"))
+            << document.substr(0, 9);
+        together += document;
+      }
+    EXPECT_EQ(together, text) << "in steps of " << step;
+  }
+}
+
 TEST_F(DocumentReaderTest, SegmentsTogetherAreTheWhole) {
   const std::string text = prose(300);
   const std::string path = folder_.write("a.txt", text);
@@ -182,7 +233,9 @@ TEST_F(DocumentReaderTest, ReadsJsonLines) {
 TEST_F(DocumentReaderTest, NamesFileAndLineOfBadJson) {
   const std::string good = "{\"text\": \"good\"}\n";
   const std::vector<std::pair<std::string, std::string>> cases{
-      {"{\"text\": \"cut", "not a JSON object"},
+      {"{\"text\": \"cut", "not a JSON object: column 14: syntax error while parsing value - invalid string"},
+      {"{\"text\": \"a\" 5}", "not a JSON object: column 14: syntax error while parsing object"},
+      {"{\"text\": \"a\", \"number\": 1e999}", "not a JSON object: number overflow parsing '1e999'"},
       {"[1, 2]", "not a JSON object"},
       {"{\"txt\": \"a\"}", "no field \"text\""},
       {"{\"text\": 5}", "field \"text\" is no text"}};
@@ -199,6 +252,20 @@ TEST_F(DocumentReaderTest, PassesStrayBytesOn) {
   EXPECT_EQ(read({folder_.write("a.txt", "caf\xE9\n")}, 0), (Documents{"caf\xE9\n"}));
   EXPECT_EQ(read({folder_.write("a.jsonl", "{\"text\": \"caf\xE9 \xC3\xA9 \xE2\x82\"}\n")}, 0),
             (Documents{"caf\xEF\xBF\xBD \xC3\xA9 \xEF\xBF\xBD\xEF\xBF\xBD"}));
+}
+
+// Python's json writes them for what it could not decode.
+TEST_F(DocumentReaderTest, ReplacesSurrogatesWithoutTheirOtherHalf) {
+  const std::string replacement = "\xEF\xBF\xBD";
+  const std::vector<std::pair<std::string, std::string>> cases{
+      {"\\ud800", replacement},
+      {"\\uDCE9t\\u00e9", replacement + "t\xC3\xA9"},
+      {"\\ud83c\\udf0a \\ud83c", "\xF0\x9F\x8C\x8A " + replacement},
+      {"\\ud83c\\ud83c\\udf0a", replacement + "\xF0\x9F\x8C\x8A"},
+      {"\\ud800\\\\udc00", replacement + "\\udc00"},
+      {"\\ud800\\\\ud800 \xE9", replacement + "\\ud800 " + replacement}};
+  for (const auto& [json, text] : cases)
+    EXPECT_EQ(read({folder_.write("a.jsonl", "{\"text\": \"" + json + "\"}\n")}, 0), Documents{text}) << json;
 }
 
 TEST_F(DocumentReaderTest, CountsEmptyDocuments) {

@@ -37,7 +37,7 @@ TEST_F(ShardFileTest, GivesBackWhatWasWritten) {
     for (const StateTensor tensor : all_state_tensors)
       for (const ShardRange& range : record.ranges) {
         std::vector<float> values(static_cast<std::size_t>(range.elements()));
-        read_shard(folder_.path(), record, tensor, range.local, values);
+        ShardReader(folder_.path(), record).read(tensor, range.local, values);
         EXPECT_EQ(0, std::memcmp(values.data(), state_[tensor].data() + range.begin,
                                  values.size() * sizeof(float)));
       }
@@ -90,11 +90,10 @@ TEST_F(ShardFileTest, DetectsFlippedBitsAndTruncations) {
   EXPECT_NO_THROW(verify_shard(folder_.path(), record));
   std::filesystem::resize_file(path, record.bytes - 1 - engine() % record.bytes);
   EXPECT_THROW(verify_shard(folder_.path(), record), FileError);
-  std::vector<float> one(1);
-  EXPECT_THROW(read_shard(folder_.path(), record, StateTensor::weights, 0, one), FileError);
+  EXPECT_THROW(ShardReader(folder_.path(), record), FileError);
   std::filesystem::remove(path);
   EXPECT_THROW(verify_shard(folder_.path(), record), FileError);
-  EXPECT_THROW(read_shard(folder_.path(), record, StateTensor::weights, 0, one), FileError);
+  EXPECT_THROW(ShardReader(folder_.path(), record), FileError);
 }
 
 // A disk that keeps other bytes than it was given: what was handed over counts, not what is read back.
@@ -118,16 +117,17 @@ TEST_F(ShardFileTest, IsReadBackWhereThatIsAskedFor) {
 
 TEST_F(ShardFileTest, RefusesElementsItDoesNotHold) {
   const ShardRecord record = write_shard_of(folder_.path(), state_, map_, 0);
+  const ShardReader reader(folder_.path(), record);
   std::vector<float> two(2);
-  EXPECT_THROW(read_shard(folder_.path(), record, StateTensor::exp_avg, map_.shard_elements() - 1, two),
-               FileError);
-  EXPECT_THROW(read_shard(folder_.path(), record, StateTensor::exp_avg, -1, two), FileError);
+  EXPECT_THROW(reader.read(StateTensor::exp_avg, map_.shard_elements() - 1, two), FileError);
+  EXPECT_THROW(reader.read(StateTensor::exp_avg, -1, two), FileError);
 }
 
 TEST_F(ShardFileTest, RefusesAStateOfTheWrongSize) {
   const std::vector<float> right(static_cast<std::size_t>(map_.shard_elements())), wrong(right.size() - 1);
-  EXPECT_THROW(write_shard(folder_.path(), 0, map_, {wrong, wrong, wrong}), Error);
-  EXPECT_THROW(write_shard(folder_.path(), 0, map_, {right, right, wrong}), Error);
+  const ShardLayout layout{0, map_.shards(), map_.ranges(0)};
+  EXPECT_THROW(write_shard(folder_.path(), layout, {wrong, wrong, wrong}), Error);
+  EXPECT_THROW(write_shard(folder_.path(), layout, {right, right, wrong}), Error);
   EXPECT_TRUE(names_under(folder_.path()).empty());
 }
 

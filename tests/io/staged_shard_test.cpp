@@ -55,6 +55,15 @@ class StagedShardTest : public testing::Test {
   std::atomic<bool> unlimited_ = false;
 };
 
+TEST_F(StagedShardTest, LiesInOnePlaceByWhateverNameTheRunIsReached) {
+  fs::create_directories(folder_.path("runs/tiny"));
+  fs::create_directory_symlink(folder_.path("runs"), folder_.path("link"));
+  const std::string place = staging_directory("/nvme", folder_.path("runs/tiny"));
+  EXPECT_EQ(staging_directory("/nvme", folder_.path("link/tiny/")), place);
+  EXPECT_EQ(staging_directory("/nvme", folder_.path("link/../runs/tiny")), place);
+  EXPECT_NE(staging_directory("/nvme", folder_.path("runs/other")), place);
+}
+
 TEST_F(StagedShardTest, IsReadBackWhereThatIsAskedFor) {
   for (const bool verify : {false, true}) {
     drain(verify);

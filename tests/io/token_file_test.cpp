@@ -184,13 +184,13 @@ TEST_F(TokenFileTest, NamesFileAndOffsetOfABadId) {
 TEST_F(TokenFileTest, RefusesWhatIsNoTokenFile) {
   EXPECT_NE(failure(folder_.path("none.h5")).find("No such file"), std::string::npos);
   folder_.write("text.h5", "no HDF5 at all");
-  EXPECT_NE(failure(folder_.path("text.h5")).find("no HDF5 file"), std::string::npos);
+  EXPECT_NE(failure(folder_.path("text.h5")).find("text.h5: cannot open as HDF5: "), std::string::npos);
   const hid_t file = H5Fcreate(folder_.path("other.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
   H5Fclose(file);
   EXPECT_NE(failure(folder_.path("other.h5")).find("no dataset /tokens"), std::string::npos);
   const std::string whole = write("a.h5", bytes_attributes, {Ids(100000, 7)});
   std::filesystem::resize_file(whole, 100000);
-  EXPECT_NE(failure(whole).find("cut short"), std::string::npos);
+  EXPECT_NE(failure(whole).find("truncated file"), std::string::npos) << failure(whole);
 }
 
 TEST_F(TokenFileTest, RefusesReadsBeyondTheEnd) {

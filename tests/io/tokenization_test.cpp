@@ -41,13 +41,16 @@ class TokenizationTest : public ::testing::Test {
     }
     const int holding_back = rank_holding_back(summaries, options_.validation_fraction);
     for (int rank = 0; rank < ranks; ++rank) all[static_cast<std::size_t>(rank)]->close(rank == holding_back);
-    remove_token_files(options_.output);
     Result result;
+    std::set<std::string> published;
     for (const auto& corpus : all) {
-      for (const std::string& path : corpus->publish())
+      for (const std::string& path : corpus->publish()) {
+        published.insert(std::filesystem::path(path).filename().string());
         add_documents(path, path.find("train-") != std::string::npos ? result.train : result.validation);
+      }
       result.counts += corpus->counts();
     }
+    remove_other_token_files(options_.output, published);
     return result;
   }
 

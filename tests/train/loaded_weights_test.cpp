@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <fstream>
 #include <vector>
 
 #include "core/error.h"
@@ -50,8 +51,8 @@ TEST_P(LoadedWeightsTest, AreThoseOfTheRunWithoutTheRest) {
     checkpointer.start({1, 8, 512});
     ASSERT_EQ(checkpointer.wait()->error, "");
 
-    const std::string folder = resolve_checkpoint(configuration_.run.dir);
-    LoadedWeights weights(device(), folder, read_manifest(folder), table, type);
+    CheckpointReader checkpoint(resolve_checkpoint(configuration_.run.dir));
+    LoadedWeights weights(device(), checkpoint, table, type);
     for (int unit = 0; unit < store.shard_map().units(); ++unit)
       EXPECT_EQ(bytes_of(weights.acquire_weights(unit)), bytes_of(store.acquire_weights(unit))) << unit;
     EXPECT_EQ(weights.bytes(), static_cast<std::size_t>(store.shard_map().padded_total()) * size_of(type));
@@ -59,6 +60,24 @@ TEST_P(LoadedWeightsTest, AreThoseOfTheRunWithoutTheRest) {
     EXPECT_THROW(weights.gradients(0), Error);
     EXPECT_THROW(weights.gradients_ready(0), Error);
   }
+}
+
+TEST_P(LoadedWeightsTest, AreNotTakenFromADamagedFile) {
+  const auto self = make_self_communicator();
+  const ParameterTable table(configuration_.model);
+  ShardedParameterStore store(device(), *self, table, {0, DataType::float32});
+  store.initialize(3);
+  Checkpointer checkpointer(device(), *self, table, store, configuration_);
+  checkpointer.start({1, 8, 512});
+  ASSERT_EQ(checkpointer.wait()->error, "");
+
+  CheckpointReader checkpoint(resolve_checkpoint(configuration_.run.dir));
+  const ShardRecord& shard = checkpoint.manifest().shards.front();
+  std::fstream file(checkpoint.folder() + "/" + shard.file, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(shard.datasets.front().offset);
+  file.put('!');
+  file.close();
+  EXPECT_THROW(LoadedWeights(device(), checkpoint, table, DataType::float32), FileError);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, LoadedWeightsTest, every_device(), device_label);

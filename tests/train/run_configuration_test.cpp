@@ -87,6 +87,16 @@ TEST_F(RunConfigurationTest, FillsInDefaults) {
   EXPECT_EQ(c.evaluation, EvaluationSection{});
 }
 
+// A checkpoint's manifest could not keep it.
+TEST_F(RunConfigurationTest, RefusesTextThatIsNoUtf8) {
+  EXPECT_EQ(load(smallest, {"run.dir=caf\xC3\xA9"}).run.dir, "caf\xC3\xA9");
+  for (const std::string key : {"run.dir", "run.name", "checkpoint.local_dir", "data.train"}) {
+    const std::string value = key == "data.train" ? "[caf\xE9.h5]" : "caf\xE9";
+    const std::string said = message(smallest, {key + "=" + value});
+    EXPECT_NE(said.find("must be UTF-8, got 'caf\xEF\xBF\xBD"), std::string::npos) << key << ": " << said;
+  }
+}
+
 // The example of the documentation, every key given, none at its default.
 TEST_F(RunConfigurationTest, ReadsEveryKey) {
   const RunConfiguration c = load(R"(

@@ -5,12 +5,11 @@
 
 #include "core/error.h"
 #include "core/kernels/reduce.h"
-#include "io/checkpoint_directory.h"
 
 namespace cola {
 
-LoadedWeights::LoadedWeights(Device& device, const std::string& folder, const Manifest& manifest,
-                             const ParameterTable& table, DataType type)
+LoadedWeights::LoadedWeights(Device& device, CheckpointReader& checkpoint, const ParameterTable& table,
+                             DataType type)
     : table_(table),
       map_(table, 1),
       type_(type),
@@ -24,7 +23,7 @@ LoadedWeights::LoadedWeights(Device& device, const std::string& folder, const Ma
                  read = staging.tensor(DataType::float32, weights.elements());
     const std::int64_t first = table.units()[static_cast<std::size_t>(unit)].offset;
     const ShardRange range{first, first + weights.elements(), 0};
-    read_ranges(folder, manifest, StateTensor::weights, std::span(&range, 1), values);
+    checkpoint.read(StateTensor::weights, std::span(&range, 1), values);
     device.copy_from_host(read.data(), values.data(), read.bytes());
     device.reduce().convert(read, weights);
   }

@@ -1,11 +1,9 @@
 // LoadedWeights: a checkpoint's weights for computing alone, without gradients or optimizer state.
 #pragma once
 
-#include <string>
-
 #include "core/buffer.h"
 #include "core/device.h"
-#include "io/manifest.h"
+#include "io/checkpoint_reader.h"
 #include "model/parameter_store.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -14,10 +12,9 @@ namespace cola {
 
 class LoadedWeights final : public ParameterStore {
  public:
-  /// Reads the weights of the checkpoint in `folder`, rounded to `type`, unit by unit. `table`, the
-  /// model that it holds, outlives this. Throws FileError, or DeviceError if there is not enough memory.
-  LoadedWeights(Device& device, const std::string& folder, const Manifest& manifest,
-                const ParameterTable& table, DataType type);
+  /// Reads a checkpoint's weights, rounded to `type`, unit by unit. `table`, the model that it holds,
+  /// outlives this. Throws FileError, or DeviceError if there is not enough memory.
+  LoadedWeights(Device& device, CheckpointReader& checkpoint, const ParameterTable& table, DataType type);
 
   Tensor acquire_weights(int unit) override;
   void release_weights(int) override {}

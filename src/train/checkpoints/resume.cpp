@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "dist/launch_environment.h"
 #include "io/checkpoint_directory.h"
+#include "io/durable_file.h"
 #include "io/shard_file.h"
 #include "model/shard_map.h"
 #include "train/agreement.h"
@@ -71,11 +72,12 @@ void require_fresh(const std::string& directory) {
 void require_same_run(const Manifest& manifest, const ParameterTable& table,
                       const RunConfiguration& configuration, const std::string& folder) {
   require_same_parameters(manifest, table, folder);
-  if (manifest.configuration.empty()) return;  // imported weights bring none
+  if (manifest.configuration.empty()) return;  // made elsewhere
   const RunConfiguration before = parse_run_configuration(manifest.configuration, folder + "/manifest.json");
   if (before.model != configuration.model)
     throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
                      folder);
+  if (manifest.next_sample == 0) return;  // imported weights: no sample has been seen yet
   if (manifest.seed != configuration.run.seed ||
       before.data.sequence_length != configuration.data.sequence_length)
     throw UsageError(
@@ -84,7 +86,7 @@ void require_same_run(const Manifest& manifest, const ParameterTable& table,
 }
 
 void prepare_directory(const std::string& directory, const std::string& resumed_folder) {
-  std::filesystem::create_directories(directory);
+  make_durable_folder(directory);
   for (const std::string& removed : remove_orphans(directory))
     information("removed {}, left by a crash", removed);
   if (resumed_folder.empty()) return;

@@ -9,6 +9,7 @@
 
 #include "core/configuration_keys.h"
 #include "core/configuration_node.h"
+#include "io/utf8.h"
 #include "train/configuration/run_configuration_fields.h"
 
 namespace cola {
@@ -30,12 +31,19 @@ void require_within(const ConfigurationNode& node, Number number, const Limits& 
                           limits.high, number));
 }
 
+// Checkpoints keep the configuration as JSON, which knows no other bytes.
+std::string utf8_text(const ConfigurationNode& node) {
+  std::string text = node.text();
+  if (!is_utf8(text)) node.fail(fmt::format("must be UTF-8, got '{}'", with_valid_utf8(printable(text))));
+  return text;
+}
+
 // One overload a type of value.
 void read(const ConfigurationNode& node, const Limits&, std::string& value) {
-  value = node.text();
+  value = utf8_text(node);
 }
 void read(const ConfigurationNode& node, const Limits&, std::optional<std::string>& value) {
-  const std::string text = node.text();
+  const std::string text = utf8_text(node);
   value = text == "none" ? std::nullopt : std::optional(text);
 }
 void read(const ConfigurationNode& node, const Limits&, bool& value) {
@@ -52,7 +60,7 @@ void read(const ConfigurationNode& node, const Limits& limits, Integer& value) {
 }
 void read(const ConfigurationNode& node, const Limits&, std::vector<std::string>& value) {
   value.clear();
-  for (const ConfigurationNode& item : node.items("[a.h5, b.h5]")) value.push_back(item.text());
+  for (const ConfigurationNode& item : node.items("[a.h5, b.h5]")) value.push_back(utf8_text(item));
   if (value.empty()) node.fail("must name at least one file");
 }
 void read(const ConfigurationNode& node, const Limits& limits, std::tuple<double&, double&> value) {

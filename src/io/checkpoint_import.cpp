@@ -1,0 +1,147 @@
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "core/error.h"
+#include "io/checkpoint_directory.h"
+#include "io/checkpoint_export.h"
+#include "io/checksum.h"
+#include "io/directory_lock.h"
+#include "io/durable_file.h"
+#include "io/exported_file.h"
+#include "io/hdf5_file.h"
+
+namespace cola {
+
+namespace {
+
+// Exported weights, checked against their checksums as they are read. Files made elsewhere have none.
+class ExportedWeights {
+ public:
+  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(Hdf5File::open(path)) {
+    if (!verify || !file_.contains(exported::checksums_name)) return;
+    const std::string text = file_.read_text(exported::checksums_name);
+    for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
+      lines_.push_back(text.substr(begin, end + 1 - begin));
+  }
+
+  // Every tensor must be there in its logical shape.
+  void require_tensors(const Manifest& like) const {
+    for (const Parameter& parameter : like.parameters) {
+      if (!file_.contains(parameter.name)) throw FileError("{}: has no tensor {}", path_, parameter.name);
+      const std::vector<std::int64_t> shape = file_.shape(parameter.name);
+      if (shape != exported::logical_shape(parameter))
+        throw FileError("{}: {} is [{}], the model needs {}", path_, parameter.name, fmt::join(shape, ", "),
+                        shape_text(parameter));
+    }
+  }
+
+  // Stored elements [begin, end) of the flat space, gathered from every tensor that reaches into it.
+  std::vector<float> flat(const Manifest& like, std::int64_t begin, std::int64_t end) const {
+    std::vector<float> flat(static_cast<std::size_t>(end - begin));
+    for (const Parameter& parameter : like.parameters) {
+      const std::int64_t offset =
+          like.units[static_cast<std::size_t>(parameter.unit)].offset + parameter.offset;
+      const std::int64_t first = std::max(begin, offset);
+      const std::int64_t last = std::min(end, offset + parameter.stored_elements());
+      if (first >= last) continue;
+      const std::vector<float> values = stored(parameter);
+      std::copy(values.begin() + (first - offset), values.begin() + (last - offset),
+                flat.begin() + (first - begin));
+    }
+    return flat;
+  }
+
+ private:
+  // Rows of a logical tensor spread out to their stored width; padding is zero.
+  std::vector<float> stored(const Parameter& parameter) const {
+    std::vector<float> logical(static_cast<std::size_t>(parameter.elements()));
+    file_.read_all(parameter.name, logical);
+    require_intact(parameter.name, logical);
+    std::vector<float> stored(static_cast<std::size_t>(parameter.stored_elements()));
+    for (std::int64_t row = 0; row < parameter.rows; ++row)
+      std::copy_n(logical.begin() + row * parameter.columns, parameter.columns,
+                  stored.begin() + row * parameter.stored_columns);
+    return stored;
+  }
+
+  void require_intact(const std::string& name, std::span<const float> values) const {
+    if (lines_.empty()) return;
+    const std::string line = exported::checksum_line(checksum_of(std::as_bytes(values)), name);
+    if (std::find(lines_.begin(), lines_.end(), line) == lines_.end())
+      throw FileError("{}: {} is damaged or was changed: it does not have its checksum in /{}", path_, name,
+                      exported::checksums_name);
+  }
+
+  std::string path_;
+  Hdf5File file_;
+  std::vector<std::string> lines_;  // none: nothing is checked
+};
+
+int choose_shards(std::int64_t total_elements, int wanted) {
+  constexpr std::int64_t most_elements = std::int64_t{1} << 28;
+  if (wanted > total_elements) throw UsageError("{} shards are more than the model has elements", wanted);
+  return wanted > 0 ? wanted : static_cast<int>((total_elements + most_elements - 1) / most_elements);
+}
+
+// A job that works in the run's directory would take what is half there for what a crash left.
+DirectoryLock lock_run_of(const std::string& directory) {
+  return last_name(directory) == "checkpoints" ? DirectoryLock(parent_folder(directory)) : DirectoryLock();
+}
+
+// An empty folder, on a disk with room for the whole.
+void prepare(const std::string& folder, std::int64_t total_elements, int shards) {
+  if (is_committed(folder))
+    throw FileError("{}: is a committed checkpoint already, and will not be written into", folder);
+  remove_uncommitted(folder);
+  const std::int64_t largest = (total_elements + shards - 1) / shards;
+  require_free_space(folder, static_cast<std::uint64_t>(shards) * shard_bytes(largest), folder);
+}
+
+void write_shards(const ExportedWeights& weights, const std::string& folder, int shards, Manifest& manifest) {
+  const std::int64_t total = manifest.total_elements();
+  for (int shard = 0; shard < shards; ++shard) {
+    const std::int64_t begin = total * shard / shards, end = total * (shard + 1) / shards;
+    const std::vector<float> values = weights.flat(manifest, begin, end);
+    const std::vector<float> zeros(values.size());
+    manifest.shards.push_back(
+        write_shard(folder, {shard, shards, {{begin, end, 0}}}, {values, zeros, zeros}));
+  }
+}
+
+}  // namespace
+
+Manifest read_export_manifest(const std::string& input) {
+  const Hdf5File file = Hdf5File::open(input);
+  if (!file.contains(exported::manifest_name))
+    throw FileError("{}: does not say what model it holds; --like CHECKPOINT can say it instead", input);
+  return manifest_from_json(file.read_text(exported::manifest_name), input + ": " + exported::manifest_name);
+}
+
+std::string import_hdf5(const std::string& input, const Manifest& like, const std::string& directory,
+                        int shards, bool verify) {
+  Manifest manifest = like;
+  // The model is the same, and its configuration says so; what it was trained on counts no more.
+  manifest.step = manifest.next_sample = manifest.tokens = 0;
+  manifest.seed = 0;
+  manifest.shards.clear();
+  shards = choose_shards(like.total_elements(), shards);
+  const std::string folder = directory + "/" + checkpoint_name(0);
+  const ExportedWeights weights(input, verify);
+  weights.require_tensors(like);
+  const DirectoryLock lock = lock_run_of(directory);
+  prepare(folder, like.total_elements(), shards);
+  try {
+    write_shards(weights, folder, shards, manifest);
+    publish_manifest(folder, manifest);
+  } catch (const Error&) {
+    remove_uncommitted(folder);
+    throw;
+  }
+  return folder;
+}
+
+}  // namespace cola

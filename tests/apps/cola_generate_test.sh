@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# cola_generate from the outside, on a model whose vocabulary is larger than its tokenizer's.
+#   cola_generate_test.sh BIN_DIR
+# shellcheck source=tests/apps/checks.sh
+. "$(dirname "$0")/checks.sh" "$1" cola_generate
+
+for i in $(seq 1 400); do printf 'Paragraph %d tells of %d things.\n\n' "$i" $((i * i)); done >text.txt
+"$programs/cola_data" tokenize --input text.txt --output data --bytes --document-bytes 500 >/dev/null || exit 1
+tiny_run run >tiny.yaml
+train tiny.yaml model.vocab_size=4096
+
+# Help, version, and lines that cannot be.
+expect 0 --help
+says 'top-k'
+expect 0 --version
+says '^cola_generate [0-9]+\.[0-9]+\.[0-9]+$'
+refuse 'are needed' --checkpoint run --bytes
+refuse 'give either' --checkpoint run --prompt Paragraph
+refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --seed -1
+refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --temperature -1
+refuse 'unrecognised option' --check run --prompt Paragraph --bytes
+expect 1 --checkpoint nowhere --prompt Paragraph --bytes
+complains 'nowhere: no such folder'
+
+# Only ids that the tokenizer knows are chosen, among all those that the model has.
+for seed in 1 2 3; do
+  expect 0 --checkpoint run --prompt Paragraph --bytes --temperature 10 --top-k 0 --seed $seed --tokens 16
+  says '^Paragraph'
+  complains 'tokens after a prompt of 9, from run/checkpoints/step-00000004'
+done
+expect 0 --checkpoint run --prompt Paragraph --bytes --seed 1
+cp stdout first
+expect 0 --checkpoint run --prompt Paragraph --bytes --seed 1
+cmp -s first stdout || fail "the same seed gave another text"
+
+# Imported weights generate the same.
+"$programs/cola_ckpt" export run weights.h5 >/dev/null || fail "no weights to import"
+"$programs/cola_ckpt" import weights.h5 back >/dev/null || fail "weights cannot be imported"
+expect 0 --checkpoint back --prompt Paragraph --bytes --seed 1
+cmp -s first stdout || fail "imported weights gave another text"
+
+# Nothing is generated from damaged weights unasked.
+flip_weight run/checkpoints/step-00000004 shard-00000.h5
+expect 1 --checkpoint run --prompt Paragraph --bytes
+complains 'shard-00000.h5: damaged: its checksum'
+[ ! -s stdout ] || fail "a text of damaged weights"
+expect 0 --checkpoint run --prompt Paragraph --bytes --no-verify
+
+finish
