@@ -1,0 +1,40 @@
+#include "train/data_files.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <set>
+
+#include "core/error.h"
+#include "io/dataset.h"
+
+namespace cola {
+
+void require_data_files(const char* key, const std::vector<std::string>& patterns) {
+  for (std::string folder : patterns) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder, ignored)) continue;
+    while (folder.ends_with('/')) folder.pop_back();
+    throw UsageError("{}: '{}' is a folder; name its files, as in [{}/*.h5]", key, folder, folder);
+  }
+  try {
+    find_token_files(patterns);
+  } catch (const UsageError& error) {
+    throw UsageError("{}: {}", key, error.what());
+  }
+}
+
+std::string find_shared_data(const DataSection& data) {
+  std::set<std::filesystem::path> trained;
+  for (const std::string& file : find_token_files(data.train))
+    trained.insert(std::filesystem::weakly_canonical(file));
+  for (const std::string& file : find_token_files(data.validation))
+    if (trained.contains(std::filesystem::weakly_canonical(file)))
+      return fmt::format(
+          "{} is both in data.train and in data.validation: the validation loss will be that of text the "
+          "model has seen",
+          file);
+  return {};
+}
+
+}  // namespace cola
