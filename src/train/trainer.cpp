@@ -137,7 +137,9 @@ std::string Trainer::describe_memory_of_rank() const {
   const MemoryLimit limit{
       memory_limit(configuration_, device_.memory_bytes()),
       configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
-  std::string table = describe_memory(plan_memory(configuration_, target), target, configuration_, limit);
+  MemoryPlan plan = plan_memory(configuration_, target);
+  plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
+  std::string table = describe_memory(plan, target, configuration_, limit);
   table.pop_back();  // the last line's end, which the log writes itself
   return table;
 }

@@ -1,5 +1,6 @@
 #include "train/configuration/common_run.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -18,7 +19,7 @@ std::string refusal(const std::function<void(RunConfiguration&, DeviceKind&, int
     change(configuration, device, world.rank());
     try {
       require_common_run(world, describe_run_of_rank(configuration, device),
-                         "n" + std::to_string(world.rank()));
+                         fmt::format("n{}", world.rank()));
     } catch (const UsageError& error) {
       messages[static_cast<std::size_t>(world.rank())] = error.what();
     }
@@ -30,7 +31,7 @@ std::string refusal(const std::function<void(RunConfiguration&, DeviceKind&, int
 TEST(CommonRun, IsOneConfigurationButForWhatBelongsToANode) {
   EXPECT_EQ(refusal([](RunConfiguration& configuration, DeviceKind&, int rank) {
               configuration.train.threads = rank;
-              configuration.checkpoint.local_dir = "/scratch/" + std::to_string(rank);
+              configuration.checkpoint.local_dir = fmt::format("/scratch/{}", rank);
             }),
             "");
 }
