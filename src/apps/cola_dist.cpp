@@ -160,22 +160,25 @@ void settle_common_run(RunConfiguration& configuration, const CommandLine& line,
       common_precision(session.world(), configuration.train.precision, device.prefers_bfloat16());
 }
 
+// What is allowed and yet hardly meant.
+void warn_of_settings(const RunSection& run, const std::string& shared_file) {
+  if (!shared_file.empty())
+    warning("{} is both in data.train and in data.validation, whose loss will be that of text already seen",
+            shared_file);
+  if (run.time_limit > 0 && run.time_limit <= run.stop_margin)
+    warning("run.time_limit ({} s) is not more than run.stop_margin ({} s): every start makes a single step",
+            run.time_limit, run.stop_margin);
+}
+
 // What the command line and the configuration name is there. For rank 0.
 void require_files(const CommandLine& line, const RunConfiguration& configuration) {
   const bool is_word = line.resume == "auto" || line.resume == "none";
   if (!is_word && !std::filesystem::is_directory(line.resume))
     throw UsageError("--resume {}: neither auto, none, nor a checkpoint's folder", line.resume);
-  require_data_files("data.validation", configuration.data.validation);
-  if (!line.evaluate) require_data_files("data.train", configuration.data.train);
-}
-
-// Settings that are allowed and yet are hardly meant.
-void warn_of_settings(const RunConfiguration& configuration) {
-  if (const std::string shared = find_shared_data(configuration.data); !shared.empty()) warning("{}", shared);
-  const RunSection& run = configuration.run;
-  if (run.time_limit > 0 && run.time_limit <= run.stop_margin)
-    warning("run.time_limit ({} s) is not more than run.stop_margin ({} s): every start makes a single step",
-            run.time_limit, run.stop_margin);
+  const auto validation = require_data_files("data.validation", configuration.data.validation);
+  if (line.evaluate) return;
+  const auto train = require_data_files("data.train", configuration.data.train);
+  warn_of_settings(configuration.run, find_shared_file(train, validation));
 }
 
 // What a rank has before it trains or evaluates.
@@ -194,7 +197,6 @@ int train(Job& job) {
     return std::make_unique<Trainer>(job.configuration, *job.device, *job.communicator, job.signal);
   });
   report_layout("cola_dist", job.session, job.place);
-  if (job.session.world().rank() == 0) warn_of_settings(job.configuration);
   trainer->start(parse_resume(job.line.resume));
   return trainer->run();
 }

@@ -1,7 +1,5 @@
 #include "train/data_files.h"
 
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <set>
 
@@ -10,7 +8,7 @@
 
 namespace cola {
 
-void require_data_files(const char* key, const std::vector<std::string>& patterns) {
+std::vector<std::string> require_data_files(const char* key, const std::vector<std::string>& patterns) {
   for (std::string folder : patterns) {
     std::error_code ignored;
     if (!std::filesystem::is_directory(folder, ignored)) continue;
@@ -18,22 +16,18 @@ void require_data_files(const char* key, const std::vector<std::string>& pattern
     throw UsageError("{}: '{}' is a folder; name its files, as in [{}/*.h5]", key, folder, folder);
   }
   try {
-    find_token_files(patterns);
+    return find_token_files(patterns);
   } catch (const UsageError& error) {
     throw UsageError("{}: {}", key, error.what());
   }
 }
 
-std::string find_shared_data(const DataSection& data) {
+std::string find_shared_file(const std::vector<std::string>& train,
+                             const std::vector<std::string>& validation) {
   std::set<std::filesystem::path> trained;
-  for (const std::string& file : find_token_files(data.train))
-    trained.insert(std::filesystem::weakly_canonical(file));
-  for (const std::string& file : find_token_files(data.validation))
-    if (trained.contains(std::filesystem::weakly_canonical(file)))
-      return fmt::format(
-          "{} is both in data.train and in data.validation: the validation loss will be that of text the "
-          "model has seen",
-          file);
+  for (const std::string& file : train) trained.insert(std::filesystem::weakly_canonical(file));
+  for (const std::string& file : validation)
+    if (trained.contains(std::filesystem::weakly_canonical(file))) return file;
   return {};
 }
 

@@ -4,16 +4,14 @@
 #include <string>
 #include <vector>
 
-#include "train/configuration/run_configuration.h"
-
 namespace cola {
 
-/// Throws UsageError that names `key` (data.train or data.validation) for a pattern that is a folder or
-/// matches no file.
-void require_data_files(const char* key, const std::vector<std::string>& patterns);
+/// The files that `patterns` match. Throws UsageError that names `key` (data.train or data.validation) for a
+/// pattern that is a folder or matches no file.
+std::vector<std::string> require_data_files(const char* key, const std::vector<std::string>& patterns);
 
-/// A warning if a file is both in data.train and in data.validation, whose loss then says nothing about text
-/// that the model has not seen; empty if none is.
-std::string find_shared_data(const DataSection& data);
+/// The first of `validation` that is also one of `train`, by whatever path; empty if none is.
+std::string find_shared_file(const std::vector<std::string>& train,
+                             const std::vector<std::string>& validation);
 
 }  // namespace cola
