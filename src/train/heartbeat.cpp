@@ -154,7 +154,9 @@ std::optional<RunState> read_heartbeat(const std::string& directory) {
     const Json json = Json::parse(text);
     visit_fields(state, [&](const char* key, auto& value) { read_member(json, key, value); });
     require_sense(state);
-  } catch (const std::exception& error) {
+  } catch (const Json::exception&) {
+    throw FileError("{}: is damaged, or no heartbeat of a run", path);
+  } catch (const Error& error) {
     throw FileError("{}: is damaged, or no heartbeat of a run: {}", path, error.what());
   }
   return state;

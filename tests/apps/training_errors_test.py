@@ -46,6 +46,9 @@ class Errors(harness.TrainingTest):
         self.assert_refused("stray", "'tiny.yaml' belongs to no option; did you mean --config tiny.yaml?",
                             more=["tiny.yaml"], ranks=None)
 
+    def test_a_staging_folder_that_cannot_be_made(self):
+        self.assert_refused("staged", "checkpoint.local_dir: /dev/null/x", "checkpoint.local_dir=/dev/null/x")
+
     def test_output_that_cannot_be_written(self):
         self.configuration("full")
         for words in (["--print-config", "--config", self.directory / "full.yaml"], ["-h"]):
