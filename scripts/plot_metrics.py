@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Draws the training curves of one or more runs as an SVG, and prints a table that compares them.
 
-usage: scripts/plot_metrics.py RUN_DIR... [--output CURVES.svg] [--table]
+usage: scripts/plot_metrics.py RUN_DIR... [--x step|tokens|flops|seconds] [--output CURVES.svg] [--csv POINTS.csv] [--table]
 
 Reads RUN_DIR/metrics.jsonl, and the newest checkpoint's manifest.json for the number of parameters. Needs nothing but
-Python's standard library. Where a resumed run logged a step twice, the later line counts.
+Python's standard library. Where a resumed run logged a step twice, the later line counts. Runs without steps are passed
+over. flops are 6 times parameters times tokens, seconds the time spent in steps.
 """
 import argparse
+import csv
+import itertools
 import json
 import math
 import pathlib
@@ -18,18 +21,35 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 20, 46, 52
 MOST_POINTS = 300  # more steps than that are drawn as means of equal bins
 
-STYLE = """
-  .paper { fill: #ffffff; }
-  text { fill: #24292f; stroke: none; font: 13px system-ui, sans-serif; }
-  .grid { stroke: #d8dee4; } .axis { stroke: #57606a; }
-  .run0 { stroke: #0969da; } .run1 { stroke: #bc4c00; } .run2 { stroke: #1a7f37; } .run3 { stroke: #8250df; }
-  .curve { fill: none; stroke-width: 1.6; stroke-linejoin: round; }
-  .point { fill: #ffffff; stroke-width: 2; }
-  @media (prefers-color-scheme: dark) {
-    .paper, .point { fill: #0d1117; } text { fill: #e6edf3; }
-    .grid { stroke: #30363d; } .axis { stroke: #8b949e; }
-    .run0 { stroke: #58a6ff; } .run1 { stroke: #f0883e; } .run2 { stroke: #3fb950; } .run3 { stroke: #bc8cff; }
-  }"""
+LEGEND_COLUMNS, LEGEND_ROW = 4, 20
+# Told apart by colour, and from the fifth on by dashes too.
+LIGHT = ("#0969da", "#bc4c00", "#1a7f37", "#8250df")
+DARK = ("#58a6ff", "#f0883e", "#3fb950", "#bc8cff")
+DASHES = ("none", "7 3", "2 3", "9 3 2 3")
+AXES = {
+    "step": "step (optimizer updates)",
+    "tokens": "tokens trained on",
+    "flops": "training operations (6 x parameters x tokens)",
+    "seconds": "seconds in steps",
+}
+
+
+def colours(palette):
+    return " ".join(f".run{index} {{ stroke: {colour}; }}" for index, colour in enumerate(palette))
+
+
+STYLE = f"""
+  .paper {{ fill: #ffffff; }}
+  text {{ fill: #24292f; stroke: none; font: 13px system-ui, sans-serif; }}
+  .grid {{ stroke: #d8dee4; }} .axis {{ stroke: #57606a; }}
+  {colours(LIGHT)}
+  .curve {{ fill: none; stroke-width: 1.6; stroke-linejoin: round; }}
+  .point {{ fill: #ffffff; stroke-width: 2; stroke-dasharray: none; }}
+  @media (prefers-color-scheme: dark) {{
+    .paper, .point {{ fill: #0d1117; }} text {{ fill: #e6edf3; }}
+    .grid {{ stroke: #30363d; }} .axis {{ stroke: #8b949e; }}
+    {colours(DARK)}
+  }}"""
 
 
 class Run:
@@ -46,24 +66,43 @@ class Run:
             except json.JSONDecodeError:
                 print(f"{metrics}:{number}: skipped, not a whole JSON object", file=sys.stderr)
                 continue
-            if event.get("loss") is None:  # a failed checkpoint, or a loss that was not finite
+            if not isinstance(event, dict) or event.get("loss") is None:  # a failed checkpoint, or a loss that was not finite
                 continue
             if event["event"] == "step":
                 self.steps[event["step"]] = event
             elif event["event"] == "evaluation":
                 self.evaluations[event["step"]] = event
-        if not self.steps:
-            raise ValueError(f"{metrics}: holds no steps yet")
 
-    def training_curve(self):
-        """(step, loss) pairs, averaged over equal bins where there are too many to draw."""
-        points = [(step, self.steps[step]["loss"]) for step in sorted(self.steps)]
+    def places(self, axis):
+        """Where each step lies on the axis `axis`."""
+        if axis == "step":
+            return {step: step for step in self.steps}
+        if axis == "seconds":
+            ends = itertools.accumulate(self.steps[step]["step_seconds"] for step in sorted(self.steps))
+            return dict(zip(sorted(self.steps), ends))
+        scale = 1 if axis == "tokens" else 6 * self.parameters_or_fail()
+        return {step: scale * event["tokens"] for step, event in self.steps.items()}
+
+    def parameters_or_fail(self):
+        parameters = self.parameters()
+        if parameters is None:
+            raise ValueError(f"{self.directory}: has no checkpoint yet that tells its parameters, which --x flops needs")
+        return parameters
+
+    def training_points(self, axis):
+        places = self.places(axis)
+        return [(places[step], self.steps[step]["loss"]) for step in sorted(self.steps)]
+
+    def training_curve(self, axis):
+        """(place, loss) pairs, averaged over equal bins where there are too many to draw."""
+        points = self.training_points(axis)
         size = math.ceil(len(points) / MOST_POINTS)
         bins = [points[i : i + size] for i in range(0, len(points), size)]
         return [tuple(statistics.fmean(axis) for axis in zip(*bin_)) for bin_ in bins]
 
-    def validation_points(self):
-        return [(step, self.evaluations[step]["loss"]) for step in sorted(self.evaluations)]
+    def validation_points(self, axis):
+        places = self.places(axis)
+        return [(places[step], self.evaluations[step]["loss"]) for step in sorted(self.evaluations) if step in places]
 
     def parameters(self):
         """Logical parameters, from the newest checkpoint's manifest; None without one."""
@@ -100,20 +139,23 @@ def nice_ticks(low, high, wanted=6):
 
 
 class Chart:
-    """Collects SVG elements; knows where a (step, loss) pair lies."""
+    """Collects SVG elements; knows where a (place, loss) pair lies. The legend stands above, in rows."""
 
-    def __init__(self, points):
-        steps, losses = zip(*points)
-        self.x_ticks = nice_ticks(0, max(steps), 8)
+    def __init__(self, points, axis, runs):
+        places, losses = zip(*points)
+        self.axis = axis
+        self.x_ticks = nice_ticks(0, max(places), 8 if axis == "step" else 6)
         self.y_ticks = nice_ticks(min(losses), max(losses))
+        self.top = TOP + LEGEND_ROW * (math.ceil(runs / LEGEND_COLUMNS) - 1)
+        self.height = HEIGHT + self.top - TOP
         self.elements = []
 
-    def x(self, step):
-        return LEFT + (WIDTH - LEFT - RIGHT) * step / self.x_ticks[-1]
+    def x(self, place):
+        return LEFT + (WIDTH - LEFT - RIGHT) * place / self.x_ticks[-1]
 
     def y(self, loss):
         low, high = self.y_ticks[0], self.y_ticks[-1]
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - loss) / (high - low)
+        return self.top + (self.height - self.top - BOTTOM) * (high - loss) / (high - low)
 
     def line(self, kind, x1, y1, x2, y2):
         self.elements.append(f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>')
@@ -122,50 +164,62 @@ class Chart:
         self.elements.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{escape(words)}</text>')
 
     def axes(self):
-        bottom = HEIGHT - BOTTOM
+        bottom = self.height - BOTTOM
         for loss in self.y_ticks:
             self.line("grid", LEFT, self.y(loss), WIDTH - RIGHT, self.y(loss))
             self.text(LEFT - 8, self.y(loss) + 4, f"{loss:g}", "end")
-        for step in self.x_ticks:
-            self.line("axis", self.x(step), bottom, self.x(step), bottom + 5)
-            self.text(self.x(step), bottom + 20, f"{step:g}")
+        for place in self.x_ticks:
+            self.line("axis", self.x(place), bottom, self.x(place), bottom + 5)
+            self.text(self.x(place), bottom + 20, f"{place:g}")
         self.line("axis", LEFT, bottom, WIDTH - RIGHT, bottom)
-        self.text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 12, "step (optimizer updates)")
-        middle = (TOP + bottom) / 2
+        self.text((LEFT + WIDTH - RIGHT) / 2, self.height - 12, f"{AXES[self.axis]}; line: training, circle: validation")
+        middle = (self.top + bottom) / 2
         self.text(18, middle, "loss (nats a token)", extra=f' transform="rotate(-90 18 {middle:.1f})"')
 
     def run(self, index, run):
         """The run's curve, its validation points and its place in the legend."""
-        path = " ".join(f"{self.x(step):.1f},{self.y(loss):.1f}" for step, loss in run.training_curve())
+        path = " ".join(f"{self.x(place):.1f},{self.y(loss):.1f}" for place, loss in run.training_curve(self.axis))
         marks = "".join(
-            f'<circle class="point" cx="{self.x(step):.1f}" cy="{self.y(loss):.1f}" r="4"/>'
-            for step, loss in run.validation_points()
+            f'<circle class="point" cx="{self.x(place):.1f}" cy="{self.y(loss):.1f}" r="4"/>'
+            for place, loss in run.validation_points(self.axis)
         )
-        left = LEFT + 10 + index * 170
+        left, row = LEFT + 10 + index % LEGEND_COLUMNS * 170, 24 + index // LEGEND_COLUMNS * LEGEND_ROW
         legend = (
-            f'<polyline class="curve" points="{left},24 {left + 26},24"/>'
-            f'<text x="{left + 34}" y="28">{escape(run.name)}</text>'
+            f'<polyline class="curve" points="{left},{row} {left + 26},{row}"/>'
+            f'<text x="{left + 34}" y="{row + 4}">{escape(run.name)}</text>'
         )
+        dashes = DASHES[index // len(LIGHT) % len(DASHES)]
         self.elements.append(
-            f'<g class="run{index % 4}"><polyline class="curve" points="{path}"/>{marks}{legend}</g>'
+            f'<g class="run{index % len(LIGHT)}" stroke-dasharray="{dashes}">'
+            f'<polyline class="curve" points="{path}"/>{marks}{legend}</g>'
         )
 
     def svg(self):
         body = "\n".join(self.elements)
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-            f'height="{HEIGHT}" role="img" aria-label="Training loss by step">\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" '
+            f'width="{WIDTH}" height="{self.height}" role="img" aria-label="Training loss by {self.axis}">\n'
             f'<style>{STYLE}\n</style>\n<rect class="paper" width="100%" height="100%"/>\n{body}\n</svg>\n'
         )
 
 
-def draw(runs):
-    chart = Chart([point for run in runs for point in run.training_curve() + run.validation_points()])
+def draw(runs, axis):
+    points = [point for run in runs for point in run.training_curve(axis) + run.validation_points(axis)]
+    chart = Chart(points, axis, len(runs))
     chart.axes()
     for index, run in enumerate(runs):
         chart.run(index, run)
-    chart.text(WIDTH - RIGHT, 28, "line: training, circle: validation", "end")
     return chart.svg()
+
+
+def write_csv(runs, axis, path):
+    """Every point, not averaged, for other programs to draw."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["run", "kind", axis, "loss"])
+        for run in runs:
+            for kind, points in (("training", run.training_points(axis)), ("validation", run.validation_points(axis))):
+                writer.writerows([run.name, kind, place, loss] for place, loss in points)
 
 
 def print_table(runs):
@@ -180,16 +234,32 @@ def print_table(runs):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR")
-    parser.add_argument("--output", metavar="CURVES.svg", help="where the chart is written")
+    parser.add_argument("--x", choices=AXES, default="step", help="what the horizontal axis shows")
+    parser.add_argument("--output", metavar="CURVES.svg", help="where the chart is written, as SVG")
+    parser.add_argument("--csv", metavar="POINTS.csv", help="where the chart's points are written")
     parser.add_argument("--table", action="store_true", help="print a table of the runs")
     arguments = parser.parse_args()
+    if arguments.output and not arguments.output.endswith(".svg"):
+        parser.error(f"--output {arguments.output}: only SVG is written; give a name that ends in .svg")
     try:
-        runs = [Run(directory) for directory in arguments.runs]
+        draw_and_print(arguments)
     except (OSError, ValueError) as error:
         sys.exit(f"plot_metrics.py: {error}")
+
+
+def draw_and_print(arguments):
+    runs = [Run(directory) for directory in arguments.runs]
+    for run in runs:
+        if not run.steps:
+            print(f"plot_metrics.py: {run.directory}: holds no steps yet, passed over", file=sys.stderr)
+    runs = [run for run in runs if run.steps]
+    if not runs:
+        raise ValueError("no run has steps to show")
     if arguments.output:
-        pathlib.Path(arguments.output).write_text(draw(runs), encoding="utf-8")
-    if arguments.table or not arguments.output:
+        pathlib.Path(arguments.output).write_text(draw(runs, arguments.x), encoding="utf-8")
+    if arguments.csv:
+        write_csv(runs, arguments.x, arguments.csv)
+    if arguments.table or not (arguments.output or arguments.csv):
         print_table(runs)
 
 

@@ -15,8 +15,11 @@ programs=${COLA_PROGRAMS:-build/release/bin}
 # --- end of what is to be edited -------------------------------------------------------------------------------------
 
 set -euo pipefail
-configuration=${1:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...}
-data=${2:?usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE...}
+if [ $# -lt 3 ] || [ "${1#-}" != "$1" ]; then
+  echo "usage: jobs/slurm/chain.sh CONFIGURATION DATA_DIRECTORY ARGUMENT_OF_TOKENIZE..." >&2
+  exit 2
+fi
+configuration=$1 data=$2
 shift 2
 jobs=${COLA_JOBS:-jobs}/slurm
 run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's/^  dir: "\?\([^"]*\)"\?$/\1/p')

@@ -281,5 +281,5 @@ int run(const std::vector<std::string>& words) {
 }  // namespace
 
 int main(int count, char** words) {
-  return run_program("cola_ckpt", [&] { return run({words + 1, words + count}); });
+  return run_program("cola_ckpt", [&] { return unless_output_failed(run({words + 1, words + count})); });
 }

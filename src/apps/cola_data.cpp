@@ -80,5 +80,5 @@ int run(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  return run_program("cola_data", [&] { return run(count, arguments); });
+  return run_program("cola_data", [&] { return unless_output_failed(run(count, arguments)); });
 }

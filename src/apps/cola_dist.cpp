@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <chrono>
+#include <csignal>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "apps/communicator_choice.h"
@@ -17,7 +20,11 @@
 #include "core/device.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "train/agreement.h"
+#include "train/configuration/common_run.h"
 #include "train/configuration/run_configuration.h"
+#include "train/data_files.h"
+#include "train/evaluation_run.h"
 #include "train/plan/plan.h"
 #include "train/run_status.h"
 #include "train/stop_signal.h"
@@ -30,10 +37,11 @@ using namespace cola;
 
 struct CommandLine {
   std::string configuration, resume, status;
-  std::vector<std::string> settings;
-  bool print_configuration = false, plan = false;
+  std::vector<std::string> settings, strays;
+  bool print_configuration = false, plan = false, evaluate = false;
   CommonOptions common;
   int ranks = 0;
+  bool ranks_given = false;
 };
 
 constexpr const char* introduction =
@@ -42,10 +50,18 @@ constexpr const char* introduction =
     "\n"
     "  mpirun -n 2 cola_dist --config configs/tiny.yaml\n"
     "  srun cola_dist --config configs/7b.yaml --set train.micro_batch=16\n"
+    "  cola_dist --config configs/tiny.yaml --evaluate\n"
     "\n"
-    "Exit codes: 0 finished; 2 bad command line or configuration; 75 stopped early by a signal or before "
-    "the\n"
-    "time limit, with a committed checkpoint (run the same command again); anything else failed.\n\nOptions";
+    "SIGTERM, SIGINT (Ctrl-C), SIGHUP, SIGUSR1 and SIGUSR2 stop a run at the end of its step, with a "
+    "checkpoint;\n"
+    "a second Ctrl-C ends it at once, without one. Open MPI's mpirun kills its ranks one or two seconds "
+    "after\n"
+    "a SIGTERM or Ctrl-C of its own: stop such a run by SIGUSR1 to mpirun, or start it with\n"
+    "--mca odls_base_sigkill_timeout SECONDS.\n"
+    "\n"
+    "Exit codes: 0 finished; 2 bad command line or configuration, or a --plan that does not fit; 75 stopped\n"
+    "early by a signal or before the time limit, with a committed checkpoint (run the same command again);\n"
+    "anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);
@@ -55,21 +71,51 @@ options::options_description describe(CommandLine& line) {
       "overrides one setting; may be given many times");
   add("resume", options::value(&line.resume)->default_value("auto")->value_name("auto|none|STEP_DIR"),
       "where to start: the newest intact checkpoint of run.dir, step 0, or a checkpoint's folder");
+  add("evaluate", options::bool_switch(&line.evaluate),
+      "says the loss of the checkpoint that --resume names on data.validation, and ends; writes nothing");
   add("status", options::value(&line.status)->value_name("RUN_DIR"),
       "says how far the run in this directory is, without any rank, and ends");
   add("plan", options::bool_switch(&line.plan),
-      "says what the run would need in memory and operations, and ends");
-  add("ranks", options::value(&line.ranks)->value_name("N"), "with --plan: the number of ranks to plan for");
+      "says what the run would need in memory and operations, and ends; exit code 2 if it does not fit");
+  add("ranks",
+      options::value(&line.ranks)->value_name("N")->notifier([&line](int) { line.ranks_given = true; }),
+      "with --plan: the number of ranks to plan for");
   add("print-config", options::bool_switch(&line.print_configuration),
       "prints the resolved configuration and ends");
   add_common_options(description, line.common);
   return description;
 }
 
+// Words without an option are read as well, for a message that names them.
+void parse(int count, char** arguments, const options::options_description& description, CommandLine& line) {
+  options::options_description all;
+  all.add(description).add_options()("stray", options::value(&line.strays));
+  options::positional_options_description positional;
+  parse_command_line("cola_dist", count, arguments, all, positional.add("stray", -1));
+  if (!line.strays.empty() && !line.common.help && !line.common.version)
+    throw UsageError("'{}' belongs to no option; did you mean --config {}? (see cola_dist --help)",
+                     line.strays[0], line.strays[0]);
+}
+
+// What ends without training: one thing at a time.
+void require_one_question(const CommandLine& line) {
+  std::string asked;
+  for (const auto& [name, given] : {std::pair{"--status", !line.status.empty()},
+                                    {"--plan", line.plan},
+                                    {"--print-config", line.print_configuration},
+                                    {"--evaluate", line.evaluate}}) {
+    if (!given) continue;
+    if (!asked.empty()) throw UsageError("{} and {} ask for different things: give one of them", asked, name);
+    asked = name;
+  }
+}
+
 void check(const CommandLine& line) {
   if (line.configuration.empty()) throw UsageError("--config FILE is missing (see cola_dist --help)");
-  if (line.ranks < 0 || (line.ranks > 0 && !line.plan))
+  if (line.ranks_given && (line.ranks < 1 || !line.plan))
     throw UsageError("--ranks N goes with --plan, N from 1");
+  if (line.evaluate && line.resume == "none")
+    throw UsageError("--evaluate needs a checkpoint: --resume is auto or a checkpoint's folder");
 }
 
 std::string describe_status(const std::string& run_directory) {
@@ -77,44 +123,115 @@ std::string describe_status(const std::string& run_directory) {
   return describe_run(run_directory, std::chrono::duration_cast<std::chrono::seconds>(now).count());
 }
 
-std::string describe_plan_for(const RunConfiguration& configuration, int ranks) {
-  return describe_plan(make_plan(configuration, plan_target(configuration, ranks)), configuration);
+struct Answer {
+  std::string words;
+  int exit_code = exit_finished;
+};
+
+Answer answer_with_plan(const RunConfiguration& configuration, int ranks) {
+  const Plan plan = make_plan(configuration, plan_target(configuration, ranks));
+  return {describe_plan(plan, configuration), plan.fits() ? exit_finished : exit_usage};
 }
 
 // The answer to a command line that asks for words instead of training; nothing if it asks for training.
-std::optional<std::string> answer(const CommandLine& line, int ranks) {
-  if (!line.status.empty()) return describe_status(line.status);
+std::optional<Answer> answer(const CommandLine& line, int ranks) {
+  require_one_question(line);
+  if (!line.status.empty()) return Answer{describe_status(line.status)};
   check(line);
   if (!line.print_configuration && !line.plan) return std::nullopt;
   const RunConfiguration configuration = load_run_configuration(line.configuration, line.settings);
-  return (line.print_configuration ? to_yaml(configuration) : "") +
-         (line.plan ? describe_plan_for(configuration, line.ranks > 0 ? line.ranks : ranks) : "");
+  if (line.print_configuration) return Answer{to_yaml(configuration)};
+  return answer_with_plan(configuration, line.ranks_given ? line.ranks : ranks);
 }
 
-int train(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
-  Communicator& world = session.world();
-  const auto configuration =
-      together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
-  RankPlace place = place_rank(configuration, session);
-  const auto device = together(world, [&] { return make_device(configuration, place); });
-  const auto communicator = make_training_communicator(configuration.parallel, *device, session);
-  const auto trainer = together(
-      world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator, signal); });
-  report_layout("cola_dist", session, place);
-  trainer->start(parse_resume(line.resume));
+int say(const Answer& answer) {
+  fmt::print("{}", answer.words);
+  return unless_output_failed(answer.exit_code);
+}
+
+// Ranks read files and make devices on nodes of their own: before they work together, they compare notes.
+void settle_common_run(RunConfiguration& configuration, const CommandLine& line, const Device& device,
+                       MpiSession& session) {
+  std::vector<Setting> settings = describe_run_of_rank(configuration, device.kind());
+  settings.push_back({"--resume", line.resume});
+  settings.push_back({"--evaluate", line.evaluate ? "given" : "not given"});
+  require_common_run(session.world(), settings, session.host());
+  configuration.train.precision =
+      common_precision(session.world(), configuration.train.precision, device.prefers_bfloat16());
+}
+
+// What is allowed and yet hardly meant.
+void warn_of_settings(const RunSection& run, const std::string& shared_file) {
+  if (!shared_file.empty())
+    warning("{} is both in data.train and in data.validation, whose loss will be that of text already seen",
+            shared_file);
+  if (run.time_limit > 0 && run.time_limit <= run.stop_margin)
+    warning("run.time_limit ({} s) is not more than run.stop_margin ({} s): every start makes a single step",
+            run.time_limit, run.stop_margin);
+}
+
+// What the command line and the configuration name is there. For rank 0.
+void require_files(const CommandLine& line, const RunConfiguration& configuration) {
+  const bool is_word = line.resume == "auto" || line.resume == "none";
+  if (!is_word && !std::filesystem::is_directory(line.resume))
+    throw UsageError("--resume {}: neither auto, none, nor a checkpoint's folder", line.resume);
+  const auto validation = require_data_files("data.validation", configuration.data.validation);
+  if (line.evaluate) return;
+  const auto train = require_data_files("data.train", configuration.data.train);
+  warn_of_settings(configuration.run, find_shared_file(train, validation));
+}
+
+// What a rank has before it trains or evaluates.
+struct Job {
+  const CommandLine& line;
+  MpiSession& session;
+  const StopSignal& signal;
+  RunConfiguration configuration;
+  RankPlace place;
+  std::unique_ptr<Device> device;
+  std::unique_ptr<Communicator> communicator;
+};
+
+int train(Job& job) {
+  const auto trainer = together(job.session.world(), [&] {
+    return std::make_unique<Trainer>(job.configuration, *job.device, *job.communicator, job.signal);
+  });
+  report_layout("cola_dist", job.session, job.place);
+  trainer->start(parse_resume(job.line.resume));
   return trainer->run();
+}
+
+int evaluate(Job& job) {
+  const CheckpointEvaluation done = evaluate_checkpoint(job.configuration, *job.device, *job.communicator,
+                                                        parse_resume(job.line.resume), job.signal);
+  information("{}: validation loss {:.6f}, perplexity {:.4f}, {} tokens", done.folder, done.result.loss,
+              done.result.perplexity(), done.result.tokens);
+  return job.session.world().rank() == 0 ? unless_output_failed(exit_finished) : exit_finished;
+}
+
+int work(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
+  Communicator& world = session.world();
+  if (world.rank() == 0) signal.announce_when_received();
+  Job job{line, session, signal, {}, {}, {}, {}};
+  job.configuration =
+      together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
+  job.place = place_rank(job.configuration, session);
+  job.device = together(world, [&] { return make_device(job.configuration, job.place); });
+  settle_common_run(job.configuration, line, *job.device, session);
+  on_rank_0(world, [&] { require_files(line, job.configuration); });
+  job.communicator = make_training_communicator(job.configuration.parallel, *job.device, session);
+  return line.evaluate ? evaluate(job) : train(job);
 }
 
 int run(int count, char** arguments, MpiSession& session, const StopSignal& signal) {
   CommandLine line;
   const options::options_description description = describe(line);
-  parse_command_line("cola_dist", count, arguments, description);
+  parse(count, arguments, description, line);
   const bool speaks = session.world().rank() == 0;
   if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
   const auto words = together(session.world(), [&] { return answer(line, session.world().size()); });
-  if (!words) return train(line, session, signal);
-  if (speaks) fmt::print("{}", *words);
-  return exit_finished;
+  if (!words) return work(line, session, signal);
+  return speaks ? say(*words) : words->exit_code;
 }
 
 // Without a launcher, what needs no ranks starts none: on a login node there may be no MPI to start. Nor does
@@ -127,13 +244,17 @@ std::optional<int> answer_alone(int count, char** arguments) {
   if (launched && !asks_status) return std::nullopt;
   CommandLine line;
   const options::options_description description = describe(line);
-  parse_command_line("cola_dist", count, arguments, description);
+  parse(count, arguments, description, line);
   const bool speaks = !launched || launched->placement.rank == 0;
-  if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
-  const std::optional<std::string> words = answer(line, 1);
-  if (!words) return std::nullopt;
-  if (speaks) fmt::print("{}", *words);
-  return exit_finished;
+  if (answer_common_options(line.common, "cola_dist", description, speaks))
+    return unless_output_failed(exit_finished);
+  try {
+    const std::optional<Answer> words = answer(line, 1);
+    if (!words) return std::nullopt;
+    return speaks ? say(*words) : words->exit_code;
+  } catch (const FileError& error) {
+    throw UsageError("{}", error.what());
+  }
 }
 
 }  // namespace
@@ -142,6 +263,7 @@ int main(int count, char** arguments) {
   return run_program("cola_dist", [&] {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
     const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
+    std::signal(SIGPIPE, SIG_IGN);  // `| tee log` dies of Ctrl-C before the run has saved
     return run_on_ranks("cola_dist", count, arguments, early_choices(count, arguments),
                         [&](MpiSession& session) { return run(count, arguments, session, signal); });
   });

@@ -55,12 +55,21 @@ inline std::unique_ptr<Device> make_gpu(const RunConfiguration& configuration, c
   throw;
 }
 
+/// What a GPU alone has cannot be had where `auto` led to the CPU.
+inline void require_no_gpu_settings(const RunConfiguration& configuration) {
+  if (configuration.parallel.collectives == Collectives::nccl)
+    throw UsageError("parallel.collectives: nccl needs GPUs, and none is used here; set it to auto or mpi");
+  if (configuration.train.cuda_graphs == RecordedPasses::on)
+    throw UsageError("train.cuda_graphs: on needs a GPU, and none is used here; set it to auto");
+  if (configuration.train.attention != AttentionChoice::automatic)
+    throw UsageError("train.attention: chooses kernels of a GPU, and none is used here; set it to auto");
+}
+
 /// The device of a placed rank, which is told its name. Throws UsageError if the configuration asks for what
 /// is not here, DeviceError if a GPU that is here fails.
 inline std::unique_ptr<Device> make_device(const RunConfiguration& configuration, RankPlace& place) {
   const bool on_gpu = place.gpu_number >= 0 || configuration.train.device == DeviceChoice::cuda;
-  if (!on_gpu && configuration.parallel.collectives == Collectives::nccl)
-    throw UsageError("parallel.collectives: nccl needs GPUs, and none is used here; set it to auto or mpi");
+  if (!on_gpu) require_no_gpu_settings(configuration);
   auto device = on_gpu ? make_gpu(configuration, place) : make_cpu_device(static_cast<int>(place.threads));
   place.device = device->name();
   return device;

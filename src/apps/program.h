@@ -4,7 +4,10 @@
 #include <fmt/format.h>
 
 #include <boost/program_options.hpp>
+#include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -69,7 +72,7 @@ inline void add_common_options(boost::program_options::options_description& desc
   namespace options = boost::program_options;
   auto add = description.add_options();
   add("version", options::bool_switch(&common.version), "prints the version and ends");
-  add("help", options::bool_switch(&common.help), "prints this text and ends");
+  add("help,h", options::bool_switch(&common.help), "prints this text and ends");
 }
 
 /// Whether one of them was given, which is then all there is to do; answers on stdout where `speaks`.
@@ -79,6 +82,14 @@ inline bool answer_common_options(const CommonOptions& common, const std::string
   if (common.help && speaks) std::cout << description << "\n";
   if (common.version && speaks) fmt::print("{} {}\n", program, version);
   return common.help || common.version;
+}
+
+/// `code`, unless what was said on stdout could not be written, as on a full disk: then exit_failed.
+inline int unless_output_failed(int code) {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+  log_error(fmt::format("standard output cannot be written: {}", std::strerror(errno != 0 ? errno : EIO)));
+  return exit_failed;
 }
 
 /// An error that one rank has logged already: the others end with its exit code and without a word.

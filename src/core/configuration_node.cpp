@@ -61,6 +61,21 @@ int line_of_second_document(const std::string& yaml) {
   return parser.HandleNextDocument(start) && parser.HandleNextDocument(start) ? start.line : 0;
 }
 
+// Whether line number `line` begins with blanks of which one is a tab.
+bool is_indented_by_tab(const std::string& yaml, int line) {
+  std::istringstream lines(yaml);
+  std::string text;
+  for (int number = 0; number < line; ++number) std::getline(lines, text);
+  return text.substr(0, text.find_first_not_of(" \t")).find('\t') != std::string::npos;
+}
+
+// The cure for two mistakes that yaml-cpp's messages say little of.
+std::string hint_for(const std::string& message, const std::string& yaml, int line) {
+  if (is_indented_by_tab(yaml, line)) return " (a tab cannot indent YAML: use blanks)";
+  if (message.find("anchor") != std::string::npos) return " (text that begins with * or & needs quotes)";
+  return "";
+}
+
 }  // namespace
 
 // Turns yaml-cpp's nodes into ours, so that yaml-cpp is known to this file alone.
@@ -76,10 +91,9 @@ class ConfigurationNode::Reader {
         make(path, line).fail("only one YAML document can be read, and another begins here");
       return read;
     } catch (const YAML::Exception& error) {
-      const bool anchor = error.msg.find("anchor") != std::string::npos;
-      make("", line_of(error.mark))
-          .fail(fmt::format("no valid YAML: {}{}", printable(error.msg),
-                            anchor ? " (text that begins with * or & needs quotes)" : ""));
+      const int line = line_of(error.mark);
+      make("", line).fail(
+          fmt::format("no valid YAML: {}{}", printable(error.msg), hint_for(error.msg, yaml, line)));
     }
   }
 

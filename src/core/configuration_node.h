@@ -3,8 +3,10 @@
 // what the command line set, "--set section.key=value: problem".
 #pragma once
 
+#include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace cola {
@@ -37,9 +39,11 @@ class ConfigurationNode {
   bool boolean() const;
   /// A finite number.
   double number() const;
-  /// A decimal integer without leading zeros. Defined for int, std::int64_t and std::uint64_t.
+  /// A decimal integer without leading zeros. Defined for int, std::int64_t and std::uint64_t. `range`, what
+  /// the key takes, is for the message about one that the type cannot hold.
   template <typename Integer>
-  Integer whole_number() const;
+  Integer whole_number(std::pair<Integer, Integer> range = {std::numeric_limits<Integer>::min(),
+                                                            std::numeric_limits<Integer>::max()}) const;
   /// The items of a list; `example` shows how one is written.
   const std::vector<ConfigurationNode>& items(std::string_view example) const;
 

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
-#include <limits>
 
 #include "core/configuration_node.h"
 
@@ -83,19 +82,20 @@ double ConfigurationNode::number() const {
 }
 
 template <typename Integer>
-Integer ConfigurationNode::whole_number() const {
+Integer ConfigurationNode::whole_number(std::pair<Integer, Integer> range) const {
   const std::string& digits = plain_scalar("a whole number");
   if (!is_whole_number(digits)) fail_expecting("a whole number");
   Integer value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc{})
-    fail(fmt::format("must be between {} and {}, got {}", std::numeric_limits<Integer>::min(),
-                     std::numeric_limits<Integer>::max(), printable(digits)));
+    fail(fmt::format("must be between {} and {}, got {}", range.first, range.second, printable(digits)));
   return value;
 }
-template int ConfigurationNode::whole_number<int>() const;
-template std::int64_t ConfigurationNode::whole_number<std::int64_t>() const;
-template std::uint64_t ConfigurationNode::whole_number<std::uint64_t>() const;
+template int ConfigurationNode::whole_number<int>(std::pair<int, int>) const;
+template std::int64_t ConfigurationNode::whole_number<std::int64_t>(
+    std::pair<std::int64_t, std::int64_t>) const;
+template std::uint64_t ConfigurationNode::whole_number<std::uint64_t>(
+    std::pair<std::uint64_t, std::uint64_t>) const;
 
 const std::vector<ConfigurationNode>& ConfigurationNode::items(std::string_view example) const {
   if (kind_ != Kind::list) fail_expecting(fmt::format("a list such as {}", example));

@@ -31,6 +31,8 @@ class Communicator {
   virtual int size() const = 0;
   /// For people: "MPI (Open MPI 4.1.4)" or "threads".
   virtual std::string transport() const = 0;
+  /// Pinned host memory of this rank that tensors pass through.
+  virtual std::size_t staging_bytes() const { return 0; }
 
   /// Sums over all ranks, in place.
   virtual void all_reduce(std::span<double> values) = 0;

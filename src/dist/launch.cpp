@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "dist/launch_environment.h"
 #include "dist/mpi_communicator.h"
 #include "dist/watched_communicator.h"
@@ -89,10 +90,13 @@ MpiSession::MpiSession(int& argument_count, char**& arguments)
     host_ = read_host_name();
     if (environment) launcher_ = environment->launcher;
     check_launch(environment, *world_, place);
-  } catch (...) {
+  } catch (const UsageError&) {  // all ranks have it
     world_.reset();
     MPI_Finalize();
     throw;
+  } catch (const std::exception& error) {  // of this rank alone: MPI's end would wait for the others
+    log_error(error.what());
+    abort_mpi_job(exit_failed);
   }
 }
 

@@ -13,7 +13,8 @@ namespace cola {
 /// MPI's OMPI_MCA_mpi_yield_when_idle=1 keeps waiting ranks from taking time from working ones.
 class MpiSession {
  public:
-  /// Initialises MPI. Throws UsageError, on all ranks, if the launcher's variables contradict MPI.
+  /// Initialises MPI. Throws UsageError, on all ranks, if the launcher's variables contradict MPI. Another
+  /// failure of MPI ends the job.
   MpiSession(int& argument_count, char**& arguments);
   /// Finalises MPI. A program catches its errors while the session lives, reports them, and calls
   /// world().abort(code): an exception that passes through here on one of many ranks ends the job with

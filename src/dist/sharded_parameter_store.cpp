@@ -85,7 +85,10 @@ double ShardedParameterStore::gradient_norm() {
   const ProfileRange range(device_, "gradient norm");
   gradients_->finish_step();
   double sum = device_.reduce().sum_of_squares(memory_.reduced_gradient);
-  if (shard_map_.shards() > 1) communicator_.all_reduce(std::span(&sum, 1));
+  // Where every rank holds the whole gradient, rank 0's sum is the one: ranks that clipped by norms of their
+  // own would drift apart.
+  if (shard_map_.shards() == 1 && communicator_.rank() != 0) sum = 0;
+  if (communicator_.size() > 1) communicator_.all_reduce(std::span(&sum, 1));
   return std::sqrt(sum);
 }
 

@@ -61,6 +61,7 @@ class StagedCommunicator final : public ForwardingCommunicator {
         pipeline_(device, std::max(slot_bytes, smallest_slot_bytes())) {}
 
   std::string transport() const override { return host().transport() + " through host memory"; }
+  std::size_t staging_bytes() const override { return 2 * pipeline_.slot_bytes(); }
 
   std::unique_ptr<PendingCollective> start_reduce_scatter(std::span<float> values,
                                                           std::span<float> sum) override;

@@ -33,6 +33,24 @@ ConfigurationProblem find_size_problem(const ModelConfiguration& c) {
   return {};
 }
 
+// The table of parameters has an entry for each, and their bytes are counted in 64 bits.
+ConfigurationProblem find_total_problem(const ModelConfiguration& c) {
+  constexpr std::int64_t most_layers = 65536;
+  constexpr double most_parameters = 1e14;
+  if (c.num_hidden_layers > most_layers)
+    return {"num_hidden_layers", fmt::format("must be at most {}, got {}", most_layers, c.num_hidden_layers)};
+  const auto d = static_cast<double>(c.hidden_size), f = static_cast<double>(c.intermediate_size);
+  const double embeddings = 2 * d * static_cast<double>(c.vocab_size);
+  const auto layers = static_cast<double>(c.num_hidden_layers), rank = static_cast<double>(c.rank);
+  const double blocks =
+      layers * (c.projection == ProjectionKind::full ? 4 * d * d + 3 * d * f : rank * (11 * d + 3 * f));
+  if (embeddings + blocks <= most_parameters) return {};
+  return {
+      embeddings > blocks ? "vocab_size" : "hidden_size",
+      fmt::format("these sizes give a model of {:.1e} parameters, more than the {:.0e} that can be counted",
+                  embeddings + blocks, most_parameters)};
+}
+
 }  // namespace
 
 ConfigurationProblem find_problem(const ModelConfiguration& c) {
@@ -51,7 +69,7 @@ ConfigurationProblem find_problem(const ModelConfiguration& c) {
                                                c.num_attention_heads, c.num_key_value_heads)};
   if (c.projection == ProjectionKind::cola && c.rank > c.hidden_size)
     return {"rank", fmt::format("must not exceed hidden_size ({}), got {}", c.hidden_size, c.rank)};
-  return {};
+  return find_total_problem(c);
 }
 
 }  // namespace cola

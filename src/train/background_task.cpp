@@ -1,11 +1,14 @@
 #include "train/background_task.h"
 
 #include <exception>
+#include <system_error>
 #include <utility>
+
+#include "core/error.h"
 
 namespace cola {
 
-void BackgroundTask::start(Work work) {
+void BackgroundTask::start(Work work) try {
   running_ = true;
   thread_ = std::jthread([this, work = std::move(work)](std::stop_token stop) {
     try {
@@ -17,6 +20,9 @@ void BackgroundTask::start(Work work) {
     running_ = false;
     ended_.notify_all();
   });
+} catch (const std::system_error& error) {  // no thread, no work to wait for
+  running_ = false;
+  throw Error("a thread for work beside training cannot be started: {}", error.what());
 }
 
 bool BackgroundTask::ends_within(std::chrono::milliseconds limit) {

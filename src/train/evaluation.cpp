@@ -27,14 +27,28 @@ TokenBatch load(const TokenDataset& dataset, std::int64_t first, std::int64_t la
   return {inputs, targets, last - first, length};
 }
 
+std::int64_t evaluated_samples(const TokenDataset& dataset, std::int64_t token_limit) {
+  return std::clamp<std::int64_t>(token_limit / dataset.sequence_length(), 1, dataset.samples());
+}
+
 }  // namespace
+
+void require_targets(const TokenDataset& dataset, std::int64_t token_limit) {
+  std::vector<std::int32_t> inputs, targets;
+  const std::int64_t samples = evaluated_samples(dataset, token_limit);
+  for (std::int64_t sample = 0; sample < samples; ++sample) {
+    load(dataset, sample, sample + 1, inputs, targets);
+    if (count_targets(targets) > 0) return;
+  }
+  throw UsageError("data.validation: the {} sequences to evaluate hold no target tokens, only padding",
+                   samples);
+}
 
 std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& store,
                                          const TokenDataset& dataset, Communicator& communicator,
                                          std::int64_t micro_batch, std::int64_t token_limit,
                                          const std::function<bool()>& stop_requested) {
-  const std::int64_t samples =
-      std::clamp<std::int64_t>(token_limit / dataset.sequence_length(), 1, dataset.samples());
+  const std::int64_t samples = evaluated_samples(dataset, token_limit);
   const std::int64_t begin = samples * communicator.rank() / communicator.size();
   const std::int64_t end = samples * (communicator.rank() + 1) / communicator.size();
   const std::int64_t largest_share = (samples + communicator.size() - 1) / communicator.size();
@@ -52,7 +66,7 @@ std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& sto
   }
   sums[0] = model.take_loss();
   communicator.all_reduce(sums);
-  if (sums[1] == 0) throw Error("the validation data holds no target tokens, only padding");
+  if (sums[1] == 0) throw AgreedError("the validation data holds no target tokens, only padding");
   return EvaluationResult{sums[0] / sums[1], static_cast<std::int64_t>(sums[1])};
 }
 

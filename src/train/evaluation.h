@@ -19,6 +19,9 @@ struct EvaluationResult {
   double perplexity() const { return std::exp(loss); }
 };
 
+/// Throws UsageError if all that an evaluation would read is padding: better known before the first step.
+void require_targets(const TokenDataset& dataset, std::int64_t token_limit);
+
 /// Evaluates the first samples of `dataset`, at most `token_limit` tokens of them (at least one sample), each
 /// rank its part. Collective; every rank gets the same result, which does not depend on the number of ranks
 /// but for rounding. `stop_requested` is asked before every micro-batch, by all ranks equally often; once it

@@ -2,13 +2,14 @@
 
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "core/error.h"
 #include "core/host.h"
 #include "dist/launch_environment.h"
 #include "io/durable_file.h"
+#include "train/json_text.h"
 
 namespace cola {
 
@@ -18,6 +19,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds interval{5};
 constexpr const char* file_name = "/heartbeat.json";
+constexpr const char* reason_key = "reason";  // not in files of earlier versions
 
 std::int64_t seconds_since_1970(SystemTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -31,6 +33,7 @@ template <typename State, typename Visitor>
 void visit_fields(State& state, const Visitor& visit) {
   visit("name", state.name);
   visit("activity", state.activity);
+  visit(reason_key, state.reason);
   visit("host", state.host);
   visit("job", state.job);
   visit("ranks", state.ranks);
@@ -69,13 +72,24 @@ Heartbeat::Heartbeat(const std::string& directory, const RunState& first, bool b
   state_.started = now_since_1970();
 }
 
+// A run that was started again where it ended makes no step that would tell loss and rates.
 void Heartbeat::note_start(std::int64_t step) {
   state_.step = step;
+  std::optional<RunState> before;
+  try {
+    before = read_heartbeat(parent_folder(path_));
+  } catch (const Error&) {  // damaged: it will be replaced
+  }
+  if (!before || before->step != step) return;
+  state_.loss = before->loss;
+  state_.tokens_per_second = before->tokens_per_second;
+  state_.seconds_per_step = before->seconds_per_step;
 }
 
 void Heartbeat::note_step(const StepMetrics& metrics) {
   // The first step pays for what is set up once: the average forgets it.
   const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
+  if (steps_seen_ == 0) last_written_ = {};  // that it trains is worth saying at once
   ++steps_seen_;
   state_.seconds_per_step += weight * (metrics.step_seconds - state_.seconds_per_step);
   tokens_per_step_ += weight * (metrics.tokens_per_second * metrics.step_seconds - tokens_per_step_);
@@ -92,7 +106,12 @@ void Heartbeat::last_word(const std::string& activity) {
   if (beats_) write(activity);
 }
 
-void Heartbeat::write(const std::string& activity) {
+void Heartbeat::fail(const std::string& reason) {
+  state_.reason = reason;
+  last_word("failed");
+}
+
+void Heartbeat::write(const std::string& activity) noexcept try {
   state_.activity = activity;
   state_.written = now_since_1970();
   last_written_ = Clock::now();
@@ -101,19 +120,44 @@ void Heartbeat::write(const std::string& activity) {
   // No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
   const std::string temporary = path_ + std::string(temporary_suffix);
   std::error_code ignored;
-  if (std::ofstream file(temporary); file << json.dump(2) << '\n' && file.flush())
+  if (std::ofstream file(temporary); file << json_text(json, 2) << '\n' && file.flush())
     std::filesystem::rename(temporary, path_, ignored);
+} catch (const std::exception&) {  // the run goes on, or ends with an error of its own
 }
+
+namespace {
+
+template <typename Value>
+void read_member(const Json& json, const char* key, Value& value) {
+  if (key == reason_key && !json.contains(key)) return;
+  const Json& member = json.at(key);
+  if (std::is_integral_v<Value> && !member.is_number_integer()) throw Error("{} is no whole number", key);
+  member.get_to(value);
+}
+
+void require_sense(const RunState& state) {
+  const auto is_count = [](auto... values) { return (... && (values >= 0)); };
+  const auto is_rate = [](auto... values) { return (... && (values >= 0 && values < 1e15)); };
+  if (!is_count(state.ranks, state.step, state.total_steps, state.started, state.written, state.job_end) ||
+      !is_rate(state.tokens_per_second, state.seconds_per_step))
+    throw Error("a number in it is out of range");
+}
+
+}  // namespace
 
 std::optional<RunState> read_heartbeat(const std::string& directory) {
   const std::string path = directory + file_name;
   if (!std::filesystem::exists(path)) return std::nullopt;
   RunState state;
+  const std::string text = read_file(path);
   try {
-    const Json json = Json::parse(read_file(path));
-    visit_fields(state, [&](const char* key, auto& value) { json.at(key).get_to(value); });
-  } catch (const Json::exception& error) {
-    throw FileError("{}: no heartbeat of a run: {}", path, error.what());
+    const Json json = Json::parse(text);
+    visit_fields(state, [&](const char* key, auto& value) { read_member(json, key, value); });
+    require_sense(state);
+  } catch (const Json::exception&) {
+    throw FileError("{}: is damaged, or no heartbeat of a run", path);
+  } catch (const Error& error) {
+    throw FileError("{}: is damaged, or no heartbeat of a run: {}", path, error.what());
   }
   return state;
 }

@@ -16,6 +16,7 @@ namespace cola {
 /// What is known of a run at one moment. Times are seconds, moments seconds since 1970.
 struct RunState {
   std::string name, activity;  // activity: starting, training, evaluating, saving, finished, stopped, failed
+  std::string reason;          // why it failed, in the words of its error
   std::string host, job;       // of rank 0; job: the scheduler's number, empty outside of a job
   std::int64_t ranks = 1;
   std::int64_t step = 0, total_steps = 0;
@@ -33,18 +34,20 @@ class Heartbeat {
   /// Writes DIRECTORY/heartbeat.json where `beats` (rank 0), nothing elsewhere.
   Heartbeat(const std::string& directory, const RunState& first, bool beats);
 
-  /// What the next beats will say.
+  /// What the next beats will say; at the start, also what the last one said of the same step.
   void note_start(std::int64_t step);
   void note_step(const StepMetrics& metrics);
-  /// Writes the state, five seconds after the last time or later. A file that cannot be written is left as it
-  /// is: training goes on.
+  /// Writes the state at the first step, and five seconds after the last time or later. A file that cannot be
+  /// written is left as it is: training goes on.
   void beat(const std::string& activity);
   /// Writes the state at once.
   void last_word(const std::string& activity);
+  /// The last word of a run that an error ends.
+  void fail(const std::string& reason);
 
  private:
   using Clock = std::chrono::steady_clock;
-  void write(const std::string& activity);
+  void write(const std::string& activity) noexcept;
 
   std::string path_;
   RunState state_;

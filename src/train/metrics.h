@@ -1,4 +1,5 @@
-// Metrics: the run's log for machines, run.dir/metrics.jsonl, one JSON object a line.
+// Metrics: the run's log for machines, run.dir/metrics.jsonl, one JSON object a line. Each ends with "time",
+// in seconds since 1970.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,9 @@ class MetricsWriter {
 
   void write(const StepMetrics& metrics);
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
+  /// A job begins at `step`, after `checkpoint` (a folder; empty: from nothing).
+  void write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts, const std::string& checkpoint);
+  void write_checkpoint(std::int64_t step, double seconds);
   /// Anything else worth keeping: {"event": event, "step": step, "message": message}.
   void write_event(const std::string& event, std::int64_t step, const std::string& message);
 

@@ -20,6 +20,12 @@ std::string three_figures(double value) {
   return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
+// A terminal that is gone, which is no error of the run, takes nothing.
+void write_out(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 std::string format_duration(double seconds) {
@@ -75,8 +81,7 @@ void Progress::show(const StepMetrics& metrics) {
   const double seconds_left = seconds_per_step_ * static_cast<double>(total_steps_ - metrics.step);
   const std::string line = progress_line(metrics, total_steps_, seconds_left);
   if (!live_) return log_information(line);
-  fmt::print("\r\033[K{}", line);
-  std::fflush(stdout);
+  write_out("\r\033[K" + line);
   line_open_ = true;
 }
 
@@ -87,8 +92,7 @@ void Progress::announce(const std::string& message) {
 }
 
 void Progress::finish() {
-  if (line_open_) fmt::print("\n");
-  std::fflush(stdout);
+  if (line_open_) write_out("\n");
   line_open_ = false;
 }
 

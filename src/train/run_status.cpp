@@ -34,7 +34,8 @@ std::string describe_activity(const RunState& run, double age) {
                        run.ranks == 1 ? "rank" : "ranks", run.host,
                        run.job.empty() ? "" : ", job " + run.job);
   if (run.activity == "finished") return "finished";
-  if (run.activity == "failed") return "failed: its log says why";
+  if (run.activity == "failed")
+    return "failed: " + (run.reason.empty() ? std::string("its log says why") : run.reason);
   if (run.activity == "stopped")
     return "stopped early with a committed checkpoint: goes on when " +
            (run.job.empty() ? "" : fmt::format("job {} is requeued, or ", run.job)) +

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/host.h"
 #include "dist/communicator.h"
 #include "io/dataset.h"
 #include "train/configuration/run_configuration.h"
@@ -15,6 +16,6 @@ namespace cola {
 /// read from it. Collective. Throws UsageError, on all ranks, for what find_token_files and TokenDataset
 /// refuse, and for a file that a node does not see.
 TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
-                             Communicator& world);
+                             Communicator& world, const std::string& host = host_name());
 
 }  // namespace cola

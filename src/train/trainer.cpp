@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "core/host.h"
@@ -80,6 +81,7 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
 void Trainer::start(const ResumeChoice& resume) {
+  on_rank_0(communicator_, [&] { require_targets(validation_data_, configuration_.evaluation.tokens); });
   RunStart found = find_start(communicator_, table_, configuration_, resume);
   lock_ = std::move(found.lock);
   checkpointer_.set_attempt(found.attempt);
@@ -92,6 +94,10 @@ void Trainer::start(const ResumeChoice& resume) {
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));
   open_run_directory();
+  const std::vector<std::string> hosts = communicator_.all_gather(host_name());
+  if (metrics_)
+    metrics_->write_start(state_.step, communicator_.size(),
+                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), folder);
   if (speaks()) report_start(folder);
 }
 
@@ -131,7 +137,9 @@ std::string Trainer::describe_memory_of_rank() const {
   const MemoryLimit limit{
       memory_limit(configuration_, device_.memory_bytes()),
       configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
-  std::string table = describe_memory(plan_memory(configuration_, target), target, configuration_, limit);
+  MemoryPlan plan = plan_memory(configuration_, target);
+  plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
+  std::string table = describe_memory(plan, target, configuration_, limit);
   table.pop_back();  // the last line's end, which the log writes itself
   return table;
 }
@@ -152,8 +160,8 @@ std::string Trainer::describe_data() const {
 ExitCode Trainer::run() {
   try {
     return train();
-  } catch (...) {
-    heartbeat_.last_word("failed");
+  } catch (const std::exception& error) {
+    heartbeat_.fail(error.what());
     throw;
   }
 }
@@ -178,6 +186,8 @@ StepMetrics Trainer::step() {
   communicator_.all_reduce(sums);  // losses and targets of all ranks
 
   StepMetrics metrics;
+  if (sums[1] == 0)
+    throw AgreedError("step {}: the global batch holds no target tokens, only padding", state_.step + 1);
   metrics.loss = sums[0] / sums[1];
   metrics.gradient_norm = store_.gradient_norm() / sums[1];
   require_finite(local_loss, metrics.loss, metrics.gradient_norm);
@@ -298,8 +308,7 @@ void Trainer::proceed_with_checkpoint() {
 void Trainer::report(const SaveOutcome& saved) {
   if (saved.error.empty()) {
     stop_.learn_checkpoint(saved.seconds);
-    if (metrics_)
-      metrics_->write_event("checkpoint", saved.step, fmt::format("committed in {:.2f} s", saved.seconds));
+    if (metrics_) metrics_->write_checkpoint(saved.step, saved.seconds);
     return progress_.announce(fmt::format("step {}: saved {}/{} in {:.2f} s", saved.step,
                                           checkpoints_of(configuration_), checkpoint_name(saved.step),
                                           saved.seconds));

@@ -43,6 +43,11 @@ class Plans(harness.TrainingTest):
         for settings in ([], ["train.device_memory_gib=1"]):
             self.assertNotRegex(self.planned("blanks", 4, *settings)[1], r" \n")
 
+    def test_a_plan_that_does_not_fit_says_so_by_its_exit_code(self):
+        done = self.train("tight", None, "train.device_memory_gib=0.0001", more=["--plan"], expect=2)
+        self.assertIn("DOES NOT FIT train.device_memory_gib", done.stdout)
+        self.assertEqual(done.stderr, "")
+
     def assert_refused(self, run, settings, *fragments):
         done = self.train(run, 2, *settings, expect=2)
         said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]

@@ -29,6 +29,9 @@ class Errors(harness.TrainingTest):
         empty.write_bytes(b"")
         self.assert_refused("empty", "empty.h5", f"data.train=[{empty}]")
         self.assert_refused("vocabulary", "vocab", "model.vocab_size=100")
+        self.assert_refused("one", "data.validation: no token file matches 'none.h5'", "data.validation=[none.h5]")
+        folder = self.directory / "data"
+        self.assert_refused("folder", f"data.train: '{folder}' is a folder; name its files", f"data.train=[{folder}/]")
         done = self.call([harness.PROGRAMS / "cola_dist", "--config", self.directory / "none.yaml"], expect=2)
         self.assertIn("none.yaml", done.stderr)
 
@@ -36,6 +39,33 @@ class Errors(harness.TrainingTest):
         self.assert_refused("option", "--help", more=["--resum", "auto"])
         self.assert_refused("resume", "elsewhere", more=["--resume", "elsewhere"], ranks=1)
         self.assertEqual(self.call([harness.PROGRAMS / "cola_dist"]).returncode, 2)
+        self.assert_refused("zero", "--ranks N goes with --plan", more=["--plan", "--ranks", "0"], ranks=None)
+        self.assert_refused("planless", "--ranks N goes with --plan", more=["--ranks", "0"], ranks=None)
+        self.assert_refused("both", "--plan and --print-config ask for different things",
+                            more=["--plan", "--print-config"], ranks=None)
+        self.assert_refused("stray", "'tiny.yaml' belongs to no option; did you mean --config tiny.yaml?",
+                            more=["tiny.yaml"], ranks=None)
+
+    def test_a_staging_folder_that_cannot_be_made(self):
+        self.assert_refused("staged", "checkpoint.local_dir: /dev/null/x", "checkpoint.local_dir=/dev/null/x")
+
+    def test_output_that_cannot_be_written(self):
+        self.configuration("full")
+        for words in (["--print-config", "--config", self.directory / "full.yaml"], ["-h"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run([harness.PROGRAMS / "cola_dist", *words], stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, done.stderr),
+                             (1, "cola: error: standard output cannot be written: No space left on device\n"))
+
+    def test_ranks_that_would_run_different_things(self):
+        self.configuration("differing")
+        words = [harness.PROGRAMS / "cola_dist", "--config", self.directory / "differing.yaml", "--set"]
+        done = self.call([self.MPIRUN, "--oversubscribe", "-n", "1", *words, "optimizer.lr=0.25", ":",
+                          "-n", "2", *words, "optimizer.lr=0.5"], expect=2)
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        self.assertEqual(len(said), 1, done.stderr)
+        self.assertRegex(said[0], r"optimizer.lr: 0.25 on rank 0 \(\S+\), but 0.5 on rank 1 ")
+        self.assertFalse((self.directory / "differing").exists(), "something was written")
 
     def test_what_is_not_here(self):
         if harness.gpu_count() == 0:
@@ -62,9 +92,16 @@ class Errors(harness.TrainingTest):
         self.assertRegex(done.stderr, r"rank 0 on \S+: error: step \d+: the (loss|gradient) is not finite")
         self.assertEqual(done.stderr.count("not finite"), 1, done.stderr)
         status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / "infinite"], expect=0)
-        self.assertIn("failed: its log says why", status.stdout)
+        self.assertRegex(status.stdout, r"failed: step \d+: the (loss|gradient) is not finite")
         newest = self.checkpoints("infinite")[-1]
         self.call([harness.PROGRAMS / "cola_ckpt", "verify", self.directory / "infinite/checkpoints" / newest], expect=0)
+
+    def test_settings_that_are_hardly_meant_are_warned_of(self):
+        train = f"[{self.directory}/data/train-*.h5]"
+        done = self.train("warned", 2, f"data.validation={train}", "schedule.total_steps=6",
+                          "schedule.warmup_steps=1", "run.time_limit=30", expect=75)
+        self.assertEqual(done.stderr.count(" is both in data.train and in data.validation"), 1, done.stderr)
+        self.assertEqual(done.stderr.count("run.time_limit (30 s) is not more than run.stop_margin (30 s)"), 1, done.stderr)
 
     def test_two_jobs_never_share_a_run_directory(self):
         first = subprocess.Popen(self.command("shared", None, "schedule.total_steps=100000", "evaluation.every=0"),

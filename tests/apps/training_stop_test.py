@@ -31,6 +31,29 @@ class Stop(harness.TrainingTest):
         self.assertIn("stopped by SIGUSR1 after step 1, saved", said)
         self.assertEqual(self.checkpoints("early"), ["step-00000001"])
 
+    def stops_with(self, run, number, after_start=lambda process: None):
+        """Signals a run that would go on for long, once it trains; what it said until then is not read on."""
+        endless = ("schedule.total_steps=1000000", "evaluation.every=0", "checkpoint.every=0")
+        process = subprocess.Popen(self.command(run, None, *endless), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        while "step " not in (line := process.stdout.readline()):
+            self.assertTrue(line, "the run ended early")
+        after_start(process)
+        process.send_signal(number)
+        return process
+
+    def test_a_terminal_that_is_closed(self):
+        process = self.stops_with("closed", signal.SIGHUP)
+        said = process.communicate(timeout=60)[0]
+        self.assertEqual(process.returncode, 75)
+        self.assertIn("SIGHUP: stopping at the end of this step", said)
+
+    def test_an_output_that_nobody_reads_any_more(self):
+        process = self.stops_with("unread", signal.SIGINT, lambda process: process.stdout.close())
+        self.assertEqual(process.wait(timeout=60), 75, process.stderr.read())
+        process.stderr.close()
+        self.assertEqual(len(self.checkpoints("unread")), 1)
+
     def test_a_signal_during_an_evaluation(self):
         settings = self.settings(LONG_EVALUATION)
         self.train("evaluated", 2, *settings)

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <string>
 #include <vector>
 
 namespace cola {
@@ -30,6 +32,16 @@ TEST(SharedGpu, IsNamedWithAllItsRanks) {
                          gpu_place("0000:65:00.0", "n2"), gpu_place("0000:65:00.0", "n1"),
                          gpu_place("0000:65:00.0", "n1")}),
             "ranks 1, 3 and 4 share GPU 0000:65:00.0 on n1");
+}
+
+// Pairs of ranks were compared once: minutes at this size.
+TEST(SharedGpu, IsLookedForQuicklyAmongManyRanks) {
+  std::vector<std::string> places;
+  for (int rank = 0; rank < 40000; ++rank)
+    places.push_back(gpu_place("0000:65:00.0", "a-node-with-a-long-name-" + std::to_string(rank)));
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(find_shared_gpu(places), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
 }
 
 TEST(SharedGpu, IsRecognizedInEitherCaseOfItsNumber) {

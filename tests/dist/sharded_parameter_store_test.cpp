@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "dist/forwarding_communicator.h"
 #include "dist/store_checks.h"
 
 namespace cola {
@@ -44,6 +45,39 @@ TEST(ShardedParameterStore, MicroBatchesAddUpAlikeInStagesThatSplitAlike) {
     EXPECT_TRUE(working(0) == working(1));
     EXPECT_TRUE(working(2) == working(3));
   });
+}
+
+// Sums of gradients whose last bits differ from rank to rank, as some libraries' rings give them.
+class UnevenCommunicator final : public ForwardingCommunicator {
+ public:
+  explicit UnevenCommunicator(Communicator& real) : ForwardingCommunicator(real) {}
+
+  std::unique_ptr<PendingCollective> start_reduce_scatter(std::span<float> values,
+                                                          std::span<float> sum) override {
+    return host().start_reduce_scatter(values, sum);
+  }
+  std::unique_ptr<PendingCollective> start_all_reduce(std::span<float> values) override {
+    auto pending = host().start_all_reduce(values);
+    pending->wait();
+    for (float& value : values) value *= 1 + 0.125f * static_cast<float>(rank());
+    return pending;
+  }
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<std::byte> bytes) override {
+    return host().start_all_gather(bytes);
+  }
+  std::unique_ptr<Communicator> split(int color) override { return host().split(color); }
+};
+
+TEST(ShardedParameterStore, GivesAllRanksTheNormOfTheFirstInStage0) {
+  std::vector<std::vector<double>> norms(3);
+  run_on_threads(3, [&](Communicator& communicator) {
+    const auto device = make_cpu_device(1);
+    UnevenCommunicator uneven(communicator);
+    norms[static_cast<std::size_t>(communicator.rank())] =
+        testing::train(*device, uneven, {0, DataType::float32}, 1, 1).norms;
+  });
+  EXPECT_EQ(norms[1], norms[0]);
+  EXPECT_EQ(norms[2], norms[0]);
 }
 
 TEST(ShardedParameterStore, HoldsTheBytesOfItsStage) {

@@ -64,9 +64,12 @@ TEST(StagedCommunicator, WaitsForADroppedCollective) {
   });
 }
 
-TEST(StagedCommunicator, SaysHowTensorsTravel) {
-  run_staged(DeviceKind::cpu, 2, 100, [](Device&, Communicator& communicator) {
+TEST(StagedCommunicator, SaysHowTensorsTravelAndThroughWhat) {
+  constexpr std::size_t slot_bytes = 1 << 20;
+  run_staged(DeviceKind::cpu, 2, slot_bytes, [](Device&, Communicator& communicator) {
     EXPECT_EQ(communicator.transport(), "threads through host memory");
+    EXPECT_EQ(communicator.staging_bytes(), 2 * slot_bytes);
+    EXPECT_EQ(make_self_communicator()->staging_bytes(), 0u);
   });
 }
 

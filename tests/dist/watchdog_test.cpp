@@ -6,9 +6,13 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
+#include <span>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "core/error.h"
 #include "dist/watched_communicator.h"
@@ -91,19 +95,47 @@ TEST_F(WatchdogDeath, EndsTheJobWhenACollectiveInTheBackgroundFailsEvenWithoutAL
   EXPECT_EXIT(fail(), ::testing::ExitedWithCode(exit_by_watchdog), "unhandled system error");
 }
 
+struct Collective {
+  const char* name;
+  std::function<void(Communicator&)> call;  // as rank 0, which has to wait for rank 1
+};
+
+std::vector<float> floats(2);
+std::vector<double> doubles(1);
+std::vector<std::int64_t> numbers(1);
+
+const Collective collectives[] = {
+    {"a sum over ranks", [](Communicator& c) { c.all_reduce(std::span(doubles)); }},
+    {"a sum over ranks", [](Communicator& c) { c.all_reduce(std::span(numbers)); }},
+    {"a maximum over ranks", [](Communicator& c) { c.all_reduce_maximum(numbers); }},
+    {"a broadcast", [](Communicator& c) { c.broadcast(std::as_writable_bytes(std::span(floats)), 1); }},
+    {"an exchange of texts", [](Communicator& c) { c.all_gather("text"); }},
+    {"a barrier", [](Communicator& c) { c.barrier(); }},
+    {"a split of ranks", [](Communicator& c) { c.split(0); }},
+    {"the reduce-scatter of gradients",
+     [](Communicator& c) {
+       std::vector<float> sum(1);
+       c.start_reduce_scatter(floats, sum)->wait();
+     }},
+    {"the all-reduce of gradients", [](Communicator& c) { c.start_all_reduce(floats)->wait(); }},
+    {"the all-gather of weights",
+     [](Communicator& c) { c.start_all_gather(std::as_writable_bytes(std::span(floats)))->wait(); }},
+};
+
 TEST_F(WatchdogDeath, LooksAtEveryCollectiveOfAWatchedCommunicator) {
-  const auto get_stuck = [] {
-    Watchdog watchdog(end_process);
-    watchdog.start(milliseconds(200));
-    run_on_threads(2, [&](Communicator& threads) {
-      const auto communicator = make_watched_communicator(threads.split(0), watchdog);
-      if (communicator->rank() == 1) return sleep_for(seconds(20));
-      std::vector<float> values(10);
-      communicator->start_all_reduce(values)->wait();
-    });
-  };
-  EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog),
-              "stuck in the all-reduce of gradients");
+  for (const Collective& collective : collectives) {
+    const auto get_stuck = [&] {
+      Watchdog watchdog(end_process);
+      watchdog.start(milliseconds(200));
+      run_on_threads(2, [&](Communicator& threads) {
+        const auto communicator = make_watched_communicator(threads.split(0), watchdog);
+        if (communicator->rank() == 1) return sleep_for(seconds(20));
+        collective.call(*communicator);
+      });
+    };
+    EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog),
+                std::string("stuck in ") + collective.name);
+  }
 }
 
 // What follows would end this very process if the watchdog were too eager.
@@ -140,10 +172,12 @@ TEST(Watchdog, WaitsForEverWithoutALimit) {
   sleep_for(milliseconds(1200));
 }
 
-TEST(Watchdog, DoesNothingBeforeItIsStarted) {
+TEST(Watchdog, DoesNotCountTimeBeforeItIsStarted) {
   Watchdog watchdog(end_process);
   const Watchdog::Inside inside(watchdog, "a barrier");
-  sleep_for(milliseconds(50));
+  sleep_for(milliseconds(600));
+  watchdog.start(milliseconds(800));
+  sleep_for(milliseconds(400));
 }
 
 // A job that was suspended as a whole is not stuck.

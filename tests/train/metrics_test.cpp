@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -40,8 +41,10 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
                 .checkpoint_blocked_seconds = 0.25,
                 .peak_bytes = 4096});
   writer.write_evaluation(3, {.loss = 2.0, .tokens = 512});
-  const auto entries = read(path);
+  auto entries = read(path);
   ASSERT_EQ(entries.size(), 2u);
+  EXPECT_NEAR(entries[0]["time"].get<double>(), static_cast<double>(std::time(nullptr)), 5);
+  entries[0].erase("time");
   const nlohmann::json expected = {{"event", "step"},
                                    {"step", 3},
                                    {"loss", 2.5},
@@ -101,8 +104,54 @@ TEST(MetricsWriter, KeepsLinesUntilTheyCanBeWritten) {
   for (std::size_t i = 0; i < entries.size(); ++i) EXPECT_EQ(entries[i]["step"], i + 1);
 }
 
+// The message of the FileError that opening `path` ends with.
+std::string refusal(const std::string& path) {
+  try {
+    MetricsWriter writer(path, 0);
+  } catch (const FileError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 TEST(MetricsWriter, NamesAFileItCannotWrite) {
-  EXPECT_THROW(MetricsWriter("/nonexistent/metrics.jsonl", 0), FileError);
+  EXPECT_NE(refusal("/nonexistent/metrics.jsonl").find("/nonexistent/metrics.jsonl"), std::string::npos)
+      << refusal("/nonexistent/metrics.jsonl");
+}
+
+TEST(MetricsWriter, RefusesAFileItCannotRead) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  std::filesystem::create_directory(path);
+  EXPECT_NE(refusal(path).find("metrics.jsonl: cannot read"), std::string::npos) << refusal(path);
+}
+
+TEST(MetricsWriter, KeepsLinesOfOthersAndWritesTextThatIsNoUtf8) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  std::ofstream(path) << R"({"event":7,"step":"many"})"
+                      << "\n[1]\n";
+  MetricsWriter writer(path, 3);
+  writer.write_event("checkpoint_failed", 3, "no file \xff.h5");
+  const auto entries = read(path);
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0]["step"], "many");
+  EXPECT_EQ(entries[1]["message"], "no file \uFFFD.h5");
+}
+
+TEST(MetricsWriter, TellsWhatAJobBeganWithAndWhatCheckpointsTook) {
+  const TestFolder folder;
+  const std::string path = folder.path("metrics.jsonl");
+  MetricsWriter writer(path, 4);
+  writer.write_start(4, 64, 16, "checkpoints/step-00000004");
+  writer.write_checkpoint(8, 1.5);
+  const auto entries = read(path);
+  EXPECT_EQ(entries[0]["event"], "start");
+  EXPECT_EQ(entries[0]["ranks"], 64);
+  EXPECT_EQ(entries[0]["hosts"], 16);
+  EXPECT_EQ(entries[0]["checkpoint"], "checkpoints/step-00000004");
+  EXPECT_EQ(entries[1]["seconds"], 1.5);
+  EXPECT_EQ(entries[1]["message"], "committed in 1.50 s");
 }
 
 }  // namespace

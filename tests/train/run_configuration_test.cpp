@@ -155,7 +155,8 @@ TEST_F(RunConfigurationTest, RejectsBadSections) {
       {"train:\n  micro_batch: 4\n  device: cpu\n  micro_batch: 8\n",
        "bad.yaml:10: train.micro_batch: is given twice, first at " + path() + ":8"},
       {"data: {sequence_length: 64}\n", "bad.yaml:7: data: is given twice, first at " + path() + ":4"},
-      {"train:\n\tmicro_batch: 4\n", "bad.yaml:8: no valid YAML: illegal map value"},
+      {"train:\n\tmicro_batch: 4\n",
+       "bad.yaml:8: no valid YAML: illegal map value (a tab cannot indent YAML: use blanks)"},
       {"train: {micro_batch: 4\nrun: {name: a}\n", "bad.yaml:8: no valid YAML: end of map flow not found"},
   };
   for (const BadFile& file : files) EXPECT_EQ(message(smallest + file.added), file.message) << file.added;
@@ -210,6 +211,14 @@ TEST_F(RunConfigurationTest, RejectsValuesOutOfRange) {
        "bad.yaml:7: optimizer.weight_decay: must be at least 0, got -0.1"},
       {"optimizer: {betas: [0.9, 1.0]}\n", "bad.yaml:7: optimizer.betas: must be less than 1, got 1"},
       {"optimizer: {betas: [-0.1, 0.9]}\n", "bad.yaml:7: optimizer.betas: must be at least 0, got -0.1"},
+      {"optimizer: {lr: 1.0e+39}\n",
+       "bad.yaml:7: optimizer.lr: must be at most 3.4e+38 (single precision), got 1e+39"},
+      {"optimizer: {eps: 1.0e-50}\n",
+       "bad.yaml:7: optimizer.eps: is too close to 0 for single precision, got 1e-50"},
+      {"optimizer: {betas: [0.9, 0.99999999]}\n",
+       "bad.yaml:7: optimizer.betas: must be less than 1 in single precision, got 0.99999999"},
+      {"schedule: {total_steps: 99999999999999999999}\n",
+       "bad.yaml:7: schedule.total_steps: must be between 1 and 2147483647, got 99999999999999999999"},
       {"checkpoint: {keep: 0}\n", "bad.yaml:7: checkpoint.keep: must be at least 1, got 0"},
       {"checkpoint: {every: -5}\n", "bad.yaml:7: checkpoint.every: must be at least 0, got -5"},
       {"evaluation: {tokens: 0}\n", "bad.yaml:7: evaluation.tokens: must be at least 1, got 0"},
@@ -231,6 +240,12 @@ TEST_F(RunConfigurationTest, RejectsImpossibleCombinations) {
        "bad.yaml:7: schedule.warmup_steps: must not exceed schedule.total_steps (10), got 100"},
       {"parallel:\n  collectives: nccl\ntrain: {device: cpu}\n",
        "bad.yaml:8: parallel.collectives: nccl needs train.device cuda; ranks on the cpu use mpi"},
+      {"train:\n  device: cpu\n  cuda_graphs: on\n",
+       "bad.yaml:9: train.cuda_graphs: on needs train.device cuda; leave it at auto"},
+      {"train: {device: cpu, attention: cudnn}\n",
+       "bad.yaml:7: train.attention: chooses kernels of a GPU, and train.device is cpu; leave it at auto"},
+      {"run: {dir: ~/runs}\n",
+       "bad.yaml:7: run.dir: '~/runs' begins with ~, which only a shell replaces; write the folder out"},
       {"run: {name: a/b}\n", "bad.yaml:7: run.name: names a directory under runs/ and cannot be 'a/b'"},
   };
   for (const BadFile& file : files) EXPECT_EQ(message(smallest + file.added), file.message) << file.added;
@@ -252,6 +267,14 @@ TEST_F(RunConfigurationTest, RejectsImpossibleModels) {
             place + "hidden_size: must be a multiple of 8 (aligned rows), got 60");
   EXPECT_EQ(with("vocab_size: 258", "vocab_size: 3000000000"),
             place + "vocab_size: must be at most 2147483647, got 3000000000");
+  EXPECT_EQ(with("layers: 2", "layers: 100000000"),
+            "bad.yaml:3: model.num_hidden_layers: must be at most 65536, got 100000000");
+  EXPECT_EQ(
+      with("hidden_size: 64, intermediate_size: 172",
+           "hidden_size: 2000000000, intermediate_size: 2000000000"),
+      place +
+          "hidden_size: these sizes give a model of 2.8e+19 parameters, more than the 1e+14 that can be "
+          "counted");
   EXPECT_EQ(with("heads: 4}", "heads: 3}"),
             "bad.yaml:3: model.num_attention_heads: must divide hidden_size (64), got 3");
   EXPECT_EQ(

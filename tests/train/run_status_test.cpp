@@ -5,6 +5,8 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
+#include <utility>
 
 #include "core/error.h"
 #include "support/test_folder.h"
@@ -97,6 +99,8 @@ TEST_F(RunStatus, KnowsHowARunEnded) {
   expect_words(describe_run(directory(), now() + 600), {"saving its last checkpoint, or killed since"});
   heart.last_word("failed");
   expect_words(describe_run(directory(), now() + 600), {"failed: its log says why"});
+  heart.fail("step 7: the loss of rank 3 is not finite");
+  expect_words(describe_run(directory(), now() + 600), {"failed: step 7: the loss of rank 3 is not finite"});
 }
 
 TEST_F(RunStatus, NamesTheLastCommittedCheckpoint) {
@@ -123,6 +127,46 @@ TEST_F(RunStatus, IsWrittenAtMostEveryFewSeconds) {
   EXPECT_EQ(read_heartbeat(directory())->step, 7);
   heart.last_word("finished");
   EXPECT_EQ(read_heartbeat(directory())->step, 8);
+}
+
+TEST_F(RunStatus, SaysAtTheFirstStepThatItTrains) {
+  Heartbeat heart = heartbeat();
+  heart.beat("starting");
+  heart.note_step({.step = 1, .step_seconds = 2});
+  heart.beat("training");
+  EXPECT_EQ(read_heartbeat(directory())->activity, "training");
+}
+
+TEST_F(RunStatus, KeepsWhatWasKnownOfTheStepItStartsFrom) {
+  Heartbeat before = heartbeat();
+  before.note_step({.step = 1000, .loss = 2.5, .tokens_per_second = 500, .step_seconds = 2});
+  before.last_word("finished");
+  Heartbeat again = heartbeat();
+  again.note_start(1000);
+  again.last_word("finished");
+  expect_words(describe_run(directory(), now()), {"2.5000", "500 tokens/s, 2 s a step"});
+}
+
+TEST_F(RunStatus, IsWrittenWithNamesThatAreNoUtf8) {
+  RunState state;
+  state.name = "run-\xff";
+  Heartbeat(directory(), state, true).last_word("training");
+  EXPECT_EQ(read_heartbeat(directory())->name, "run-\uFFFD");
+}
+
+TEST_F(RunStatus, RefusesNumbersThatMakeNoSense) {
+  heartbeat().last_word("training");
+  const std::string path = directory() + "/heartbeat.json";
+  std::stringstream written;
+  written << std::ifstream(path).rdbuf();
+  for (const auto& [from, to] : {std::pair{"\"step\": 0", "\"step\": 1e300"},
+                                 {"\"written\": ", "\"written\": -"},
+                                 {"\"seconds_per_step\": 0.0", "\"seconds_per_step\": -1.0"}}) {
+    std::string text = written.str();
+    ASSERT_NE(text.find(from), std::string::npos) << text;
+    std::ofstream(path) << text.replace(text.find(from), std::string(from).size(), to);
+    EXPECT_THROW(describe_run(directory(), now()), FileError) << to;
+  }
 }
 
 TEST_F(RunStatus, OnlyRankZeroBeats) {

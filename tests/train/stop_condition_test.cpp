@@ -50,8 +50,33 @@ TEST(StopSignal, HearsOfASignalThatTheLauncherHandedOnBlocked) {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// As nohup leaves it.
+TEST(StopSignal, LeavesAHangUpThatIsIgnored) {
+  std::signal(SIGHUP, SIG_IGN);
+  {
+    const StopSignal signals;
+    std::raise(SIGHUP);
+    EXPECT_EQ(signals.received(), 0);
+  }
+  EXPECT_EQ(std::signal(SIGHUP, SIG_DFL), SIG_IGN);
+}
+
+TEST(StopSignal, IsSaidOnceWhenItComesWhereThatIsAskedFor) {
+  const StopSignal signals;
+  signals.announce_when_received();
+  testing::internal::CaptureStdout();
+  std::raise(SIGTERM);
+  std::raise(SIGUSR1);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(),
+            "SIGTERM: stopping at the end of this step, with a checkpoint\n");
+  const StopSignal silent;
+  testing::internal::CaptureStdout();
+  std::raise(SIGTERM);
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "");
+}
+
 TEST(StopCondition, IsEachOfTheSignals) {
-  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) {
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) {
     const auto self = make_self_communicator();
     const StopSignal signals;
     StopCondition stop(*self, signals, std::nullopt, 0, 0);

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "dist/forwarding_communicator.h"
 #include "support/test_folder.h"
 
 namespace cola {
@@ -55,6 +56,48 @@ TEST_F(TokenData, IsOpenedWhenItIsRead) {
   std::vector<std::int32_t> inputs(8), targets(8);
   data.read(0, inputs, targets);
   EXPECT_THROW(data.read(11, inputs, targets), FileError);
+}
+
+// Hands on every call, and removes a file once its layout was told, before other nodes look for it.
+class ForgetfulCommunicator final : public ForwardingCommunicator {
+ public:
+  ForgetfulCommunicator(Communicator& real, std::string file)
+      : ForwardingCommunicator(real), file_(std::move(file)) {}
+
+  std::vector<std::string> all_gather(const std::string& text) override {
+    std::vector<std::string> texts = host().all_gather(text);
+    if (texts[0].find(file_) != std::string::npos) std::filesystem::remove(file_);
+    return texts;
+  }
+  std::unique_ptr<PendingCollective> start_reduce_scatter(std::span<float> values,
+                                                          std::span<float> sum) override {
+    return host().start_reduce_scatter(values, sum);
+  }
+  std::unique_ptr<PendingCollective> start_all_reduce(std::span<float> values) override {
+    return host().start_all_reduce(values);
+  }
+  std::unique_ptr<PendingCollective> start_all_gather(std::span<std::byte> bytes) override {
+    return host().start_all_gather(bytes);
+  }
+  std::unique_ptr<Communicator> split(int color) override { return host().split(color); }
+
+ private:
+  std::string file_;
+};
+
+// Four ranks on two nodes, of which the second does not see a file.
+TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
+  std::atomic<int> refused = 0;
+  run_on_threads(4, [&](Communicator& world) {
+    ForgetfulCommunicator forgetful(world, folder_.path("b.h5"));
+    try {
+      open_token_data({folder_.path("*.h5")}, configuration_, forgetful, world.rank() < 2 ? "n0" : "n1");
+    } catch (const UsageError& error) {
+      EXPECT_NE(std::string(error.what()).find("b.h5"), std::string::npos) << error.what();
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 4);
 }
 
 TEST_F(TokenData, FailsOnAllRanksAlike) {

@@ -22,7 +22,7 @@ struct TrainingBenchmark {
   std::size_t resident_bytes = 0;  // what the process grew by at most
 };
 
-/// `steps` timed steps after two to warm up, each of `micro_batches` micro-batches a rank. Collective.
+/// `steps` timed steps after three to warm up, each of `micro_batches` micro-batches a rank. Collective.
 TrainingBenchmark benchmark_training(const RunConfiguration& configuration, Device& device,
                                      Communicator& communicator, std::int64_t steps,
                                      std::int64_t micro_batches);

@@ -67,8 +67,10 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
   const CheckpointSection& options = configuration.checkpoint;
   if (options.local_dir) {
     require_free_space(*options.local_dir, shard_bytes(store.shard_map().shard_elements()),
-                       "checkpoint.local_dir");
-    make_staging_directory(staging_directory(*options.local_dir, configuration.run.dir));
+                       "checkpoint.local_dir: " + *options.local_dir);
+    const std::string error = error_of(
+        [&] { make_staging_directory(staging_directory(*options.local_dir, configuration.run.dir)); });
+    if (!error.empty()) throw FileError("checkpoint.local_dir: {}", error);
   }
   ring_.emplace(device, ring_layout_);
 }

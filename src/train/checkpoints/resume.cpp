@@ -121,6 +121,19 @@ std::string checkpoints_of(const RunConfiguration& configuration) {
   return configuration.run.dir + "/checkpoints";
 }
 
+std::string find_checkpoint(Communicator& communicator, const RunConfiguration& configuration,
+                            const ResumeChoice& choice) {
+  switch (choice.kind) {
+    case ResumeChoice::Kind::newest:
+      return find_newest_intact(communicator, checkpoints_of(configuration));
+    case ResumeChoice::Kind::folder:
+      return find_chosen(communicator, choice.folder);
+    case ResumeChoice::Kind::none:
+      break;
+  }
+  return {};
+}
+
 RunStart find_start(Communicator& communicator, const ParameterTable& table,
                     const RunConfiguration& configuration, const ResumeChoice& choice) {
   const std::string directory = checkpoints_of(configuration);

@@ -31,6 +31,11 @@ ResumeChoice parse_resume(const std::string& text);
 /// run.dir/checkpoints
 std::string checkpoints_of(const RunConfiguration& configuration);
 
+/// The checkpoint that `choice` names, its shards verified by all ranks together; empty where there is none.
+/// Only reads. Collective. Throws UsageError for one that is damaged.
+std::string find_checkpoint(Communicator& communicator, const RunConfiguration& configuration,
+                            const ResumeChoice& choice);
+
 /// What a run begins with: the checkpoint's folder, empty for a fresh start, whether it lies in the run's own
 /// directory (another run's step is not saved there yet), the attempt's name, and rank 0's lock on that
 /// directory.

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <concepts>
+#include <limits>
 #include <tuple>
 #include <type_traits>
 
@@ -20,15 +22,36 @@ std::string path_of(const Field& field) {
   return fmt::format("{}.{}", field.section, field.key);
 }
 
+// What the run will compute with: beyond a float's ends, 1e-50 would be 0 and 1e39 infinite.
+double as_float(const ConfigurationNode& node, double number) {
+  constexpr double largest = std::numeric_limits<float>::max();
+  if (std::abs(number) > largest)
+    node.fail(fmt::format("must be at most {:.3g} (single precision), got {}", largest, number));
+  const double value = static_cast<float>(number);
+  if (value == 0 && number != 0)
+    node.fail(fmt::format("is too close to 0 for single precision, got {}", number));
+  return value;
+}
+
 template <typename Number>
 void require_within(const ConfigurationNode& node, Number number, const Limits& limits) {
-  const auto value = static_cast<double>(number);
+  const double value =
+      limits.is_float ? as_float(node, static_cast<double>(number)) : static_cast<double>(number);
   if (limits.above_low ? value <= limits.low : value < limits.low)
     node.fail(fmt::format("must be {} {}, got {}", limits.above_low ? "greater than" : "at least", limits.low,
                           number));
   if (limits.below_high ? value >= limits.high : value > limits.high)
-    node.fail(fmt::format("must be {} {:.0f}, got {}", limits.below_high ? "less than" : "at most",
-                          limits.high, number));
+    node.fail(fmt::format("must be {} {:.0f}{}, got {}", limits.below_high ? "less than" : "at most",
+                          limits.high, static_cast<double>(number) == value ? "" : " in single precision",
+                          number));
+}
+
+// For a message about a number that no Integer can hold.
+template <typename Integer>
+std::pair<Integer, Integer> whole_range(const Limits& limits) {
+  using Type = std::numeric_limits<Integer>;
+  return {std::isfinite(limits.low) ? static_cast<Integer>(limits.low) : Type::min(),
+          std::isfinite(limits.high) ? static_cast<Integer>(limits.high) : Type::max()};
 }
 
 // Checkpoints keep the configuration as JSON, which knows no other bytes.
@@ -55,7 +78,7 @@ void read(const ConfigurationNode& node, const Limits& limits, double& value) {
 }
 template <std::integral Integer>
 void read(const ConfigurationNode& node, const Limits& limits, Integer& value) {
-  value = node.whole_number<Integer>();
+  value = node.whole_number<Integer>(whole_range<Integer>(limits));
   require_within(node, value, limits);
 }
 void read(const ConfigurationNode& node, const Limits&, std::vector<std::string>& value) {
@@ -157,14 +180,23 @@ RunConfiguration parse_run_configuration(const std::string& yaml, const std::str
   return resolve(ConfigurationNode::from_text(yaml, origin));
 }
 
-std::string to_yaml(const RunConfiguration& configuration) {
+std::vector<Setting> settings_of(const RunConfiguration& configuration) {
   RunConfiguration resolved = configuration;
   if (resolved.run.dir.empty()) resolved.run.dir = default_directory(resolved.run);
-  std::string yaml, section;
+  std::vector<Setting> settings;
   visit_fields(std::as_const(resolved), [&](const Field& field, const auto& value) {
-    if (field.section != section) yaml += fmt::format("{}:\n", section = field.section);
-    yaml += fmt::format("  {}: {}\n", field.key, write(value));
+    settings.push_back({path_of(field), write(value)});
   });
+  return settings;
+}
+
+std::string to_yaml(const RunConfiguration& configuration) {
+  std::string yaml, section;
+  for (const Setting& setting : settings_of(configuration)) {
+    const std::size_t dot = setting.key.find('.');
+    if (setting.key.substr(0, dot) != section) yaml += (section = setting.key.substr(0, dot)) + ":\n";
+    yaml += fmt::format("  {}: {}\n", setting.key.substr(dot + 1), setting.value);
+  }
   return yaml;
 }
 

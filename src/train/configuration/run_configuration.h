@@ -99,6 +99,14 @@ RunConfiguration load_run_configuration(const std::string& path, const std::vect
 /// written as the runs/NAME it stands for.
 std::string to_yaml(const RunConfiguration& configuration);
 
+/// One key, as "section.key", and its value as YAML on one line.
+struct Setting {
+  std::string key, value;
+  bool operator==(const Setting&) const = default;
+};
+/// Every key, in the order of to_yaml.
+std::vector<Setting> settings_of(const RunConfiguration& configuration);
+
 /// load_run_configuration from YAML text, for configurations kept inside a checkpoint; `origin` names it in
 /// messages.
 RunConfiguration parse_run_configuration(const std::string& yaml, const std::string& origin);

@@ -1,6 +1,8 @@
 // Combinations of settings that cannot work, found before a run begins.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "train/configuration/run_configuration.h"
 
 namespace cola {
@@ -10,6 +12,31 @@ namespace {
 ConfigurationProblem find_run_problem(const RunSection& run) {
   if (run.name.find('/') != std::string::npos || run.name == "." || run.name == "..")
     return {"run.name", fmt::format("names a directory under runs/ and cannot be '{}'", run.name)};
+  return {};
+}
+
+// A folder of that name would be made, or not be found.
+ConfigurationProblem find_path_problem(const RunConfiguration& c) {
+  std::vector<std::pair<const char*, std::string>> paths{{"run.dir", c.run.dir}};
+  for (const std::string& path : c.data.train) paths.emplace_back("data.train", path);
+  for (const std::string& path : c.data.validation) paths.emplace_back("data.validation", path);
+  if (c.checkpoint.local_dir) paths.emplace_back("checkpoint.local_dir", *c.checkpoint.local_dir);
+  for (const auto& [key, path] : paths)
+    if (path.starts_with('~'))
+      return {key,
+              fmt::format("'{}' begins with ~, which only a shell replaces; write the folder out", path)};
+  return {};
+}
+
+// What a GPU alone has, asked of a CPU.
+ConfigurationProblem find_device_problem(const RunConfiguration& c) {
+  if (c.train.device != DeviceChoice::cpu) return {};
+  if (c.parallel.collectives == Collectives::nccl)
+    return {"parallel.collectives", "nccl needs train.device cuda; ranks on the cpu use mpi"};
+  if (c.train.attention != AttentionChoice::automatic)
+    return {"train.attention", "chooses kernels of a GPU, and train.device is cpu; leave it at auto"};
+  if (c.train.cuda_graphs == RecordedPasses::on)
+    return {"train.cuda_graphs", "on needs train.device cuda; leave it at auto"};
   return {};
 }
 
@@ -35,8 +62,6 @@ ConfigurationProblem find_method_problem(const RunConfiguration& c) {
         fmt::format("must be 0 (nothing is split over ranks), 1 (optimizer state is), 2 (gradients too) or 3 "
                     "(weights too), got {}",
                     c.parallel.zero_stage)};
-  if (c.parallel.collectives == Collectives::nccl && c.train.device == DeviceChoice::cpu)
-    return {"parallel.collectives", "nccl needs train.device cuda; ranks on the cpu use mpi"};
   return {};
 }
 
@@ -47,8 +72,9 @@ ConfigurationProblem find_problem(const RunConfiguration& configuration) {
   if (!problem.key.empty()) return problem;
   problem = find_problem(configuration.model);
   if (!problem.key.empty()) return {"model." + problem.key, problem.problem};
-  problem = find_length_problem(configuration);
-  return problem.key.empty() ? find_method_problem(configuration) : problem;
+  for (const auto find : {find_path_problem, find_length_problem, find_method_problem, find_device_problem})
+    if (problem = find(configuration); !problem.key.empty()) return problem;
+  return {};
 }
 
 }  // namespace cola

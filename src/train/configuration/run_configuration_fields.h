@@ -12,15 +12,17 @@
 
 namespace cola {
 
-/// What numbers a key takes. Sizes of the model are judged by find_problem instead.
+/// What numbers a key takes.
 struct Limits {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
   bool above_low = false, below_high = false;  // the end itself is left out
+  bool is_float = false;                       // computed with in single precision: judged as it is there
 };
 inline constexpr Limits any_number{}, count{.low = 1, .high = 2147483647},
-    count_or_zero{.low = 0, .high = 2147483647}, token_count{.low = 1, .high = 1e15},
-    positive{.low = 0, .above_low = true}, not_negative{.low = 0}, fraction{.low = 0, .high = 1},
-    decay_rate{.low = 0, .high = 1, .below_high = true};
+    count_or_zero{.low = 0, .high = 2147483647}, token_count{.low = 1, .high = 1e15}, not_negative{.low = 0},
+    fraction{.low = 0, .high = 1}, positive_float{.low = 0, .above_low = true, .is_float = true},
+    not_negative_float{.low = 0, .is_float = true},
+    decay_rate{.low = 0, .high = 1, .below_high = true, .is_float = true};
 
 struct Field {
   std::string_view section, key;
@@ -81,28 +83,28 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"run", "time_limit", count_or_zero}, c.run.time_limit);
   visit(Field{"run", "stop_margin", count_or_zero}, c.run.stop_margin);
 
-  visit(Field{"model", "vocab_size", any_number, required}, c.model.vocab_size);
-  visit(Field{"model", "hidden_size", any_number, required}, c.model.hidden_size);
-  visit(Field{"model", "intermediate_size", any_number, required}, c.model.intermediate_size);
-  visit(Field{"model", "num_hidden_layers", any_number, required}, c.model.num_hidden_layers);
-  visit(Field{"model", "num_attention_heads", any_number, required}, c.model.num_attention_heads);
-  visit(Field{"model", "num_key_value_heads"}, c.model.num_key_value_heads);
-  visit(Field{"model", "max_position_embeddings"}, c.model.max_position_embeddings);
-  visit(Field{"model", "rms_norm_eps"}, c.model.rms_norm_eps);
-  visit(Field{"model", "rope_theta"}, c.model.rope_theta);
+  visit(Field{"model", "vocab_size", count, required}, c.model.vocab_size);
+  visit(Field{"model", "hidden_size", count, required}, c.model.hidden_size);
+  visit(Field{"model", "intermediate_size", count, required}, c.model.intermediate_size);
+  visit(Field{"model", "num_hidden_layers", count, required}, c.model.num_hidden_layers);
+  visit(Field{"model", "num_attention_heads", count, required}, c.model.num_attention_heads);
+  visit(Field{"model", "num_key_value_heads", count}, c.model.num_key_value_heads);
+  visit(Field{"model", "max_position_embeddings", count}, c.model.max_position_embeddings);
+  visit(Field{"model", "rms_norm_eps", positive_float}, c.model.rms_norm_eps);
+  visit(Field{"model", "rope_theta", positive_float}, c.model.rope_theta);
   visit(Field{"model", "projection"}, c.model.projection);
-  visit(Field{"model", "rank"}, c.model.rank);
+  visit(Field{"model", "rank", count}, c.model.rank);
   visit(Field{"model", "gate_activation"}, c.model.gate_activation);
 
   visit(Field{"data", "train", any_number, required}, c.data.train);
   visit(Field{"data", "validation", any_number, required}, c.data.validation);
   visit(Field{"data", "sequence_length", count}, c.data.sequence_length);
 
-  visit(Field{"optimizer", "lr", positive}, c.optimizer.lr);
+  visit(Field{"optimizer", "lr", positive_float}, c.optimizer.lr);
   visit(Field{"optimizer", "betas", decay_rate}, std::tie(c.optimizer.beta1, c.optimizer.beta2));
-  visit(Field{"optimizer", "eps", positive}, c.optimizer.eps);
-  visit(Field{"optimizer", "weight_decay", not_negative}, c.optimizer.weight_decay);
-  visit(Field{"optimizer", "grad_clip", not_negative}, c.optimizer.grad_clip);
+  visit(Field{"optimizer", "eps", positive_float}, c.optimizer.eps);
+  visit(Field{"optimizer", "weight_decay", not_negative_float}, c.optimizer.weight_decay);
+  visit(Field{"optimizer", "grad_clip", not_negative_float}, c.optimizer.grad_clip);
 
   visit(Field{"schedule", "total_steps", count}, c.schedule.total_steps);
   visit(Field{"schedule", "warmup_steps", count_or_zero}, c.schedule.warmup_steps);

@@ -32,6 +32,7 @@ struct Plan {
   std::size_t limit_bytes = 0;  // train.device_memory_gib; 0: none stated
   std::vector<PolicyPlan> policies;
   std::vector<StagePlan> stages;  // empty for one rank
+  bool fits() const { return limit_bytes == 0 || memory.peak_bytes() <= limit_bytes; }
   double parameters = 0;
   double operations_per_token = 0, recomputed_operations_per_token = 0, operations_per_step = 0;
   double sent_bytes_per_step = 0;  // in collectives on weights and gradients

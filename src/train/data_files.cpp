@@ -1,0 +1,34 @@
+#include "train/data_files.h"
+
+#include <filesystem>
+#include <set>
+
+#include "core/error.h"
+#include "io/dataset.h"
+
+namespace cola {
+
+std::vector<std::string> require_data_files(const char* key, const std::vector<std::string>& patterns) {
+  for (std::string folder : patterns) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(folder, ignored)) continue;
+    while (folder.ends_with('/')) folder.pop_back();
+    throw UsageError("{}: '{}' is a folder; name its files, as in [{}/*.h5]", key, folder, folder);
+  }
+  try {
+    return find_token_files(patterns);
+  } catch (const UsageError& error) {
+    throw UsageError("{}: {}", key, error.what());
+  }
+}
+
+std::string find_shared_file(const std::vector<std::string>& train,
+                             const std::vector<std::string>& validation) {
+  std::set<std::filesystem::path> trained;
+  for (const std::string& file : train) trained.insert(std::filesystem::weakly_canonical(file));
+  for (const std::string& file : validation)
+    if (trained.contains(std::filesystem::weakly_canonical(file))) return file;
+  return {};
+}
+
+}  // namespace cola

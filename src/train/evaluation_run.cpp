@@ -1,0 +1,57 @@
+#include "train/evaluation_run.h"
+
+#include <optional>
+
+#include "core/error.h"
+#include "io/checkpoint_directory.h"
+#include "train/agreement.h"
+#include "train/checkpoints/loaded_weights.h"
+#include "train/configuration/precision.h"
+#include "train/configuration/transformer_options.h"
+#include "train/stop_condition.h"
+#include "train/token_data.h"
+
+namespace cola {
+
+namespace {
+
+void require_same_model(const Manifest& manifest, const ParameterTable& table, const std::string& folder) {
+  require_same_parameters(manifest, table, folder);
+  if (manifest.configuration.empty()) return;  // imported weights bring none
+  if (parse_run_configuration(manifest.configuration, folder + "/manifest.json").model !=
+      table.configuration())
+    throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
+                     folder);
+}
+
+// Verified, and of the configuration's model. Collective.
+std::string find_weights(Communicator& communicator, const RunConfiguration& configuration,
+                         const ParameterTable& table, const ResumeChoice& choice) {
+  const std::string folder = find_checkpoint(communicator, configuration, choice);
+  if (folder.empty())
+    throw UsageError("{}: holds no committed checkpoint to evaluate", checkpoints_of(configuration));
+  on_rank_0(communicator, [&] { require_same_model(read_manifest(folder), table, folder); });
+  return folder;
+}
+
+}  // namespace
+
+CheckpointEvaluation evaluate_checkpoint(const RunConfiguration& configuration, Device& device,
+                                         Communicator& communicator, const ResumeChoice& choice,
+                                         const StopSignal& signal) {
+  const ParameterTable table(configuration.model);
+  const TokenDataset data = open_token_data(configuration.data.validation, configuration, communicator);
+  const std::string folder = find_weights(communicator, configuration, table, choice);
+  on_rank_0(communicator, [&] { require_targets(data, configuration.evaluation.tokens); });
+  const DataType type = compute_type_of(configuration.train.precision, device);
+  LoadedWeights weights(device, folder, read_manifest(folder), table, type);
+  Transformer model(device, table, transformer_options(configuration, type, device.kind()));
+  StopCondition stop(communicator, signal, std::nullopt, 0, 0);
+  const std::optional<EvaluationResult> result =
+      evaluate(model, weights, data, communicator, configuration.train.micro_batch,
+               configuration.evaluation.tokens, [&] { return stop.ask(); });
+  if (!result) throw AgreedError("the evaluation was ended by {}", stop.cause());
+  return {folder, *result};
+}
+
+}  // namespace cola
