@@ -44,7 +44,8 @@ CheckpointEvaluation evaluate_checkpoint(const RunConfiguration& configuration, 
   const std::string folder = find_weights(communicator, configuration, table, choice);
   on_rank_0(communicator, [&] { require_targets(data, configuration.evaluation.tokens); });
   const DataType type = compute_type_of(configuration.train.precision, device);
-  LoadedWeights weights(device, folder, read_manifest(folder), table, type);
+  CheckpointReader checkpoint(folder, ShardCheck::size);  // it has been verified
+  LoadedWeights weights(device, checkpoint, table, type);
   Transformer model(device, table, transformer_options(configuration, type, device.kind()));
   StopCondition stop(communicator, signal, std::nullopt, 0, 0);
   const std::optional<EvaluationResult> result =
