@@ -91,28 +91,29 @@ std::optional<std::string> answer(const CommandLine& line, int ranks) {
          (line.plan ? describe_plan_for(configuration, line.ranks > 0 ? line.ranks : ranks) : "");
 }
 
-int train(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
+int train(const CommandLine& line, MpiSession& session, const StopSignal& signal, SystemTime started) {
   Communicator& world = session.world();
   const auto configuration =
       together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
   RankPlace place = place_rank(configuration, session);
   const auto device = together(world, [&] { return make_device(configuration, place); });
   const auto communicator = make_training_communicator(configuration.parallel, *device, session);
-  const auto trainer = together(
-      world, [&] { return std::make_unique<Trainer>(configuration, *device, *communicator, signal); });
+  const auto trainer = together(world, [&] {
+    return std::make_unique<Trainer>(configuration, *device, *communicator, signal, started);
+  });
   report_layout("cola_dist", session, place);
   trainer->start(parse_resume(line.resume));
   return trainer->run();
 }
 
-int run(int count, char** arguments, MpiSession& session, const StopSignal& signal) {
+int run(int count, char** arguments, MpiSession& session, const StopSignal& signal, SystemTime started) {
   CommandLine line;
   const options::options_description description = describe(line);
   parse_command_line("cola_dist", count, arguments, description);
   const bool speaks = session.world().rank() == 0;
   if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
   const auto words = together(session.world(), [&] { return answer(line, session.world().size()); });
-  if (!words) return train(line, session, signal);
+  if (!words) return train(line, session, signal, started);
   if (speaks) fmt::print("{}", *words);
   return exit_finished;
 }
@@ -139,6 +140,7 @@ std::optional<int> answer_alone(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  const SystemTime started = std::chrono::system_clock::now();  // MPI may take long to start
   try {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
   } catch (const std::exception& error) {
@@ -147,5 +149,5 @@ int main(int count, char** arguments) {
   }
   const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
   return run_on_ranks(count, arguments, early_choices(count, arguments),
-                      [&](MpiSession& session) { return run(count, arguments, session, signal); });
+                      [&](MpiSession& session) { return run(count, arguments, session, signal, started); });
 }

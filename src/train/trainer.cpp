@@ -11,13 +11,13 @@
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/agreement.h"
+#include "train/checkpoints/load_checkpoint.h"
 #include "train/configuration/precision.h"
 #include "train/configuration/transformer_options.h"
 #include "train/evaluation.h"
 #include "train/peak_rate.h"
 #include "train/plan/memory_plan.h"
 #include "train/plan/plan.h"
-#include "train/token_data.h"
 
 namespace cola {
 
@@ -46,59 +46,65 @@ DataType checked_compute_type(const RunConfiguration& configuration, const Devic
   return type;
 }
 
-std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
-  return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
+// When the first of all ranks started, by this rank's clock: ranks start one after another and wait for the
+// last, and clocks differ. Collective.
+SystemTime first_start(Communicator& communicator, SystemTime started) {
+  communicator.barrier();
+  const SystemTime now = std::chrono::system_clock::now();
+  std::array<std::int64_t, 1> age{(now - started).count()};
+  communicator.all_reduce_maximum(age);
+  return now - SystemTime::duration(age[0]);
 }
 
 }  // namespace
 
 Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
-                 const StopSignal& signal)
+                 const StopSignal& signal, SystemTime started)
     : configuration_(configuration),
       device_(device),
       communicator_(communicator),
+      started_(first_start(communicator, started)),
       table_(configuration.model),
-      training_data_(open_token_data(configuration.data.train, configuration, communicator)),
-      validation_data_(open_token_data(configuration.data.validation, configuration, communicator)),
+      data_(open_run_data(configuration, communicator)),
       compute_type_(checked_compute_type(configuration, device, communicator.size())),
       product_rate_(measure_products_alone(device, compute_type_)),
-      loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
+      loader_(data_.training, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
       schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
                 configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
       model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, store_, configuration),
-      stop_(communicator, signal, job_end_of(configuration),
-            static_cast<double>(configuration.run.stop_margin),
+      job_end_(find_job_end(environment_variable, configuration.run.time_limit, started_)),
+      stop_(communicator, signal, job_end_, static_cast<double>(configuration.run.stop_margin),
             static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
-      heartbeat_(configuration.run.dir,
-                 state_at_start(configuration, communicator.size(), job_end_of(configuration)),
+      heartbeat_(configuration.run.dir, state_at_start(configuration, communicator.size(), job_end_),
                  communicator.rank() == 0),
       operations_per_token_(
           training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
 
 void Trainer::start(const ResumeChoice& resume) {
-  RunStart found = find_start(communicator_, table_, configuration_, resume);
+  RunStart found = find_start(communicator_, {configuration_, table_, data_.record}, resume);
   lock_ = std::move(found.lock);
   checkpointer_.set_attempt(found.attempt);
-  const std::string folder = found.folder;
-  if (folder.empty()) {
+  checkpointer_.set_data(data_.record);
+  if (found.folder.empty()) {
     store_.initialize(configuration_.run.seed);
   } else {
-    state_ = load_checkpoint(folder, communicator_, device_, store_);
+    state_ = load_checkpoint(found.folder, communicator_, device_, store_);
     if (found.is_own) checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));
-  open_run_directory();
-  if (speaks()) report_start(folder);
+  open_run_directory(found.is_own && finished());
+  if (speaks()) report_start(found);
 }
 
-void Trainer::open_run_directory() {
+// config.yaml says what a run was trained with; one that has no step left keeps what stands there.
+void Trainer::open_run_directory(bool is_finished) {
   std::array<std::int64_t, 1> evaluated{-1};
   on_rank_0(communicator_, [&] {
-    write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
+    if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
     metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
     evaluated[0] = metrics_->evaluated_step();
     heartbeat_.note_start(state_.step);
@@ -108,7 +114,7 @@ void Trainer::open_run_directory() {
   evaluated_step_ = evaluated[0];
 }
 
-void Trainer::report_start(const std::string& resumed_folder) const {
+void Trainer::report_start(const RunStart& start) const {
   const auto parameters = static_cast<double>(table_.logical_elements());
   const bool cola = configuration_.model.projection == ProjectionKind::cola;
   information("{}: {} {} parameters, {} FLOP a token", configuration_.run.name, format_count(parameters),
@@ -119,11 +125,13 @@ void Trainer::report_start(const std::string& resumed_folder) const {
               format_count(product_rate_));
   information("{}", describe_memory_of_rank());
   information("{}", describe_data());
-  if (resumed_folder.empty())
-    information("starts at step 0 of {}", configuration_.schedule.total_steps);
-  else
-    information("resumes from {}, step {} of {}", resumed_folder, state_.step,
-                configuration_.schedule.total_steps);
+  const std::int64_t steps = configuration_.schedule.total_steps;
+  if (start.folder.empty()) return information("starts at step 0 of {}", steps);
+  information("resumes from {}, step {} of {}", start.folder, state_.step, steps);
+  if (!start.changes.empty()) information("changed since that checkpoint: {}", start.changes);
+  if (finished() && evaluated_step_ == state_.step)
+    information("nothing is left to do: the run is finished, step {} is its last (schedule.total_steps)",
+                steps);
 }
 
 std::string Trainer::describe_memory_of_rank() const {
@@ -143,19 +151,30 @@ std::string Trainer::describe_data() const {
   };
   const std::int64_t steps = configuration_.schedule.total_steps;
   const double epochs = static_cast<double>(steps * configuration_.train.global_batch) /
-                        static_cast<double>(training_data_.samples());
+                        static_cast<double>(data_.training.samples());
   return fmt::format("data: {}, {} sequences of {}; {} steps are {:.3g} epochs\nvalidation: {}",
-                     in_files(training_data_), training_data_.samples(), training_data_.sequence_length(),
-                     steps, epochs, in_files(validation_data_));
+                     in_files(data_.training), data_.training.samples(), data_.training.sequence_length(),
+                     steps, epochs, in_files(data_.validation));
 }
 
 ExitCode Trainer::run() {
   try {
     return train();
-  } catch (...) {
+  } catch (const AgreedError&) {
     heartbeat_.last_word("failed");
     throw;
+  } catch (const std::exception& error) {
+    end_alone(error);
   }
+}
+
+// Said before the checkpointer is destroyed, which waits for its writer: a disk may keep that one for long,
+// and the launcher may end this process meanwhile.
+void Trainer::end_alone(const std::exception& error) {
+  log_error(error.what());
+  heartbeat_.last_word("failed");
+  if (communicator_.size() > 1) communicator_.abort(exit_failed);
+  throw ReportedError(exit_failed);
 }
 
 ExitCode Trainer::train() {
@@ -223,17 +242,19 @@ float Trainer::clip_factor(double gradient_norm) const {
 // was its own loss. A gradient's rank cannot be told once it is summed.
 void Trainer::require_finite(double local_loss, double loss, double gradient_norm) {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
-  checkpointer_.lift_limit();
-  if (const auto saved = checkpointer_.wait()) report(*saved);
   std::string ranks;
   const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
   for (std::size_t rank = 0; rank < verdicts.size(); ++rank)
     if (!verdicts[rank].empty()) ranks += fmt::format("{}{}", ranks.empty() ? " of rank " : ", ", rank);
+  // A checkpoint that fails now must not take the place of what went wrong first.
+  const std::string failure = error_of([&] {
+    if (const auto saved = checkpointer_.wait()) report(*saved);
+  });
   const std::int64_t saved = checkpointer_.committed_step();
   throw NumericalError(
-      "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}",
+      "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}{}",
       state_.step + 1, std::isfinite(loss) ? "gradient" : "loss", ranks,
-      saved < 0 ? std::string("none") : fmt::format("step {}", saved));
+      saved < 0 ? std::string("none") : fmt::format("step {}", saved), failure.empty() ? "" : "; " + failure);
 }
 
 void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
@@ -265,11 +286,8 @@ bool Trainer::evaluation_is_due() const {
 void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
   const std::optional<EvaluationResult> result =
-      evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
-               configuration_.evaluation.tokens, [&] {
-                 heartbeat_.beat("evaluating");
-                 return stop_.ask();
-               });
+      evaluate(model_, store_, data_.validation, communicator_, configuration_.train.micro_batch,
+               configuration_.evaluation.tokens, [&] { return stop_is_asked_for_in_evaluation(); });
   if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;
   if (metrics_) metrics_->write_evaluation(state_.step, *result);
@@ -277,13 +295,25 @@ void Trainer::evaluate_model() {
                                  result->loss, result->perplexity()));
 }
 
-// One checkpoint at a time: an interval shorter than the writing takes makes training wait here.
+// Between two micro-batches, on all ranks. A checkpoint on all disks must not stay uncommitted for as long as
+// an evaluation takes.
+bool Trainer::stop_is_asked_for_in_evaluation() {
+  heartbeat_.beat("evaluating");
+  checkpointer_.advance();
+  proceed_with_checkpoint();
+  return stop_.ask();
+}
+
+// One checkpoint at a time: an interval shorter than the writing takes makes training wait here. If it is to
+// stop when it has waited, finish() saves this step.
 void Trainer::start_checkpoint() {
   const ProfileRange range(device_, "checkpoint");
-  if (const auto saved = checkpointer_.wait()) report(*saved);
-  checkpointer_.start(state_);
-  if (configuration_.checkpoint.async) return;
-  if (const auto saved = checkpointer_.wait()) report(*saved);
+  if (const auto saved = checkpointer_.wait()) {
+    report(*saved);
+    if (stop_.ask()) return;
+  }
+  if (configuration_.checkpoint.async) return checkpointer_.start(state_);
+  report(checkpointer_.save(state_));
 }
 
 // Once no rank's writer is at work any more, the checkpoint under way goes on, on all ranks at the same step.
@@ -317,11 +347,9 @@ void Trainer::report(const SaveOutcome& saved) {
 }
 
 void Trainer::save_last_step() {
-  checkpointer_.lift_limit();
   if (const auto saved = checkpointer_.wait()) report(*saved);
   if (checkpointer_.committed_step() == state_.step) return;
-  checkpointer_.start(state_);
-  report(*checkpointer_.wait());
+  report(checkpointer_.save(state_));
 }
 
 ExitCode Trainer::finish() {
