@@ -12,7 +12,7 @@ class TimeLimit(harness.TrainingTest):
         begin = time.monotonic()
         done = self.call([self.MPIRUN, "--oversubscribe", "-n", "1", *program, ":", "-n", "1", *late, *program], expect=75)
         self.assertIn("stopped by the time limit", done.stdout)
-        self.assertLess(time.monotonic() - begin, 8.5)
+        self.assertLess(time.monotonic() - begin, 11.5)  # 5 s more if the last rank counted
 
 
 if __name__ == "__main__":

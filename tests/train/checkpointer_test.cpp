@@ -319,7 +319,8 @@ TEST_F(CheckpointerTest, KeepsWhatIsStagedWhereItCannotBeDrained) {
   const std::string attempt = attempt_directory(staging, run_an_attempt(run, {1, 2}));
   const std::string second = checkpoints_of(run) + "/step-00000002";
   fs::rename(second, folder_.path("wanted"));
-  fs::create_directory_symlink(folder_.path("nowhere"), second);  // a folder that cannot be made
+  fs::rename(checkpoints_of(run), folder_.path("before"));
+  fs::create_directory_symlink(folder_.path("nowhere"), checkpoints_of(run));  // nothing can be made there
   const ParameterTable table(run.model);
   const auto start = [&](Communicator& communicator) {
     return find_start(communicator, {run, table, {}}, parse_resume("auto")).folder;
@@ -339,7 +340,8 @@ TEST_F(CheckpointerTest, KeepsWhatIsStagedWhereItCannotBeDrained) {
   });
   EXPECT_EQ(refused, 2);
   EXPECT_EQ(staged_shards(attempt).size(), 2u);
-  fs::remove(second);
+  fs::remove(checkpoints_of(run));
+  fs::rename(folder_.path("before"), checkpoints_of(run));
   run_on_threads(2, [&](Communicator& communicator) {
     const std::string found = start(communicator);
     EXPECT_EQ(found, second);
