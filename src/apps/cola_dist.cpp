@@ -186,6 +186,7 @@ struct Job {
   const CommandLine& line;
   MpiSession& session;
   const StopSignal& signal;
+  SystemTime started;
   RunConfiguration configuration;
   RankPlace place;
   std::unique_ptr<Device> device;
@@ -194,7 +195,8 @@ struct Job {
 
 int train(Job& job) {
   const auto trainer = together(job.session.world(), [&] {
-    return std::make_unique<Trainer>(job.configuration, *job.device, *job.communicator, job.signal);
+    return std::make_unique<Trainer>(job.configuration, *job.device, *job.communicator, job.signal,
+                                     job.started);
   });
   report_layout("cola_dist", job.session, job.place);
   trainer->start(parse_resume(job.line.resume));
@@ -209,10 +211,10 @@ int evaluate(Job& job) {
   return job.session.world().rank() == 0 ? unless_output_failed(exit_finished) : exit_finished;
 }
 
-int work(const CommandLine& line, MpiSession& session, const StopSignal& signal) {
+int work(const CommandLine& line, MpiSession& session, const StopSignal& signal, SystemTime started) {
   Communicator& world = session.world();
   if (world.rank() == 0) signal.announce_when_received();
-  Job job{line, session, signal, {}, {}, {}, {}};
+  Job job{line, session, signal, started, {}, {}, {}, {}};
   job.configuration =
       together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
   job.place = place_rank(job.configuration, session);
@@ -223,14 +225,14 @@ int work(const CommandLine& line, MpiSession& session, const StopSignal& signal)
   return line.evaluate ? evaluate(job) : train(job);
 }
 
-int run(int count, char** arguments, MpiSession& session, const StopSignal& signal) {
+int run(int count, char** arguments, MpiSession& session, const StopSignal& signal, SystemTime started) {
   CommandLine line;
   const options::options_description description = describe(line);
   parse(count, arguments, description, line);
   const bool speaks = session.world().rank() == 0;
   if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
   const auto words = together(session.world(), [&] { return answer(line, session.world().size()); });
-  if (!words) return work(line, session, signal);
+  if (!words) return work(line, session, signal, started);
   return speaks ? say(*words) : words->exit_code;
 }
 
@@ -260,11 +262,12 @@ std::optional<int> answer_alone(int count, char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  const SystemTime started = std::chrono::system_clock::now();  // MPI may take long to start
   return run_program("cola_dist", [&] {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
     const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
     std::signal(SIGPIPE, SIG_IGN);  // `| tee log` dies of Ctrl-C before the run has saved
     return run_on_ranks("cola_dist", count, arguments, early_choices(count, arguments),
-                        [&](MpiSession& session) { return run(count, arguments, session, signal); });
+                        [&](MpiSession& session) { return run(count, arguments, session, signal, started); });
   });
 }

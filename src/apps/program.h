@@ -92,13 +92,6 @@ inline int unless_output_failed(int code) {
   return exit_failed;
 }
 
-/// An error that one rank has logged already: the others end with its exit code and without a word.
-class ReportedError : public Error {
- public:
-  explicit ReportedError(int code) : Error("reported by another rank"), exit_code(code) {}
-  int exit_code;
-};
-
 /// The exit code that stands for an exception.
 inline int exit_code_of(const std::exception& error) {
   if (const auto* reported = dynamic_cast<const ReportedError*>(&error)) return reported->exit_code;

@@ -56,4 +56,11 @@ class NumericalError : public AgreedError {
 /// Exit codes of every program.
 enum ExitCode : int { exit_finished = 0, exit_failed = 1, exit_usage = 2, exit_run_again = 75 };
 
+/// An error that was said already: what catches it ends with its exit code and without a word.
+class ReportedError : public Error {
+ public:
+  explicit ReportedError(int code) : Error("reported already"), exit_code(code) {}
+  int exit_code;
+};
+
 }  // namespace cola

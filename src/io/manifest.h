@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,14 @@ struct ShardRecord {
   std::array<DatasetRecord, all_state_tensors.size()> datasets = {};
 };
 
+/// What a run trains on, to tell whether it goes on with the same: the order of samples depends on it.
+struct DataRecord {
+  std::int64_t files = 0, tokens = 0, samples = 0;
+  std::string tokenizer;  // name and hash
+  std::string checksum;   // xxh3 of the files' names without folders and their sizes, in order
+  bool operator==(const DataRecord&) const = default;
+};
+
 struct Manifest {
   std::int64_t step = 0;         // optimizer updates done
   std::int64_t next_sample = 0;  // position in the sample order: the whole data state
@@ -44,6 +53,7 @@ struct Manifest {
   std::vector<Parameter> parameters;
   std::vector<Unit> units;
   std::vector<ShardRecord> shards;
+  std::optional<DataRecord> data = {};  // of the training data; none in checkpoints of versions without it
 
   /// Stored elements of all parameters, padding included: the size of the flat space that ranges speak of.
   std::int64_t total_elements() const;

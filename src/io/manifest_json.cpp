@@ -139,6 +139,20 @@ ShardRecord shard_from_json(const Json& json) {
   return shard;
 }
 
+Json data_to_json(const DataRecord& data) {
+  return {{"files", data.files},
+          {"tokens", data.tokens},
+          {"samples", data.samples},
+          {"tokenizer", data.tokenizer},
+          {"checksum", data.checksum}};
+}
+
+DataRecord data_from_json(const Json& json) {
+  return {json.at("files").get<std::int64_t>(), json.at("tokens").get<std::int64_t>(),
+          json.at("samples").get<std::int64_t>(), json.at("tokenizer").get<std::string>(),
+          json.at("checksum").get<std::string>()};
+}
+
 template <typename Convert>
 auto list_from_json(const Json& json, Convert convert) {
   std::vector<decltype(convert(json))> result;
@@ -156,6 +170,7 @@ Manifest manifest_from_fields(const Json& json) {
   manifest.parameters = list_from_json(json.at("parameters"), parameter_from_json);
   manifest.units = list_from_json(json.at("units"), unit_from_json);
   manifest.shards = list_from_json(json.at("shards"), shard_from_json);
+  if (const auto data = json.find("data"); data != json.end()) manifest.data = data_from_json(*data);
   return manifest;
 }
 
@@ -208,6 +223,7 @@ std::string to_json(const Manifest& manifest) {
   field("next_sample", dump(manifest.next_sample));
   field("tokens", dump(manifest.tokens));
   field("seed", dump(manifest.seed));
+  if (manifest.data) field("data", dump(data_to_json(*manifest.data)));
   field("configuration", dump_lines(split_lines(manifest.configuration)));
   field("parameters", dump_lines(map_to_json(manifest.parameters, parameter_to_json)));
   field("units", dump_lines(map_to_json(manifest.units, unit_to_json)));

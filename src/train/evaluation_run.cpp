@@ -6,6 +6,7 @@
 #include "io/checkpoint_directory.h"
 #include "train/agreement.h"
 #include "train/checkpoints/loaded_weights.h"
+#include "train/checkpoints/training_state.h"
 #include "train/configuration/precision.h"
 #include "train/configuration/transformer_options.h"
 #include "train/stop_condition.h"

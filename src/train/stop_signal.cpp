@@ -66,7 +66,8 @@ void remember(int signal) {
 }  // namespace
 
 StopSignal::StopSignal() {
-  received_signal = announces = 0;
+  received_signal = 0;
+  announces = 0;
   set_handlers(remember);
   unblock_stop_signals();
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "io/checksum.h"
 #include "io/durable_file.h"
 #include "train/agreement.h"
 
@@ -22,10 +23,8 @@ bool is_first_of_its_host(Communicator& world, const std::string& host) {
   return std::find(hosts.begin(), mine, *mine) == mine;
 }
 
-}  // namespace
-
-TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
-                             Communicator& world, const std::string& host) {
+std::vector<TokenFileLayout> find_layouts(const std::vector<std::string>& patterns, Communicator& world,
+                                          const std::string& host = host_name()) {
   std::string text;
   on_rank_0(world, [&] { text = to_text(read_token_file_layouts(find_token_files(patterns))); });
   const std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
@@ -35,7 +34,45 @@ TokenDataset open_token_data(const std::vector<std::string>& patterns, const Run
                  for (const TokenFileLayout& layout : layouts)
                    if (looks) FileDescriptor::open_to_read(layout.path);
                }));
+  return layouts;
+}
+
+TokenDataset make_dataset(const std::vector<TokenFileLayout>& layouts,
+                          const RunConfiguration& configuration) {
   return TokenDataset(layouts, configuration.data.sequence_length, configuration.model.vocab_size);
+}
+
+// A loss over ids of another tokenizer says nothing.
+void require_one_tokenizer(const TokenFileLayout& training, const TokenFileLayout& validation) {
+  const TokenFileAttributes &a = training.attributes, &b = validation.attributes;
+  if (a.tokenizer != b.tokenizer || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
+    throw UsageError(
+        "data.validation: {} has tokenizer '{}' ({} ids), but {} of data.train has '{}' ({} ids)",
+        validation.path, b.tokenizer, b.vocab_size, training.path, a.tokenizer, a.vocab_size);
+}
+
+// Folders are left out: data may be moved.
+DataRecord record_of(const std::vector<TokenFileLayout>& layouts, const TokenDataset& data) {
+  std::string sizes;
+  for (const TokenFileLayout& layout : layouts)
+    sizes += fmt::format("{} {} {}\n", last_name(layout.path), layout.tokens.size, layout.documents.size);
+  return {data.files(), data.tokens(), data.samples(), layouts.front().attributes.tokenizer,
+          checksum_of(sizes)};
+}
+
+}  // namespace
+
+TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
+                             Communicator& world, const std::string& host) {
+  return make_dataset(find_layouts(patterns, world, host), configuration);
+}
+
+RunData open_run_data(const RunConfiguration& configuration, Communicator& world) {
+  const std::vector<TokenFileLayout> training = find_layouts(configuration.data.train, world);
+  const std::vector<TokenFileLayout> validation = find_layouts(configuration.data.validation, world);
+  require_one_tokenizer(training.front(), validation.front());
+  return {make_dataset(training, configuration), make_dataset(validation, configuration),
+          record_of(training, make_dataset(training, configuration))};
 }
 
 }  // namespace cola

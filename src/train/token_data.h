@@ -7,6 +7,7 @@
 #include "core/host.h"
 #include "dist/communicator.h"
 #include "io/dataset.h"
+#include "io/manifest.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {
@@ -17,5 +18,15 @@ namespace cola {
 /// refuse, and for a file that a node does not see.
 TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
                              Communicator& world, const std::string& host = host_name());
+
+/// All data of a run.
+struct RunData {
+  TokenDataset training, validation;
+  DataRecord record;  // of the training data, for checkpoints
+};
+
+/// data.train and data.validation, each as open_token_data opens it. Collective. Throws UsageError, on all
+/// ranks, also if they come from different tokenizers.
+RunData open_run_data(const RunConfiguration& configuration, Communicator& world);
 
 }  // namespace cola

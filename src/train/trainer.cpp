@@ -1,24 +1,12 @@
 #include "train/trainer.h"
 
-#include <algorithm>
 #include <array>
 #include <cmath>
-#include <set>
 
 #include "core/error.h"
-#include "core/host.h"
 #include "core/log.h"
-#include "io/checkpoint_directory.h"
-#include "io/durable_file.h"
-#include "model/cost.h"
 #include "train/agreement.h"
-#include "train/configuration/precision.h"
-#include "train/configuration/transformer_options.h"
 #include "train/evaluation.h"
-#include "train/peak_rate.h"
-#include "train/plan/memory_plan.h"
-#include "train/plan/plan.h"
-#include "train/token_data.h"
 
 namespace cola {
 
@@ -26,144 +14,30 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Bytes a second of one rank, until a checkpoint has shown what the file system can do.
-constexpr double careful_write_rate = 100e6;
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-// Before anything else is allocated, so that its memory never adds to the run's.
-double measure_products_alone(Device& device, DataType type) {
-  const double rate = measure_product_rate(device, type, quick_product_size(device.kind()));
-  device.reset_peak_allocated_bytes();
-  return rate;
-}
-
-// The compute type, once a rank is known to find room for the run.
-DataType checked_compute_type(const RunConfiguration& configuration, const Device& device, int ranks) {
-  const DataType type = compute_type_of(configuration.train.precision, device);
-  require_memory(configuration, {ranks, device.kind(), type}, device.memory_bytes());
-  return type;
-}
-
-std::optional<SystemTime> job_end_of(const RunConfiguration& configuration) {
-  return find_job_end(environment_variable, configuration.run.time_limit, std::chrono::system_clock::now());
-}
-
 }  // namespace
-
-Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
-                 const StopSignal& signal)
-    : configuration_(configuration),
-      device_(device),
-      communicator_(communicator),
-      table_(configuration.model),
-      training_data_(open_token_data(configuration.data.train, configuration, communicator)),
-      validation_data_(open_token_data(configuration.data.validation, configuration, communicator)),
-      compute_type_(checked_compute_type(configuration, device, communicator.size())),
-      product_rate_(measure_products_alone(device, compute_type_)),
-      loader_(training_data_, configuration.run.seed, configuration.train.global_batch,
-              configuration.train.micro_batch, communicator.rank(), communicator.size()),
-      schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
-                configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
-      model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
-      store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
-      checkpointer_(device, communicator, table_, store_, configuration),
-      stop_(communicator, signal, job_end_of(configuration),
-            static_cast<double>(configuration.run.stop_margin),
-            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
-      progress_(configuration.schedule.total_steps, communicator.rank() == 0),
-      heartbeat_(configuration.run.dir,
-                 state_at_start(configuration, communicator.size(), job_end_of(configuration)),
-                 communicator.rank() == 0),
-      operations_per_token_(
-          training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
-
-void Trainer::start(const ResumeChoice& resume) {
-  on_rank_0(communicator_, [&] { require_targets(validation_data_, configuration_.evaluation.tokens); });
-  RunStart found = find_start(communicator_, table_, configuration_, resume);
-  lock_ = std::move(found.lock);
-  checkpointer_.set_attempt(found.attempt);
-  const std::string folder = found.folder;
-  if (folder.empty()) {
-    store_.initialize(configuration_.run.seed);
-  } else {
-    state_ = load_checkpoint(folder, communicator_, device_, store_);
-    if (found.is_own) checkpointer_.set_committed_step(state_.step);
-  }
-  communicator_.all_reduce(std::span(&product_rate_, 1));
-  open_run_directory();
-  const std::vector<std::string> hosts = communicator_.all_gather(host_name());
-  if (metrics_)
-    metrics_->write_start(state_.step, communicator_.size(),
-                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), folder);
-  if (speaks()) report_start(folder);
-}
-
-void Trainer::open_run_directory() {
-  std::array<std::int64_t, 1> evaluated{-1};
-  on_rank_0(communicator_, [&] {
-    write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
-    metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
-    evaluated[0] = metrics_->evaluated_step();
-    heartbeat_.note_start(state_.step);
-    heartbeat_.beat("starting");
-  });
-  communicator_.all_reduce_maximum(evaluated);
-  evaluated_step_ = evaluated[0];
-}
-
-void Trainer::report_start(const std::string& resumed_folder) const {
-  const auto parameters = static_cast<double>(table_.logical_elements());
-  const bool cola = configuration_.model.projection == ProjectionKind::cola;
-  information("{}: {} {} parameters, {} FLOP a token", configuration_.run.name, format_count(parameters),
-              cola ? "CoLA" : "full-rank", format_count(operations_per_token_));
-  information("ranks: {} over {}, ZeRO stage {}", communicator_.size(), communicator_.transport(),
-              configuration_.parallel.zero_stage);
-  information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
-              format_count(product_rate_));
-  information("{}", describe_memory_of_rank());
-  information("{}", describe_data());
-  if (resumed_folder.empty())
-    information("starts at step 0 of {}", configuration_.schedule.total_steps);
-  else
-    information("resumes from {}, step {} of {}", resumed_folder, state_.step,
-                configuration_.schedule.total_steps);
-}
-
-std::string Trainer::describe_memory_of_rank() const {
-  const PlanTarget target{communicator_.size(), device_.kind(), compute_type_};
-  const MemoryLimit limit{
-      memory_limit(configuration_, device_.memory_bytes()),
-      configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
-  MemoryPlan plan = plan_memory(configuration_, target);
-  plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
-  std::string table = describe_memory(plan, target, configuration_, limit);
-  table.pop_back();  // the last line's end, which the log writes itself
-  return table;
-}
-
-std::string Trainer::describe_data() const {
-  const auto in_files = [](const TokenDataset& data) {
-    return fmt::format("{} tokens in {} {}", format_count(static_cast<double>(data.tokens())), data.files(),
-                       data.files() == 1 ? "file" : "files");
-  };
-  const std::int64_t steps = configuration_.schedule.total_steps;
-  const double epochs = static_cast<double>(steps * configuration_.train.global_batch) /
-                        static_cast<double>(training_data_.samples());
-  return fmt::format("data: {}, {} sequences of {}; {} steps are {:.3g} epochs\nvalidation: {}",
-                     in_files(training_data_), training_data_.samples(), training_data_.sequence_length(),
-                     steps, epochs, in_files(validation_data_));
-}
 
 ExitCode Trainer::run() {
   try {
     return train();
-  } catch (const std::exception& error) {
+  } catch (const AgreedError& error) {
     heartbeat_.fail(error.what());
     throw;
+  } catch (const std::exception& error) {
+    end_alone(error);
   }
+}
+
+// Said before the checkpointer is destroyed, which waits for its writer: a disk may keep that one for long,
+// and the launcher may end this process meanwhile.
+void Trainer::end_alone(const std::exception& error) {
+  log_error(error.what());
+  heartbeat_.fail(error.what());
+  if (communicator_.size() > 1) communicator_.abort(exit_failed);
+  throw ReportedError(exit_failed);
 }
 
 ExitCode Trainer::train() {
@@ -233,17 +107,19 @@ float Trainer::clip_factor(double gradient_norm) const {
 // was its own loss. A gradient's rank cannot be told once it is summed.
 void Trainer::require_finite(double local_loss, double loss, double gradient_norm) {
   if (std::isfinite(loss) && std::isfinite(gradient_norm)) return;
-  checkpointer_.lift_limit();
-  if (const auto saved = checkpointer_.wait()) report(*saved);
   std::string ranks;
   const std::vector<std::string> verdicts = communicator_.all_gather(std::isfinite(local_loss) ? "" : "bad");
   for (std::size_t rank = 0; rank < verdicts.size(); ++rank)
     if (!verdicts[rank].empty()) ranks += fmt::format("{}{}", ranks.empty() ? " of rank " : ", ", rank);
+  // A checkpoint that fails now must not take the place of what went wrong first.
+  const std::string failure = error_of([&] {
+    if (const auto saved = checkpointer_.wait()) report(*saved);
+  });
   const std::int64_t saved = checkpointer_.committed_step();
   throw NumericalError(
-      "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}",
+      "step {}: the {}{} is not finite; the weights are untouched, the last checkpoint is {}{}",
       state_.step + 1, std::isfinite(loss) ? "gradient" : "loss", ranks,
-      saved < 0 ? std::string("none") : fmt::format("step {}", saved));
+      saved < 0 ? std::string("none") : fmt::format("step {}", saved), failure.empty() ? "" : "; " + failure);
 }
 
 void Trainer::add_rates(StepMetrics& metrics, double seconds) const {
@@ -275,11 +151,8 @@ bool Trainer::evaluation_is_due() const {
 void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
   const std::optional<EvaluationResult> result =
-      evaluate(model_, store_, validation_data_, communicator_, configuration_.train.micro_batch,
-               configuration_.evaluation.tokens, [&] {
-                 heartbeat_.beat("evaluating");
-                 return stop_.ask();
-               });
+      evaluate(model_, store_, data_.validation, communicator_, configuration_.train.micro_batch,
+               configuration_.evaluation.tokens, [&] { return stop_is_asked_for_in_evaluation(); });
   if (!result) return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   evaluated_step_ = state_.step;
   if (metrics_) metrics_->write_evaluation(state_.step, *result);
@@ -287,50 +160,13 @@ void Trainer::evaluate_model() {
                                  result->loss, result->perplexity()));
 }
 
-// One checkpoint at a time: an interval shorter than the writing takes makes training wait here.
-void Trainer::start_checkpoint() {
-  const ProfileRange range(device_, "checkpoint");
-  if (const auto saved = checkpointer_.wait()) report(*saved);
-  checkpointer_.start(state_);
-  if (configuration_.checkpoint.async) return;
-  if (const auto saved = checkpointer_.wait()) report(*saved);
-}
-
-// Once no rank's writer is at work any more, the checkpoint under way goes on, on all ranks at the same step.
-void Trainer::proceed_with_checkpoint() {
-  if (!checkpointer_.under_way()) return;
-  std::array<std::int64_t, 1> busy{checkpointer_.busy() ? 1 : 0};
-  communicator_.all_reduce_maximum(busy);
-  if (busy[0] > 0) return;
-  if (const auto saved = checkpointer_.proceed()) report(*saved);
-}
-
-void Trainer::report(const SaveOutcome& saved) {
-  if (saved.error.empty()) {
-    stop_.learn_checkpoint(saved.seconds);
-    if (metrics_) metrics_->write_checkpoint(saved.step, saved.seconds);
-    return progress_.announce(fmt::format("step {}: saved {}/{} in {:.2f} s", saved.step,
-                                          checkpoints_of(configuration_), checkpoint_name(saved.step),
-                                          saved.seconds));
-  }
-  if (metrics_) metrics_->write_event("checkpoint_failed", saved.step, saved.error);
-  if (saved.failures_in_a_row >= configuration_.checkpoint.max_failures)
-    throw AgreedError("{} checkpoints in a row failed (checkpoint.max_failures), the last one at step {}: {}",
-                      saved.failures_in_a_row, saved.step, saved.error);
-  const bool ends = finished() || stop_.requested();
-  if (ends && saved.step == state_.step)
-    throw AgreedError("the checkpoint of step {}, the last of this job, failed: {}", saved.step, saved.error);
-  if (speaks())
-    warning("the checkpoint of step {} failed, {}: {}", saved.step,
-            ends ? "the one that ends the run is still to come" : "training goes on", saved.error);
-}
-
-void Trainer::save_last_step() {
-  checkpointer_.lift_limit();
-  if (const auto saved = checkpointer_.wait()) report(*saved);
-  if (checkpointer_.committed_step() == state_.step) return;
-  checkpointer_.start(state_);
-  report(*checkpointer_.wait());
+// Between two micro-batches, on all ranks. A checkpoint on all disks must not stay uncommitted for as long as
+// an evaluation takes.
+bool Trainer::stop_is_asked_for_in_evaluation() {
+  heartbeat_.beat("evaluating");
+  checkpointer_.advance();
+  proceed_with_checkpoint();
+  return stop_.ask();
 }
 
 ExitCode Trainer::finish() {

@@ -12,36 +12,38 @@
 #include "core/error.h"
 #include "dist/communicator.h"
 #include "dist/sharded_parameter_store.h"
-#include "io/dataset.h"
 #include "model/parameter_table.h"
 #include "model/transformer.h"
 #include "train/batch_loader.h"
 #include "train/checkpoints/checkpointer.h"
 #include "train/checkpoints/resume.h"
+#include "train/checkpoints/training_state.h"
 #include "train/configuration/run_configuration.h"
 #include "train/heartbeat.h"
 #include "train/metrics.h"
 #include "train/progress.h"
 #include "train/schedule.h"
 #include "train/stop_condition.h"
+#include "train/token_data.h"
 
 namespace cola {
 
 class Trainer {
  public:
   /// Opens the data, collectively and before anything that can fail on one rank alone, and allocates
-  /// everything. Throws UsageError or FileError, and UsageError before anything is allocated if the device's
-  /// memory would not do.
+  /// everything. run.time_limit counts from `started`, of the rank that was the first. Throws UsageError or
+  /// FileError, and UsageError before anything is allocated if the device's memory would not do.
   Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
-          const StopSignal& signal);
+          const StopSignal& signal, SystemTime started);
 
   /// Brings weights and optimizer to step 0, or to the checkpoint that `resume` finds, and reports what will
   /// run. Collective. Throws UsageError, on all ranks, if there is nothing to start from.
   void start(const ResumeChoice& resume);
 
   /// Trains to the last step, or until a signal or the time limit asks to stop. Returns the program's exit
-  /// code: finished or run again. Throws NumericalError for a loss or gradient that is not finite,
-  /// AgreedError for checkpoints that fail, and what a single rank meets.
+  /// code: finished or run again. Throws NumericalError for a loss or gradient that is not finite and
+  /// AgreedError for checkpoints that fail. What a single rank meets is said at once and ends the job; where
+  /// there is one rank alone, ReportedError is thrown.
   ExitCode run();
 
  private:
@@ -53,16 +55,18 @@ class Trainer {
 
   void after_step(StepMetrics& metrics);
   void evaluate_model();
+  bool stop_is_asked_for_in_evaluation();
   void start_checkpoint();
   void proceed_with_checkpoint();
   void report(const SaveOutcome& saved);
   void save_last_step();
   bool evaluation_is_due() const;
   ExitCode train();
+  [[noreturn]] void end_alone(const std::exception& error);
   ExitCode finish();
 
-  void open_run_directory();
-  void report_start(const std::string& resumed_folder) const;
+  void open_run_directory(bool is_finished);
+  void report_start(const RunStart& start) const;
   std::string describe_memory_of_rank() const;
   std::string describe_data() const;
   bool speaks() const { return communicator_.rank() == 0; }
@@ -72,21 +76,23 @@ class Trainer {
   RunConfiguration configuration_;
   Device& device_;
   Communicator& communicator_;
+  SystemTime started_;  // the first of all ranks
   ParameterTable table_;
-  TokenDataset training_data_, validation_data_;
+  RunData data_;
   DataType compute_type_;
   double product_rate_;  // operations a second of plain products: of this rank, then of all
   BatchLoader loader_;
   LearningRateSchedule schedule_;
   Transformer model_;
   ShardedParameterStore store_;
+  DirectoryLock lock_;  // rank 0's, on the run directory; outlives the checkpointer, which writes there
   Checkpointer checkpointer_;
+  std::optional<SystemTime> job_end_;
   StopCondition stop_;
   Progress progress_;
   Heartbeat heartbeat_;
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
-  DirectoryLock lock_;  // rank 0's, on the run directory
   double operations_per_token_ = 0;
   std::int64_t evaluated_step_ = -1;
 };

@@ -7,6 +7,7 @@
 //   PATH       how the file's path ends; that of a rename is the old one
 //   FIRST      the first of the calls that match which fails (1)
 //   COUNT      so many fail from there on (1; 0: all)
+// OPERATION can also be slow_fsync: those calls take COLA_SLOW_SECONDS longer instead (3).
 // COLA_FAILING_CALLS_LOG names a file that gets a line for each call that failed: the rule's number, from 0,
 // OPERATION, CALLER in full and the file's path. A test can so tell that its rules have met a call.
 #include <dlfcn.h>
@@ -106,11 +107,16 @@ std::string path_below(int folder, const char* name) {
   return folder == AT_FDCWD || name[0] == '/' ? name : path_of(folder) + "/" + name;
 }
 
-// Whether this call is to fail; errno says so then.
-bool fails(const char* operation, const void* caller, const std::string& path) {
+// Whether a rule is meant for this call.
+bool is_struck(const char* operation, const void* caller, const std::string& path) {
   Dl_info place{};
   dladdr(caller, &place);
-  if (!rules().strike(operation, place.dli_fname ? place.dli_fname : "", path)) return false;
+  return rules().strike(operation, place.dli_fname ? place.dli_fname : "", path);
+}
+
+// Whether this call is to fail; errno says so then.
+bool fails(const char* operation, const void* caller, const std::string& path) {
+  if (!is_struck(operation, caller, path)) return false;
   errno = EIO;
   return true;
 }
@@ -182,6 +188,10 @@ int ftruncate(int file, off_t size) noexcept {
 }
 
 int fsync(int file) {
+  if (!rules().empty() && is_struck("slow_fsync", __builtin_return_address(0), path_of(file))) {
+    const char* seconds = std::getenv("COLA_SLOW_SECONDS");
+    sleep(seconds ? static_cast<unsigned>(std::stoul(seconds)) : 3);
+  }
   if (fails("fsync", __builtin_return_address(0), file)) return -1;
   static OfDescriptor* const original = next<OfDescriptor>("fsync");
   return original(file);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <memory>
@@ -16,6 +17,8 @@
 #include "io/durable_file.h"
 #include "io/staged_shard.h"
 #include "support/test_folder.h"
+#include "train/checkpoints/load_checkpoint.h"
+#include "train/checkpoints/resume.h"
 #include "train/checkpoints/staged_checkpoint.h"
 
 namespace cola {
@@ -63,10 +66,7 @@ class Rank {
     store_.update({.learning_rate = 1e-2f, .step = step});
   }
 
-  SaveOutcome save(std::int64_t step) {
-    checkpointer_.start({step, step * 8, step * 512});
-    return *checkpointer_.wait();
-  }
+  SaveOutcome save(std::int64_t step) { return checkpointer_.save({step, step * 8, step * 512}); }
 
   // As the trainer does it: polls at the end of each step.
   SaveOutcome poll_while_training(std::int64_t& step) {
@@ -171,16 +171,32 @@ TEST_F(CheckpointerTest, ASlowedWriterWritesTheSameFilesAsASynchronousSave) {
   for (const bool slowed : {false, true})
     run_on_threads(2, [&](Communicator& communicator) {
       Rank rank(communicator, slowed ? slow : fast);
-      rank.train_step(1);
+      std::int64_t step = 1;
+      rank.train_step(step);
       rank.checkpointer().start({1, 8, 512});
-      if (slowed) rank.train_step(2);  // beside the writer
-      const SaveOutcome outcome = *rank.checkpointer().wait();
+      const SaveOutcome outcome = slowed ? rank.poll_while_training(step) : *rank.checkpointer().wait();
       EXPECT_EQ(outcome.error, "");
       if (communicator.rank() == 0) seconds[slowed] = outcome.seconds;
     });
   EXPECT_GT(seconds[1], 0.1);  // a shard of 0.16 MiB
   EXPECT_EQ(shard_checksums(fast.run.dir + "/checkpoints/step-00000001"),
             shard_checksums(slow.run.dir + "/checkpoints/step-00000001"));
+}
+
+// At this rate a shard would take minutes.
+TEST_F(CheckpointerTest, WritesAtFullSpeedWhileTrainingWaits) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.bandwidth_mib = 0.001;
+  const auto begin = std::chrono::steady_clock::now();
+  run_on_threads(2, [&](Communicator& communicator) {
+    Rank rank(communicator, run);
+    rank.train_step(1);
+    rank.checkpointer().start({1, 8, 512});
+    rank.train_step(2);
+    EXPECT_EQ(rank.checkpointer().wait()->error, "");
+    EXPECT_EQ(rank.save(2).error, "");
+  });
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST_F(CheckpointerTest, AnyNumberOfRanksGoesOnFromAnyOther) {
@@ -294,6 +310,69 @@ TEST_F(CheckpointerTest, CommitsAtTheNextStartWhatAllNodesHadStaged) {
   }
 }
 
+// The shared disk does not take what may be the only copy: it stays, and the run does not begin without it.
+TEST_F(CheckpointerTest, KeepsWhatIsStagedWhereItCannotBeDrained) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  run.model.num_attention_heads = run.model.num_key_value_heads = 3;
+  const std::string staging = staging_directory(*run.checkpoint.local_dir, run.run.dir);
+  const std::string attempt = attempt_directory(staging, run_an_attempt(run, {1, 2}));
+  const std::string second = checkpoints_of(run) + "/step-00000002";
+  fs::rename(second, folder_.path("wanted"));
+  fs::rename(checkpoints_of(run), folder_.path("before"));
+  fs::create_directory_symlink(folder_.path("nowhere"), checkpoints_of(run));  // nothing can be made there
+  const ParameterTable table(run.model);
+  const auto start = [&](Communicator& communicator) {
+    return find_start(communicator, {run, table, {}}, parse_resume("auto")).folder;
+  };
+  std::atomic<int> refused = 0;
+  run_on_threads(2, [&](Communicator& communicator) {
+    try {
+      start(communicator);
+    } catch (const UsageError& error) {
+      const std::string said = error.what();
+      EXPECT_NE(said.find("step-00000002 lies whole in checkpoint.local_dir, but cannot be drained to"),
+                std::string::npos)
+          << said;
+      EXPECT_NE(said.find("remove " + staging), std::string::npos) << said;
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 2);
+  EXPECT_EQ(staged_shards(attempt).size(), 2u);
+  fs::remove(checkpoints_of(run));
+  fs::rename(folder_.path("before"), checkpoints_of(run));
+  run_on_threads(2, [&](Communicator& communicator) {
+    const std::string found = start(communicator);
+    EXPECT_EQ(found, second);
+  });
+  expect_identical(folder_.path("wanted"), second);
+}
+
+// Of what is damaged there, nothing can be had: the checkpoint before it counts.
+TEST_F(CheckpointerTest, PassesOverStagedShardsThatAreDamaged) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  const std::string attempt = attempt_directory(staging_directory(*run.checkpoint.local_dir, run.run.dir),
+                                                run_an_attempt(run, {1, 2}));
+  fs::remove_all(checkpoints_of(run) + "/step-00000002");
+  fs::resize_file(attempt + "/step-00000002/shard-00001.h5", 1000);
+  run_on_threads(
+      2, [&](Communicator& communicator) { EXPECT_NO_THROW(commit_staged_checkpoint(communicator, run)); });
+  EXPECT_EQ(committed_checkpoints(checkpoints_of(run)),
+            std::vector<std::string>{checkpoints_of(run) + "/step-00000001"});
+}
+
+// As text, step-100000000 comes before step-99999999.
+TEST_F(CheckpointerTest, TellsTheNewerStepByItsNumber) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  run_an_attempt(run, {99999999, 100000000});
+  fs::remove_all(checkpoints_of(run) + "/step-100000000");
+  run_on_threads(2, [&](Communicator& communicator) { commit_staged_checkpoint(communicator, run); });
+  EXPECT_NO_THROW(verify_checkpoint(checkpoints_of(run) + "/step-100000000"));
+}
+
 // The local disk is in trouble: its folder cannot be listed.
 TEST_F(CheckpointerTest, GoesOnFromWhatIsCommittedWhereStagedShardsCannotBeFound) {
   RunConfiguration run = configuration("run");
@@ -342,7 +421,8 @@ TEST_F(CheckpointerTest, ADecisionToGoBackOutlastsWhatOtherNodesHaveStaged) {
     run.checkpoint.local_dir = folder_.path(local);
     std::string found;
     run_on_threads(2, [&](Communicator& communicator) {
-      const RunStart begun = find_start(communicator, ParameterTable(run.model), run, parse_resume(resume));
+      const ParameterTable table(run.model);
+      const RunStart begun = find_start(communicator, {run, table, {}}, parse_resume(resume));
       if (communicator.rank() == 0) found = begun.folder;
     });
     return found;

@@ -104,7 +104,7 @@ run:        {name: other, dir: /scratch/other, seed: 18446744073709551615}
 model:      {vocab_size: 300, hidden_size: 128, intermediate_size: 341, num_hidden_layers: 3, num_attention_heads: 8,
              num_key_value_heads: 2, max_position_embeddings: 512, rms_norm_eps: 1.0e-5, rope_theta: 500000,
              projection: full, rank: 24, gate_activation: true}
-data:       {train: [a.h5, "b c.h5"], validation: ['*.h5'], sequence_length: 128}
+data:       {train: [a.h5, "b c.h5"], validation: ['*.h5'], sequence_length: 128, allow_change: true}
 optimizer:  {lr: 2.0e-3, betas: [0.8, 0.95], eps: 1.0e-7, weight_decay: 0.1, grad_clip: 0}
 schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
@@ -117,7 +117,7 @@ evaluation: {every: 0, tokens: 1000}
   RunConfiguration expected;
   expected.run = {"other", "/scratch/other", std::numeric_limits<std::uint64_t>::max()};
   expected.model = {300, 128, 341, 3, 8, 2, 512, 1e-5, 500000, ProjectionKind::full, 24, true};
-  expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128};
+  expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128, true};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
   expected.schedule = {7, 7, 0};
   expected.train = {12,
@@ -370,6 +370,7 @@ TEST_F(RunConfigurationTest, PrintsInTheOrderOfTheFile) {
             "gate_activation: false\n");
   EXPECT_EQ(yaml.substr(yaml.find("data:"), yaml.find("schedule:") - yaml.find("data:")),
             "data:\n  train: [train.h5]\n  validation: [validation.h5]\n  sequence_length: 256\n"
+            "  allow_change: false\n"
             "optimizer:\n  lr: 0.001\n  betas: [0.9, 0.999]\n  eps: 1.0e-08\n  weight_decay: 0.01\n  "
             "grad_clip: 0.5\n");
 }

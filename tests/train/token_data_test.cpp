@@ -18,14 +18,21 @@ class TokenData : public ::testing::Test {
   TokenData() {
     configuration_.data.sequence_length = 8;
     configuration_.model.vocab_size = 100;
-    for (const char* name : {"a.h5", "b.h5"}) {
-      TokenFileWriter writer(folder_.path(name), {100, 1, 0, "test", Packing::packed});
-      std::vector<std::int32_t> ids(50);
-      std::iota(ids.begin(), ids.end(), 2);
-      writer.append(ids);
-      writer.close();
-      writer.publish();
-    }
+    for (const char* name : {"a.h5", "b.h5"}) write(name, "test", 50);
+  }
+  void write(const std::string& name, const std::string& tokenizer, std::size_t tokens) const {
+    TokenFileWriter writer(folder_.path(name), {100, 1, 0, tokenizer, Packing::packed});
+    std::vector<std::int32_t> ids(tokens);
+    std::iota(ids.begin(), ids.end(), 2);
+    writer.append(ids);
+    writer.close();
+    writer.publish();
+  }
+  DataRecord record_of(const std::vector<std::string>& names) {
+    configuration_.data.train.clear();
+    for (const std::string& name : names) configuration_.data.train.push_back(folder_.path(name));
+    configuration_.data.validation = {folder_.path("a.h5")};
+    return open_run_data(configuration_, *make_self_communicator()).record;
   }
   RunConfiguration configuration_;
   TestFolder folder_;
@@ -98,6 +105,39 @@ TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
     }
   });
   EXPECT_EQ(refused, 4);
+}
+
+TEST_F(TokenData, IsKnownByItsFilesSizesAndTokenizer) {
+  const DataRecord record = record_of({"a.h5", "b.h5"});
+  EXPECT_EQ(record.files, 2);
+  EXPECT_EQ(record.tokens, 102);
+  EXPECT_EQ(record.samples, 12);
+  EXPECT_EQ(record.tokenizer, "test");
+  EXPECT_NE(record_of({"b.h5", "a.h5"}), record);
+  std::filesystem::create_directory(folder_.path("moved"));
+  for (const char* name : {"a.h5", "b.h5"})
+    std::filesystem::copy(folder_.path(name), folder_.path("moved/") + name);
+  EXPECT_EQ(record_of({"moved/*.h5"}), record);
+  write("b.h5", "test", 51);
+  EXPECT_NE(record_of({"a.h5", "b.h5"}), record);
+}
+
+TEST_F(TokenData, RefusesValidationFilesOfAnotherTokenizerOnAllRanks) {
+  write("other.h5", "another", 50);
+  configuration_.data.train = {folder_.path("a.h5")};
+  configuration_.data.validation = {folder_.path("other.h5")};
+  std::atomic<int> refused = 0;
+  run_on_threads(2, [&](Communicator& world) {
+    try {
+      open_run_data(configuration_, world);
+    } catch (const UsageError& error) {
+      EXPECT_EQ(error.what(), fmt::format("data.validation: {} has tokenizer 'another' (100 ids), but {} of "
+                                          "data.train has 'test' (100 ids)",
+                                          folder_.path("other.h5"), folder_.path("a.h5")));
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 2);
 }
 
 TEST_F(TokenData, FailsOnAllRanksAlike) {

@@ -15,7 +15,8 @@
 #include "io/durable_file.h"
 #include "train/benchmarks/benchmark_model.h"
 #include "train/checkpoints/checkpointer.h"
-#include "train/checkpoints/resume.h"
+#include "train/checkpoints/load_checkpoint.h"
+#include "train/checkpoints/training_state.h"
 
 namespace cola {
 

@@ -33,6 +33,20 @@ class Stopwatch {
   Clock::time_point start_ = Clock::now();
 };
 
+// While training waits, nothing is gained by writing slowly.
+class LiftedLimit {
+ public:
+  explicit LiftedLimit(std::atomic<bool>& unlimited)
+      : unlimited_(unlimited), before_(unlimited.exchange(true)) {}
+  ~LiftedLimit() { unlimited_ = before_; }
+  LiftedLimit(const LiftedLimit&) = delete;
+  LiftedLimit& operator=(const LiftedLimit&) = delete;
+
+ private:
+  std::atomic<bool>& unlimited_;
+  bool before_;
+};
+
 // However the writing ends, training does not wait for room in the ring any longer.
 class RingReader {
  public:
@@ -63,16 +77,7 @@ Checkpointer::Checkpointer(Device& device, Communicator& communicator, const Par
       // Without sharding every rank holds the same state, and the first one writes it.
       writes_(communicator.rank() < store.shard_map().shards()),
       ring_layout_(ring_layout(configuration.checkpoint, store.shard_map().shard_elements())) {
-  if (!writes_) return;
-  const CheckpointSection& options = configuration.checkpoint;
-  if (options.local_dir) {
-    require_free_space(*options.local_dir, shard_bytes(store.shard_map().shard_elements()),
-                       "checkpoint.local_dir: " + *options.local_dir);
-    const std::string error = error_of(
-        [&] { make_staging_directory(staging_directory(*options.local_dir, configuration.run.dir)); });
-    if (!error.empty()) throw FileError("checkpoint.local_dir: {}", error);
-  }
-  ring_.emplace(device, ring_layout_);
+  if (writes_) ring_.emplace(device, ring_layout_);
 }
 
 Checkpointer::~Checkpointer() {
@@ -108,10 +113,12 @@ bool Checkpointer::snapshot_waits_for_disk() const {
 void Checkpointer::finish_snapshot() {
   if (!under_way()) return;
   const Stopwatch blocked(blocked_seconds_);
-  if (!snapshot_finished_ && snapshot_waits_for_disk())
+  if (!snapshot_finished_ && snapshot_waits_for_disk()) {
+    const LiftedLimit lifted(unlimited_);
     wait_together(communicator_, [this](auto moment) { return !writes_ || ring_->finishes_within(moment); });
-  else if (!snapshot_finished_ && writes_)
+  } else if (!snapshot_finished_ && writes_) {
     ring_->finish();
+  }
   snapshot_finished_ = true;
   if (writes_) fault_point("update");
 }
@@ -162,6 +169,7 @@ std::optional<SaveOutcome> Checkpointer::proceed() {
 }
 
 std::optional<SaveOutcome> Checkpointer::wait() {
+  const LiftedLimit lifted(unlimited_);
   finish_snapshot();
   std::optional<SaveOutcome> outcome;
   while (under_way()) {
@@ -169,6 +177,12 @@ std::optional<SaveOutcome> Checkpointer::wait() {
     outcome = proceed();
   }
   return outcome;
+}
+
+SaveOutcome Checkpointer::save(const TrainingState& state) {
+  const LiftedLimit lifted(unlimited_);
+  start(state);
+  return *wait();
 }
 
 void Checkpointer::wait_for_writers() {
@@ -191,7 +205,8 @@ void Checkpointer::end_shards() {
   if (error_.empty())
     for (int shard = 0; shard < store_.shard_map().shards(); ++shard)
       manifest.shards.push_back(shard_record_from_json(records[static_cast<std::size_t>(shard)]));
-  task_.start([this, manifest = std::move(manifest)](std::stop_token) { return publish(manifest); });
+  task_.start(
+      [this, manifest = std::move(manifest)](std::stop_token stop) { return publish(manifest, stop); });
 }
 
 Manifest Checkpointer::manifest_of(const TrainingState& state) const {
@@ -202,11 +217,13 @@ Manifest Checkpointer::manifest_of(const TrainingState& state) const {
           to_yaml(configuration_),
           table_.parameters(),
           table_.units(),
-          {}};
+          {},
+          data_};
 }
 
 // On rank 0's writer thread. Returns why nothing was published, empty if it was.
-std::string Checkpointer::publish(const Manifest& manifest) {
+std::string Checkpointer::publish(const Manifest& manifest, const std::stop_token& stop) {
+  if (stop.stop_requested()) return "stopped before the end";  // the run has failed meanwhile
   give_way();
   std::string error = error_;
   if (error.empty()) {

@@ -18,8 +18,8 @@
 #include "io/write_pace.h"
 #include "model/parameter_table.h"
 #include "train/background_task.h"
-#include "train/checkpoints/resume.h"
 #include "train/checkpoints/snapshot_ring.h"
+#include "train/checkpoints/training_state.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {
@@ -35,8 +35,7 @@ struct SaveOutcome {
 class Checkpointer {
  public:
   /// Allocates the host memory that snapshots pass through; `store` is what is saved, and `configuration`
-  /// goes into every manifest. Throws UsageError, DeviceError, or FileError where checkpoint.local_dir cannot
-  /// be used on this node.
+  /// goes into every manifest. Throws UsageError or DeviceError.
   Checkpointer(Device& device, Communicator& communicator, const ParameterTable& table,
                const ShardedParameterStore& store, const RunConfiguration& configuration);
   /// Gives up what is under way: nothing of it is committed.
@@ -44,6 +43,8 @@ class Checkpointer {
 
   /// Begins to save the store as it is now, under the step of `state`. What was under way must have ended.
   void start(const TrainingState& state);
+  /// Begins to save and waits for the end, at full speed and priority. Collective.
+  SaveOutcome save(const TrainingState& state);
   /// Lets copies go on; between micro-batches. Never blocks.
   void advance();
   /// To be called before the store changes: its kernels wait for what is left of the snapshot. Collective: a
@@ -57,10 +58,8 @@ class Checkpointer {
   /// Takes the checkpoint under way one step further; how it ended, once it has. Collective: all ranks at the
   /// same step, none of them busy() (one that is gets waited for).
   std::optional<SaveOutcome> proceed();
-  /// From now on nothing trains beside the writing: checkpoint.bandwidth_mib counts no more, and what is
-  /// started runs at full priority.
-  void lift_limit() { unlimited_ = true; }
-  /// Waits until nothing is under way; how that ended, if there was anything. Collective.
+  /// Waits until nothing is under way; how that ended, if there was anything. Nothing trains beside the
+  /// writing meanwhile, so checkpoint.bandwidth_mib does not count. Collective.
   std::optional<SaveOutcome> wait();
 
   /// Step of the newest checkpoint this run committed or loaded, -1 before any.
@@ -70,6 +69,9 @@ class Checkpointer {
   /// Under which name shards are staged on a node's own disk (begin_attempt()); the same on all ranks. Before
   /// the first start().
   void set_attempt(std::string attempt) { attempt_ = std::move(attempt); }
+
+  /// What the run trains on, for the manifests. Before the first start().
+  void set_data(DataRecord data) { data_ = std::move(data); }
 
   /// How long training has waited for checkpoints since this was last asked, in seconds.
   double take_blocked_seconds();
@@ -84,7 +86,7 @@ class Checkpointer {
   Manifest manifest_of(const TrainingState& state) const;
   void wait_for_writers();
   void end_shards();
-  std::string publish(const Manifest& manifest);
+  std::string publish(const Manifest& manifest, const std::stop_token& stop);
   void retire();
   void clear_abandoned();
   SaveOutcome end();
@@ -96,6 +98,7 @@ class Checkpointer {
   bool writes_;  // whether this rank has a shard of its own
   RingLayout ring_layout_;
 
+  std::optional<DataRecord> data_;
   Phase phase_ = Phase::idle;
   TrainingState state_;
   bool snapshot_finished_ = false;  // on all ranks
@@ -106,8 +109,8 @@ class Checkpointer {
   int failures_in_a_row_ = 0;
   double blocked_seconds_ = 0;
   std::optional<SnapshotRing> ring_;
-  std::atomic<bool> unlimited_ = false;
-  BackgroundTask task_;  // last: it uses the others
+  std::atomic<bool> unlimited_ = false;  // while training waits for the writer
+  BackgroundTask task_;                  // last: it uses the others
 };
 
 }  // namespace cola

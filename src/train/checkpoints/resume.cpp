@@ -3,27 +3,50 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
-#include <span>
+#include <optional>
 #include <vector>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "dist/launch_environment.h"
+#include "dist/store_memory.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "io/shard_file.h"
 #include "model/shard_map.h"
 #include "train/agreement.h"
+#include "train/checkpoints/chosen_start.h"
 #include "train/checkpoints/staged_checkpoint.h"
+#include "train/checkpoints/training_state.h"
+#include "train/heartbeat.h"
 
 namespace cola {
 
 namespace {
 
+using Kind = ResumeChoice::Kind;
+
 // A job that was restarted after a node was lost may begin before the file system has noticed that the lock's
 // holder is gone.
 std::chrono::seconds patience_with_lock() {
   return std::chrono::seconds(read_restarts(environment_variable) > 0 ? 180 : 0);
+}
+
+// Who holds the lock, by what it last wrote; empty if that cannot be told.
+std::string describe_holder(const std::string& run_directory) {
+  std::optional<RunState> run;
+  error_of([&] { run = read_heartbeat(run_directory); });
+  if (!run) return {};
+  return fmt::format(": {}rank 0 on {}, says heartbeat.json",
+                     run->job.empty() ? "" : "job " + run->job + ", ", run->host);
+}
+
+DirectoryLock lock_run(const std::string& run_directory) {
+  try {
+    return DirectoryLock(run_directory, patience_with_lock());
+  } catch (const UsageError& error) {
+    throw UsageError("{}{}", error.what(), describe_holder(run_directory));
+  }
 }
 
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
@@ -35,19 +58,40 @@ std::string find_damage_together(Communicator& communicator, const std::string& 
   return first == found.end() ? std::string() : *first;
 }
 
-std::string find_newest_intact(Communicator& communicator, const std::string& directory) {
+std::vector<std::string> committed_beyond(const std::string& directory, std::int64_t step) {
+  std::vector<std::string> folders = committed_checkpoints(directory);
+  std::erase_if(folders, [&](const auto& folder) { return checkpoint_step(last_name(folder)) <= step; });
+  return folders;
+}
+
+// The newest that verifies of those beyond `step`; empty if there are none or none does.
+std::string find_newest_intact(Communicator& communicator, const std::string& directory, std::int64_t step) {
   std::vector<std::string> candidates;  // on rank 0, the newest last
-  on_rank_0(communicator, [&] { candidates = committed_checkpoints(directory); });
-  for (bool any = false;; any = true) {
+  on_rank_0(communicator, [&] { candidates = committed_beyond(directory, step); });
+  while (true) {
     const std::string folder = shared_text(communicator, candidates.empty() ? "" : candidates.back());
-    if (folder.empty() && any) throw UsageError("{}: none of its checkpoints is intact", directory);
     if (folder.empty()) return {};
     const std::string damage = find_damage_together(communicator, folder);
     if (damage.empty()) return folder;
     if (communicator.rank() != 0) continue;
-    warning("{}; falling back to the checkpoint before it", damage);
     candidates.pop_back();
+    warning("{}{}", damage, candidates.empty() ? "" : "; falling back to the checkpoint before it");
   }
+}
+
+// A run must not begin anew beside checkpoints that a disk may only have failed to read.
+std::string find_newest(Communicator& communicator, const std::string& directory) {
+  const std::string found = find_newest_intact(communicator, directory, -1);
+  if (found.empty())
+    on_rank_0(communicator, [&] {
+      if (!committed_checkpoints(directory).empty())
+        throw UsageError(
+            "{}: none of its checkpoints is intact, and all are left as they are; bring one back, or set "
+            "another "
+            "run.dir to start anew",
+            directory);
+    });
+  return found;
 }
 
 std::string find_chosen(Communicator& communicator, const std::string& chosen) {
@@ -59,6 +103,18 @@ std::string find_chosen(Communicator& communicator, const std::string& chosen) {
   return folder;
 }
 
+// Beyond which step lies what has come of starting from the chosen checkpoint; nothing if it was not chosen
+// last.
+std::optional<std::int64_t> find_step_of_choice(Communicator& communicator, const std::string& run_directory,
+                                                const ResumeChoice& choice) {
+  std::string told;
+  on_rank_0(communicator, [&] {
+    if (const auto step = find_chosen_start(run_directory, choice.folder)) told = std::to_string(*step);
+  });
+  told = shared_text(communicator, told);
+  return told.empty() ? std::nullopt : std::optional<std::int64_t>(std::stoll(told));
+}
+
 void require_fresh(const std::string& directory) {
   if (!committed_checkpoints(directory).empty())
     throw UsageError(
@@ -67,122 +123,123 @@ void require_fresh(const std::string& directory) {
         directory);
 }
 
-// Throws UsageError if the run would go on as another model, or with other samples, than the checkpoint was
-// trained with.
-void require_same_run(const Manifest& manifest, const ParameterTable& table,
-                      const RunConfiguration& configuration, const std::string& folder) {
-  require_same_parameters(manifest, table, folder);
-  if (manifest.configuration.empty()) return;  // made elsewhere
-  const RunConfiguration before = parse_run_configuration(manifest.configuration, folder + "/manifest.json");
-  if (before.model != configuration.model)
-    throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
-                     folder);
-  if (manifest.next_sample == 0) return;  // imported weights: no sample has been seen yet
-  if (manifest.seed != configuration.run.seed ||
-      before.data.sequence_length != configuration.data.sequence_length)
-    throw UsageError(
-        "{}: was trained with run.seed {} and data.sequence_length {}, others would change the samples",
-        folder, manifest.seed, before.data.sequence_length);
+// On rank 0: takes the lock, but for a mistyped choice makes no folder first.
+DirectoryLock enter_run_directory(const RunConfiguration& configuration, const ResumeChoice& choice) {
+  if (choice.kind == Kind::folder && !std::filesystem::exists(configuration.run.dir))
+    resolve_checkpoint(choice.folder);
+  DirectoryLock lock = lock_run(configuration.run.dir);
+  if (choice.kind == Kind::none) require_fresh(checkpoints_of(configuration));
+  return lock;
 }
 
-void prepare_directory(const std::string& directory, const std::string& resumed_folder) {
+// The newest of what has come of starting from the chosen checkpoint before; empty if nothing has.
+std::string find_progress(Communicator& communicator, const RunConfiguration& configuration,
+                          const ResumeChoice& choice) {
+  const auto beyond = find_step_of_choice(communicator, configuration.run.dir, choice);
+  if (!beyond) return {};
+  if (configuration.checkpoint.local_dir) commit_staged_checkpoint(communicator, configuration);
+  const std::string folder = find_newest_intact(communicator, checkpoints_of(configuration), *beyond);
+  if (!folder.empty() && communicator.rank() == 0)
+    information("goes on from what has come of --resume {} (remove {}/resumed_from to begin there again)",
+                choice.folder, configuration.run.dir);
+  return folder;
+}
+
+// Empty for a fresh start. `at_choice`: whether it is the one that was chosen on the command line.
+std::string find_folder(Communicator& communicator, const RunConfiguration& configuration,
+                        const ResumeChoice& choice, bool& at_choice) {
+  if (choice.kind == Kind::none) return {};
+  if (choice.kind == Kind::newest) {
+    if (configuration.checkpoint.local_dir) commit_staged_checkpoint(communicator, configuration);
+    return find_newest(communicator, checkpoints_of(configuration));
+  }
+  const std::string progress = find_progress(communicator, configuration, choice);
+  at_choice = progress.empty();
+  return at_choice ? find_chosen(communicator, choice.folder) : progress;
+}
+
+// On rank 0.
+void require_fitting(const RunIdentity& run, RunStart& start, int ranks) {
+  const Manifest manifest = read_manifest(start.folder);
+  require_same_run(manifest, run, start.folder);
+  if (manifest.step > run.configuration.schedule.total_steps)
+    throw UsageError("nothing to do: step {} of {} is past schedule.total_steps ({})", manifest.step,
+                     start.folder, run.configuration.schedule.total_steps);
+  start.changes = describe_changes(manifest, run.configuration, ranks, start.folder);
+  const std::string directory = checkpoints_of(run.configuration);
+  std::error_code ignored;  // there is none yet
+  start.is_own = std::filesystem::equivalent(start.folder + "/..", directory, ignored);
+}
+
+// On rank 0. Of another run's checkpoint, that step itself is still to be saved as this run's.
+void prepare_directory(const std::string& directory, const RunStart& start) {
   make_durable_folder(directory);
   for (const std::string& removed : remove_orphans(directory))
     information("removed {}, left by a crash", removed);
-  if (resumed_folder.empty()) return;
-  const std::int64_t step = read_manifest(resumed_folder).step;
-  for (const std::string& moved : set_aside_newer_checkpoints(directory, step))
+  if (start.folder.empty()) return;
+  const std::int64_t step = read_manifest(start.folder).step;
+  for (const std::string& moved : set_aside_newer_checkpoints(directory, start.is_own ? step : step - 1))
     information("set a newer checkpoint aside as {}", moved);
 }
 
-// What lies between a shard's ranges, which rise, is in no checkpoint.
-void zero_padding(std::span<const ShardRange> ranges, std::span<float> values) {
-  auto end = values.begin();
-  for (const ShardRange& range : ranges) {
-    std::fill(end, values.begin() + range.local, 0.0f);
-    end = values.begin() + range.local + range.elements();
-  }
-  std::fill(end, values.end(), 0.0f);
-}
-
-std::uint64_t checkpoint_bytes(const ParameterTable& table) {
-  return static_cast<std::uint64_t>(table.stored_elements()) * all_state_tensors.size() * sizeof(float);
+// On rank 0. The attempt first: what the one before has staged elsewhere is no progress of this choice.
+void note_start(const RunConfiguration& configuration, const ResumeChoice& choice, bool at_choice,
+                RunStart& start) {
+  start.attempt = begin_attempt(configuration);
+  if (start.folder.empty()) forget_chosen_start(configuration.run.dir);
+  if (!at_choice) return;
+  const std::int64_t step = read_manifest(start.folder).step;
+  note_chosen_start(configuration.run.dir, choice.folder, start.is_own ? step : step - 1);
 }
 
 }  // namespace
 
 ResumeChoice parse_resume(const std::string& text) {
-  if (text == "auto") return {ResumeChoice::Kind::newest, {}};
-  if (text == "none") return {ResumeChoice::Kind::none, {}};
-  return {ResumeChoice::Kind::folder, text};
-}
-
-std::string checkpoints_of(const RunConfiguration& configuration) {
-  return configuration.run.dir + "/checkpoints";
+  if (text == "auto") return {Kind::newest};
+  if (text == "none") return {Kind::none};
+  return {Kind::folder, text};
 }
 
 std::string find_checkpoint(Communicator& communicator, const RunConfiguration& configuration,
                             const ResumeChoice& choice) {
   switch (choice.kind) {
-    case ResumeChoice::Kind::newest:
-      return find_newest_intact(communicator, checkpoints_of(configuration));
-    case ResumeChoice::Kind::folder:
+    case Kind::newest:
+      return find_newest(communicator, checkpoints_of(configuration));
+    case Kind::folder:
       return find_chosen(communicator, choice.folder);
-    case ResumeChoice::Kind::none:
+    case Kind::none:
       break;
   }
   return {};
 }
 
-RunStart find_start(Communicator& communicator, const ParameterTable& table,
-                    const RunConfiguration& configuration, const ResumeChoice& choice) {
+RunStart find_start(Communicator& communicator, const RunIdentity& run, const ResumeChoice& choice) {
+  const RunConfiguration& configuration = run.configuration;
   const std::string directory = checkpoints_of(configuration);
+  const ShardMap map = shard_map_of(run.table, configuration.parallel.zero_stage, communicator.size());
   RunStart start;
-  if (choice.kind == ResumeChoice::Kind::none) on_rank_0(communicator, [&] { require_fresh(directory); });
-  if (choice.kind == ResumeChoice::Kind::folder) start.folder = find_chosen(communicator, choice.folder);
-  on_rank_0(communicator, [&] { start.lock = DirectoryLock(configuration.run.dir, patience_with_lock()); });
-  if (configuration.checkpoint.local_dir) {
-    if (choice.kind == ResumeChoice::Kind::newest) commit_staged_checkpoint(communicator, configuration);
+  bool at_choice = false;
+  on_rank_0(communicator, [&] { start.lock = enter_run_directory(configuration, choice); });
+  start.folder = find_folder(communicator, configuration, choice, at_choice);
+  on_rank_0(communicator, [&] {
+    if (!start.folder.empty()) require_fitting(run, start, communicator.size());
+  });
+  if (configuration.checkpoint.local_dir) {  // only now that the run can go on without what is staged
     clear_staged_checkpoints(communicator, configuration);
+    prepare_staging(communicator, configuration, map);
   }
-  if (choice.kind == ResumeChoice::Kind::newest) start.folder = find_newest_intact(communicator, directory);
   std::string own;  // rank 0's word: other nodes may see a new directory later
   on_rank_0(communicator, [&] {
-    if (!start.folder.empty())
-      require_same_run(read_manifest(start.folder), table, configuration, start.folder);
-    prepare_directory(directory, start.folder);
-    require_free_space(directory, checkpoint_bytes(table), directory + ", for a single checkpoint");
-    if (!start.folder.empty() && std::filesystem::equivalent(start.folder + "/..", directory)) own = "own";
-    start.attempt = begin_attempt(configuration);
+    prepare_directory(directory, start);
+    const auto shards = static_cast<std::uint64_t>(map.shards());
+    require_free_space(directory, shards * shard_bytes(map.shard_elements()),
+                       directory + ", for a single checkpoint");
+    note_start(configuration, choice, at_choice, start);
+    if (start.is_own) own = "own";
   });
   start.is_own = !shared_text(communicator, own).empty();
   start.attempt = shared_text(communicator, start.attempt);
   return start;
-}
-
-TrainingState load_checkpoint(const std::string& folder, Communicator& communicator, Device& device,
-                              ShardedParameterStore& store) {
-  const Manifest manifest = read_manifest(folder);
-  const ShardMap& map = store.shard_map();
-  const std::vector<ShardRange> ranges = map.ranges(store.shard());
-  // The CPU's memory is read into as it lies; what belongs to a GPU goes through the host's.
-  const bool in_place = device.kind() == DeviceKind::cpu;
-  std::vector<float> copy(in_place ? 0 : static_cast<std::size_t>(map.shard_elements()));
-  const auto fill = [&](StateTensor tensor, const Tensor& destination) {
-    const std::span<float> values = in_place ? destination.span<float>() : std::span(copy);
-    const std::string error = error_of_slow(communicator, [&] {
-      zero_padding(ranges, values);
-      read_ranges(folder, manifest, tensor, ranges, values);
-    });
-    if (!error.empty()) throw FileError("{}", error);
-    if (!in_place) device.copy_from_host(destination.data(), copy.data(), destination.bytes());
-  };
-  fill(StateTensor::weights, store.master_weights());
-  fill(StateTensor::exp_avg, store.exp_avg());
-  fill(StateTensor::exp_avg_sq, store.exp_avg_sq());
-  device.synchronize();
-  store.publish_weights();
-  return {manifest.step, manifest.next_sample, manifest.tokens};
 }
 
 }  // namespace cola

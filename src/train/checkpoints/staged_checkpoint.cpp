@@ -1,19 +1,23 @@
 #include "train/checkpoints/staged_checkpoint.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
+#include "io/shard_file.h"
 #include "io/staged_shard.h"
 #include "train/agreement.h"
-#include "train/checkpoints/resume.h"
+#include "train/checkpoints/training_state.h"
 
 namespace cola {
 
@@ -73,24 +77,62 @@ bool is_complete(const Candidate& candidate) {
   return error_of([&] { require_complete_shards(candidate.manifest, "staged"); }).empty();
 }
 
-// Each rank drains the shards it is the first to see; rank 0 publishes. Returns the first error.
-std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
-                   const std::string& directory, bool verify) {
-  const std::string name = checkpoint_name(candidate.manifest.step);
-  const auto first_error = [&](const std::string& own) {
-    for (const std::string& error : communicator.all_gather(own))
-      if (!error.empty()) return error;
-    return std::string();
-  };
-  const std::string error = first_error(error_of_slow(communicator, [&] {
+// Does what may take long, and returns the error of the lowest rank that has one, with its number and host;
+// empty if none has. Collective.
+template <typename Action>
+std::string first_error_of(Communicator& communicator, Action&& action) {
+  std::string own = error_of_slow(communicator, action);
+  if (!own.empty()) own = fmt::format("rank {} on {}: {}", communicator.rank(), host_name(), own);
+  for (const std::string& error : communicator.all_gather(own))
+    if (!error.empty()) return error;
+  return {};
+}
+
+// For each shard of a candidate, on the rank that is the first to see it.
+template <typename Action>
+std::string for_each_own_shard(Communicator& communicator, const Candidate& candidate, Action&& action) {
+  return first_error_of(communicator, [&] {
     for (std::size_t i = 0; i < candidate.owners.size(); ++i)
-      if (candidate.owners[i] == communicator.rank())
-        drain_shard(attempt + "/" + name, directory + "/" + name, candidate.manifest.shards[i], verify);
-  }));
-  if (!error.empty()) return error;
-  return first_error(error_of_slow(communicator, [&] {
-    if (communicator.rank() == 0) publish_manifest(directory + "/" + name, candidate.manifest);
-  }));
+      if (candidate.owners[i] == communicator.rank()) action(candidate.manifest.shards[i]);
+  });
+}
+
+// The newest step of which all shards are there and whole. The same on all ranks.
+std::optional<Candidate> find_newest_whole(Communicator& communicator, const std::string& attempt,
+                                           std::int64_t committed_step) {
+  std::vector<StagedShard> own;
+  const std::string trouble = error_of([&] { own = staged_shards(attempt); });
+  if (!trouble.empty()) warning("{}; what is staged there is passed over", trouble);
+  std::map<std::int64_t, Candidate> candidates = candidates_of(gather_parts(communicator, own));
+  for (; !candidates.empty(); candidates.erase(std::prev(candidates.end()))) {
+    const auto& [step, candidate] = *candidates.rbegin();
+    if (step <= committed_step) break;
+    if (!is_complete(candidate)) continue;
+    const std::string folder = attempt + "/" + checkpoint_name(step);
+    const std::string damage =
+        for_each_own_shard(communicator, candidate, [&](const auto& shard) { verify_shard(folder, shard); });
+    if (damage.empty()) return candidate;
+    if (communicator.rank() == 0) warning("{}; step {} is not drained from there", damage, step);
+  }
+  return std::nullopt;
+}
+
+// Each rank drains its shards; rank 0 publishes. Returns the first error.
+std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
+                   const RunConfiguration& configuration) {
+  const std::string name = checkpoint_name(candidate.manifest.step);
+  const std::string from = attempt + "/" + name, to = checkpoints_of(configuration) + "/" + name;
+  const std::string error = for_each_own_shard(communicator, candidate, [&](const auto& shard) {
+    drain_shard(from, to, shard, configuration.checkpoint.verify);
+  });
+  const auto on_first = [&](const auto& action) {
+    return first_error_of(communicator, [&] {
+      if (communicator.rank() == 0) action();
+    });
+  };
+  if (error.empty()) return on_first([&] { publish_manifest(to, candidate.manifest); });
+  on_first([&] { remove_uncommitted(to); });  // the disk may be full
+  return error;
 }
 
 }  // namespace
@@ -104,34 +146,30 @@ std::string begin_attempt(const RunConfiguration& configuration) {
 
 void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration& configuration) {
   const std::string directory = checkpoints_of(configuration);
-  std::string newest, last;
+  std::string last;
+  std::array<std::int64_t, 1> committed_step{-1};
   on_rank_0(communicator, [&] {
     last = last_attempt(configuration);
     const std::vector<std::string> committed = committed_checkpoints(directory);
-    if (!committed.empty()) newest = last_name(committed.back());
+    if (!committed.empty()) committed_step[0] = checkpoint_step(last_name(committed.back())).value();
   });
-  newest = shared_text(communicator, newest);
+  communicator.all_reduce_maximum(committed_step);
   last = shared_text(communicator, last);
   if (last.empty()) return;
-  const std::string attempt =
-      attempt_directory(staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir), last);
-  std::vector<StagedShard> own;
-  const std::string trouble = error_of([&] { own = staged_shards(attempt); });
-  if (!trouble.empty()) warning("{}; what is staged there is passed over", trouble);
-  std::map<std::int64_t, Candidate> candidates = candidates_of(gather_parts(communicator, own));
-  while (!candidates.empty() && !is_complete(candidates.rbegin()->second))
-    candidates.erase(std::prev(candidates.end()));
-  if (!candidates.empty() && checkpoint_name(candidates.rbegin()->first) > newest) {
-    const std::string name = checkpoint_name(candidates.rbegin()->first);
-    const std::string error = commit(communicator, candidates.rbegin()->second, attempt, directory,
-                                     configuration.checkpoint.verify);
-    if (communicator.rank() == 0) {
-      if (error.empty())
-        information("drained {} from checkpoint.local_dir, where the run before had left it", name);
-      else
-        warning("{} cannot be drained from checkpoint.local_dir: {}", name, error);
-    }
-  }
+  const std::string staging = staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir);
+  const std::string attempt = attempt_directory(staging, last);
+  const auto candidate = find_newest_whole(communicator, attempt, committed_step[0]);
+  if (!candidate) return;
+  on_rank_0(communicator, [&] { remove_orphans(directory); });  // a crash left them, and they take room
+  const std::string error = commit(communicator, *candidate, attempt, configuration);
+  const std::string name = checkpoint_name(candidate->manifest.step);
+  if (!error.empty())
+    throw UsageError(
+        "{} lies whole in checkpoint.local_dir, but cannot be drained to {} ({}): make room or mend the disk "
+        "and start again; to do without it, remove {} on its nodes",
+        name, directory, error, staging);
+  if (communicator.rank() == 0)
+    information("drained {} from checkpoint.local_dir, where the run before had left it", name);
 }
 
 void clear_staged_checkpoints(Communicator& communicator, const RunConfiguration& configuration) {
@@ -140,6 +178,21 @@ void clear_staged_checkpoints(Communicator& communicator, const RunConfiguration
   std::filesystem::remove_all(staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir),
                               ignored);
   communicator.barrier();  // nobody writes there yet
+}
+
+void prepare_staging(Communicator& communicator, const RunConfiguration& configuration, const ShardMap& map) {
+  const std::vector<std::string> hosts = communicator.all_gather(host_name());
+  const auto writers = hosts.begin() + map.shards();  // the ranks that have a shard come first
+  const auto here = static_cast<std::uint64_t>(
+      std::count(hosts.begin(), writers, hosts[static_cast<std::size_t>(communicator.rank())]));
+  const std::string& local = *configuration.checkpoint.local_dir;
+  const std::string error = first_error_of(communicator, [&] {
+    if (communicator.rank() >= map.shards()) return;
+    make_staging_directory(staging_directory(local, configuration.run.dir));
+    require_free_space(local, here * shard_bytes(map.shard_elements()),
+                       fmt::format("checkpoint.local_dir: {}, for {} shards", local, here));
+  });
+  if (!error.empty()) throw UsageError("{}", error);
 }
 
 }  // namespace cola

@@ -99,6 +99,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"data", "train", any_number, required}, c.data.train);
   visit(Field{"data", "validation", any_number, required}, c.data.validation);
   visit(Field{"data", "sequence_length", count}, c.data.sequence_length);
+  visit(Field{"data", "allow_change"}, c.data.allow_change);
 
   visit(Field{"optimizer", "lr", positive_float}, c.optimizer.lr);
   visit(Field{"optimizer", "betas", decay_rate}, std::tie(c.optimizer.beta1, c.optimizer.beta2));

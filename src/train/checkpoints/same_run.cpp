@@ -1,0 +1,97 @@
+#include "train/checkpoints/same_run.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "core/log.h"
+#include "train/configuration/configuration_changes.h"
+
+namespace cola {
+
+namespace {
+
+RunConfiguration configuration_of(const Manifest& manifest, const std::string& folder) {
+  return parse_run_configuration(manifest.configuration, folder + "/manifest.json");
+}
+
+bool decides_on_the_function(const ConfigurationChange& change) {
+  return change.key.starts_with("model.");
+}
+bool decides_on_the_samples(const ConfigurationChange& change) {
+  return change.key == "run.seed" || change.key == "data.sequence_length";
+}
+
+// They say where a run lies, or whether it may go on, not how it trains.
+bool is_worth_telling(const ConfigurationChange& change) {
+  constexpr std::array<std::string_view, 3> untold = {"run.name", "run.dir", "data.allow_change"};
+  return std::find(untold.begin(), untold.end(), change.key) == untold.end();
+}
+
+void require_same_settings(const Manifest& manifest, const RunConfiguration& now, const std::string& folder) {
+  RunConfiguration before = configuration_of(manifest, folder);
+  before.run.seed = manifest.seed;
+  std::vector<ConfigurationChange> changes = configuration_changes(before, now);
+  const bool has_read = manifest.next_sample > 0;  // imported weights have not
+  std::erase_if(changes, [&](const auto& change) {
+    return !decides_on_the_function(change) && !(has_read && decides_on_the_samples(change));
+  });
+  if (!changes.empty())
+    throw UsageError(
+        "{}: was trained with other settings: {}; set them back, or set another run.dir to start "
+        "anew",
+        folder, describe(changes));
+}
+
+// What of the data differs, the clearest first.
+std::string describe_difference(const DataRecord& before, const DataRecord& now) {
+  if (before.tokenizer != now.tokenizer)
+    return fmt::format("tokenizer '{}', now '{}'", before.tokenizer, now.tokenizer);
+  if (before.tokens != now.tokens || before.files != now.files)
+    return fmt::format("{} tokens in {} files, now {} in {}", before.tokens, before.files, now.tokens,
+                       now.files);
+  if (before.samples != now.samples) return fmt::format("{} samples, now {}", before.samples, now.samples);
+  return "files of other names or sizes, or in another order";
+}
+
+void require_same_data(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
+  if (manifest.next_sample == 0) return;  // imported weights, or none trained: nothing has been read yet
+  if (!manifest.data)
+    return warning("{}: does not say what data it was trained on: data.train is taken for the same", folder);
+  if (*manifest.data == run.data) return;
+  const std::string difference = describe_difference(*manifest.data, run.data);
+  if (!run.configuration.data.allow_change)
+    throw UsageError(
+        "data.train: {} was trained on other data ({}); data.allow_change=true goes on with the new ones",
+        folder, difference);
+  warning("data.train: {} was trained on other data ({}): goes on with the new ones, in their own order",
+          folder, difference);
+}
+
+}  // namespace
+
+void require_same_run(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
+  if (manifest.configuration.empty()) return require_same_parameters(manifest, run.table, folder);
+  require_same_settings(manifest, run.configuration, folder);
+  require_same_parameters(manifest, run.table, folder);
+  require_same_data(manifest, run, folder);
+}
+
+std::string describe_changes(const Manifest& manifest, const RunConfiguration& configuration, int ranks,
+                             const std::string& folder) {
+  if (manifest.configuration.empty()) return {};
+  const RunConfiguration before = configuration_of(manifest, folder);
+  std::vector<ConfigurationChange> changes = configuration_changes(before, configuration);
+  std::erase_if(changes, [](const auto& change) { return !is_worth_telling(change); });
+  std::string text = describe(changes);
+  // Where optimizer state is split, there is a shard a rank.
+  const bool split = before.parallel.zero_stage > 0 && manifest.step > 0;
+  if (const auto ranks_before = static_cast<int>(manifest.shards.size()); split && ranks_before != ranks)
+    text += fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", ranks_before,
+                        ranks_before == 1 ? "rank" : "ranks", ranks);
+  return text;
+}
+
+}  // namespace cola

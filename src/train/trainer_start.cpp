@@ -1,0 +1,160 @@
+// The trainer's start: what it allocates, where it begins, and what it says of the run.
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "core/error.h"
+#include "core/host.h"
+#include "core/log.h"
+#include "io/durable_file.h"
+#include "model/cost.h"
+#include "train/agreement.h"
+#include "train/checkpoints/load_checkpoint.h"
+#include "train/configuration/precision.h"
+#include "train/configuration/transformer_options.h"
+#include "train/evaluation.h"
+#include "train/peak_rate.h"
+#include "train/plan/memory_plan.h"
+#include "train/plan/plan.h"
+#include "train/trainer.h"
+
+namespace cola {
+
+namespace {
+
+// Bytes a second of one rank, until a checkpoint has shown what the file system can do.
+constexpr double careful_write_rate = 100e6;
+
+// Before anything else is allocated, so that its memory never adds to the run's.
+double measure_products_alone(Device& device, DataType type) {
+  const double rate = measure_product_rate(device, type, quick_product_size(device.kind()));
+  device.reset_peak_allocated_bytes();
+  return rate;
+}
+
+// The compute type, once a rank is known to find room for the run.
+DataType checked_compute_type(const RunConfiguration& configuration, const Device& device, int ranks) {
+  const DataType type = compute_type_of(configuration.train.precision, device);
+  require_memory(configuration, {ranks, device.kind(), type}, device.memory_bytes());
+  return type;
+}
+
+// When the first of all ranks started, by this rank's clock: ranks start one after another and wait for the
+// last, and clocks differ. Collective.
+SystemTime first_start(Communicator& communicator, SystemTime started) {
+  communicator.barrier();
+  const SystemTime now = std::chrono::system_clock::now();
+  std::array<std::int64_t, 1> age{(now - started).count()};
+  communicator.all_reduce_maximum(age);
+  return now - SystemTime::duration(age[0]);
+}
+
+}  // namespace
+
+Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
+                 const StopSignal& signal, SystemTime started)
+    : configuration_(configuration),
+      device_(device),
+      communicator_(communicator),
+      started_(first_start(communicator, started)),
+      table_(configuration.model),
+      data_(open_run_data(configuration, communicator)),
+      compute_type_(checked_compute_type(configuration, device, communicator.size())),
+      product_rate_(measure_products_alone(device, compute_type_)),
+      loader_(data_.training, configuration.run.seed, configuration.train.global_batch,
+              configuration.train.micro_batch, communicator.rank(), communicator.size()),
+      schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
+                configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
+      model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
+      store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
+      checkpointer_(device, communicator, table_, store_, configuration),
+      job_end_(find_job_end(environment_variable, configuration.run.time_limit, started_)),
+      stop_(communicator, signal, job_end_, static_cast<double>(configuration.run.stop_margin),
+            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
+      progress_(configuration.schedule.total_steps, communicator.rank() == 0),
+      heartbeat_(configuration.run.dir, state_at_start(configuration, communicator.size(), job_end_),
+                 communicator.rank() == 0),
+      operations_per_token_(
+          training_operations_per_token(configuration.model, configuration.data.sequence_length)) {}
+
+void Trainer::start(const ResumeChoice& resume) {
+  on_rank_0(communicator_, [&] { require_targets(data_.validation, configuration_.evaluation.tokens); });
+  RunStart found = find_start(communicator_, {configuration_, table_, data_.record}, resume);
+  lock_ = std::move(found.lock);
+  checkpointer_.set_attempt(found.attempt);
+  checkpointer_.set_data(data_.record);
+  if (found.folder.empty()) {
+    store_.initialize(configuration_.run.seed);
+  } else {
+    state_ = load_checkpoint(found.folder, communicator_, device_, store_);
+    if (found.is_own) checkpointer_.set_committed_step(state_.step);
+  }
+  communicator_.all_reduce(std::span(&product_rate_, 1));
+  open_run_directory(found.is_own && finished());
+  const std::vector<std::string> hosts = communicator_.all_gather(host_name());
+  if (metrics_)
+    metrics_->write_start(state_.step, communicator_.size(),
+                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder);
+  if (speaks()) report_start(found);
+}
+
+// config.yaml says what a run was trained with; one that has no step left keeps what stands there.
+void Trainer::open_run_directory(bool is_finished) {
+  std::array<std::int64_t, 1> evaluated{-1};
+  on_rank_0(communicator_, [&] {
+    if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
+    metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
+    evaluated[0] = metrics_->evaluated_step();
+    heartbeat_.note_start(state_.step);
+    heartbeat_.beat("starting");
+  });
+  communicator_.all_reduce_maximum(evaluated);
+  evaluated_step_ = evaluated[0];
+}
+
+void Trainer::report_start(const RunStart& start) const {
+  const auto parameters = static_cast<double>(table_.logical_elements());
+  const bool cola = configuration_.model.projection == ProjectionKind::cola;
+  information("{}: {} {} parameters, {} FLOP a token", configuration_.run.name, format_count(parameters),
+              cola ? "CoLA" : "full-rank", format_count(operations_per_token_));
+  information("ranks: {} over {}, ZeRO stage {}", communicator_.size(), communicator_.transport(),
+              configuration_.parallel.zero_stage);
+  information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
+              format_count(product_rate_));
+  information("{}", describe_memory_of_rank());
+  information("{}", describe_data());
+  const std::int64_t steps = configuration_.schedule.total_steps;
+  if (start.folder.empty()) return information("starts at step 0 of {}", steps);
+  information("resumes from {}, step {} of {}", start.folder, state_.step, steps);
+  if (!start.changes.empty()) information("changed since that checkpoint: {}", start.changes);
+  if (finished() && evaluated_step_ == state_.step)
+    information("nothing is left to do: the run is finished, step {} is its last (schedule.total_steps)",
+                steps);
+}
+
+std::string Trainer::describe_memory_of_rank() const {
+  const PlanTarget target{communicator_.size(), device_.kind(), compute_type_};
+  const MemoryLimit limit{
+      memory_limit(configuration_, device_.memory_bytes()),
+      configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
+  MemoryPlan plan = plan_memory(configuration_, target);
+  plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
+  std::string table = describe_memory(plan, target, configuration_, limit);
+  table.pop_back();  // the last line's end, which the log writes itself
+  return table;
+}
+
+std::string Trainer::describe_data() const {
+  const auto in_files = [](const TokenDataset& data) {
+    return fmt::format("{} tokens in {} {}", format_count(static_cast<double>(data.tokens())), data.files(),
+                       data.files() == 1 ? "file" : "files");
+  };
+  const std::int64_t steps = configuration_.schedule.total_steps;
+  const double epochs = static_cast<double>(steps * configuration_.train.global_batch) /
+                        static_cast<double>(data_.training.samples());
+  return fmt::format("data: {}, {} sequences of {}; {} steps are {:.3g} epochs\nvalidation: {}",
+                     in_files(data_.training), data_.training.samples(), data_.training.sequence_length(),
+                     steps, epochs, in_files(data_.validation));
+}
+
+}  // namespace cola

@@ -1,0 +1,109 @@
+#include "train/checkpoints/same_run.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+
+namespace cola {
+namespace {
+
+class SameRun : public ::testing::Test {
+ protected:
+  SameRun() {
+    ModelConfiguration& model = now_.model;
+    model.vocab_size = 258;
+    model.hidden_size = 32;
+    model.intermediate_size = 45;
+    model.num_hidden_layers = 1;
+    model.num_attention_heads = model.num_key_value_heads = 4;
+    model.rank = 8;
+    now_.run.dir = "runs/test";
+    now_.data.train = now_.data.validation = {"a.h5"};
+    manifest_.step = 10;
+    manifest_.next_sample = 120;
+    manifest_.seed = now_.run.seed;
+    manifest_.configuration = to_yaml(now_);
+    manifest_.parameters = ParameterTable(model).parameters();
+    manifest_.shards.resize(2);
+    manifest_.data = data_;
+  }
+  void require() const {
+    const ParameterTable table(now_.model);
+    require_same_run(manifest_, {now_, table, data_}, "step-00000010");
+  }
+  std::string refusal() const {
+    try {
+      require();
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  RunConfiguration now_;
+  Manifest manifest_;
+  DataRecord data_{2, 1000, 31, "bytes 1234", "abcd"};
+};
+
+TEST_F(SameRun, TakesWhatMayChange) {
+  now_.optimizer.lr = 0.5;
+  now_.train.global_batch = 64;
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, NamesEachSettingThatDiffersWithBothValues) {
+  now_.model.rank = 16;
+  now_.model.num_key_value_heads = 2;
+  now_.run.seed = 43;
+  now_.data.sequence_length = 128;
+  now_.optimizer.lr = 0.5;
+  EXPECT_EQ(
+      refusal(),
+      "step-00000010: was trained with other settings: run.seed 42 -> 43, model.num_key_value_heads 4 -> 2, "
+      "model.rank 8 -> 16, data.sequence_length 256 -> 128; set them back, or set another run.dir to start "
+      "anew");
+}
+
+TEST_F(SameRun, RefusesOtherDataUnlessTheyAreAllowed) {
+  data_.tokens = 2000;
+  EXPECT_EQ(refusal(),
+            "data.train: step-00000010 was trained on other data (1000 tokens in 2 files, now 2000 in 2); "
+            "data.allow_change=true goes on with the new ones");
+  now_.data.allow_change = true;
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, NamesWhatDiffersInTheData) {
+  const DataRecord before = data_;
+  data_.tokenizer = "bytes 5678";
+  EXPECT_NE(refusal().find("tokenizer 'bytes 1234', now 'bytes 5678'"), std::string::npos) << refusal();
+  data_ = before;
+  data_.checksum = "ef";
+  EXPECT_NE(refusal().find("files of other names or sizes"), std::string::npos) << refusal();
+}
+
+TEST_F(SameRun, TakesAnyDataWhereNoneWereReadAndWhereNoneAreTold) {
+  data_.tokens = 2000;
+  manifest_.data.reset();  // of a version before this one
+  EXPECT_EQ(refusal(), "");
+  manifest_.data = DataRecord{};
+  manifest_.step = manifest_.next_sample = 0;  // imported weights
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, TellsWhatElseHasChanged) {
+  EXPECT_EQ(describe_changes(manifest_, now_, 2, "folder"), "");
+  now_.optimizer.lr = 0.004;
+  now_.run.dir = "elsewhere";
+  EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "optimizer.lr 0.001 -> 0.004, 2 ranks -> 1");
+}
+
+TEST(DataRecord, IsKeptByManifestsAndMayBeMissing) {
+  Manifest manifest;
+  EXPECT_FALSE(manifest_from_json(to_json(manifest), "text").data.has_value());
+  manifest.data = DataRecord{2, 1000, 31, "bytes", "abcd"};
+  EXPECT_EQ(manifest_from_json(to_json(manifest), "text").data, manifest.data);
+}
+
+}  // namespace
+}  // namespace cola
