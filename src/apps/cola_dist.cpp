@@ -172,8 +172,9 @@ void warn_of_settings(const RunSection& run, const std::string& shared_file) {
 
 // What the command line and the configuration name is there. For rank 0.
 void require_files(const CommandLine& line, const RunConfiguration& configuration) {
-  const bool is_word = line.resume == "auto" || line.resume == "none";
-  if (!is_word && !std::filesystem::is_directory(line.resume))
+  // A path is looked for where a run starts, which can do without its folder if it went on from it before.
+  const bool is_path = line.resume.find('/') != line.resume.npos || std::filesystem::exists(line.resume);
+  if (line.resume != "auto" && line.resume != "none" && !is_path)
     throw UsageError("--resume {}: neither auto, none, nor a checkpoint's folder", line.resume);
   const auto validation = require_data_files("data.validation", configuration.data.validation);
   if (line.evaluate) return;

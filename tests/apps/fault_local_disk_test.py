@@ -33,7 +33,7 @@ class LocalDisk(harness.TrainingTest):
     def test_room_is_counted_for_all_ranks_of_a_node(self):
         disk = self.mount("one_shard", self.shard_bytes * 3 // 2)
         done = self.train("one_shard_run", 2, f"checkpoint.local_dir={disk}", expect=2)
-        said = [line for line in done.stderr.splitlines() if line.startswith("cola: ")]
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
         self.assertRegex(said[0], rf"rank 0 on \S+: checkpoint.local_dir: {disk}, for 2 shards: No space left on device: "
                                   r"\d+ bytes are free, \d+ are needed")

@@ -1,22 +1,30 @@
 """A run that fails while its checkpoint waits for a slow disk: what went wrong is said at once, and the run directory stays
 locked for as long as anything is written there."""
 import os
+import shutil
 import subprocess
 import time
 
 import harness
 
-LIBRARY = harness.PROGRAMS.parent / "lib/libfailing_calls.so"
 SLOW = 25  # seconds that the disk takes
 
 
 class SlowDisk(harness.TrainingTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        data = cls.directory / "data"  # of several files, the start looks into the first alone
+        for number in (1, 2, 3):
+            shutil.copy(data / "validation-00000.h5", data / f"validation-0000{number}.h5")
+
     def start(self, run, ranks, seconds):
         """Step 50 is being saved, slowly, when rank 0 cannot read the data that it evaluates step 99 with."""
-        rules = "slow_fsync:step-00000050/shard-00000.h5.tmp,read@cola_dist:validation-00000.h5:1:0"
-        variables = [f"LD_PRELOAD={LIBRARY}", f"COLA_FAILING_CALLS={rules}", f"COLA_SLOW_SECONDS={seconds}",
+        rules = "slow_fsync:step-00000050/shard-00000.h5.tmp,read@cola_dist:validation-00001.h5:1:0"
+        variables = [f"LD_PRELOAD={harness.FAILING_CALLS}", f"COLA_FAILING_CALLS={rules}", f"COLA_SLOW_SECONDS={seconds}",
                      f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"]
-        program = self.command(run, None, "schedule.total_steps=100", "checkpoint.every=50", "evaluation.every=99")
+        program = self.command(run, None, "schedule.total_steps=100", "checkpoint.every=50", "evaluation.every=99",
+                               "evaluation.tokens=8192")
         words = ["env", *variables, *program]
         if ranks > 1:
             words = [self.MPIRUN, "--oversubscribe", "-n", "1", *words, ":", "-n", str(ranks - 1), *program]
@@ -28,7 +36,7 @@ class SlowDisk(harness.TrainingTest):
             line = job.stderr.readline()
             self.assertTrue(line, said)
             said += line
-        self.assertIn("validation-00000.h5", said)
+        self.assertIn("validation-00001.h5", said)
 
     def test_the_error_of_one_rank_ends_the_job_without_waiting_for_its_writer(self):
         begin = time.monotonic()
@@ -43,7 +51,7 @@ class SlowDisk(harness.TrainingTest):
         self.read_error(job)
         self.assertIsNone(job.poll())  # said before the end
         done = self.train("one", None, expect=2)
-        self.assertIn("another job is working in it: rank 0 on ", done.stderr)
+        self.assertIn(f"another job is working in it (process {job.pid} on ", done.stderr)
         self.assertIsNone(job.poll())
         self.assertEqual(job.stderr.read().count("error: "), 0)  # nor said again
         self.assertEqual(job.wait(timeout=60), 1)

@@ -12,6 +12,7 @@ import unittest
 
 PROGRAMS = pathlib.Path(sys.argv.pop(1)).resolve() if len(sys.argv) > 1 else pathlib.Path("build/release/bin").resolve()
 MPIRUN = shutil.which("mpirun") or "mpirun"
+FAILING_CALLS = next((found for folder in PROGRAMS.parents if (found := folder / "lib/libfailing_calls.so").exists()), None)
 
 CONFIGURATION = """\
 run: {name: test, dir: DIRECTORY, seed: 7}

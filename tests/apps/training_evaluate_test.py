@@ -35,7 +35,7 @@ class Evaluate(harness.TrainingTest):
                                          ((), ["--resume", "atuo"], "--resume atuo: neither auto, none, nor"),
                                          (("data.validation=[none.h5]",), [], "data.validation: no token file matches")):
             done = self.train("nothing", 2, *settings, more=["--evaluate", *more], expect=2)
-            self.assertEqual(done.stderr.count("cola: "), 1, done.stderr)
+            self.assertEqual(done.stderr.count("cola_dist: "), 1, done.stderr)
             self.assertIn(fragment, done.stderr)
         self.assertFalse((self.directory / "nothing").exists())
 

@@ -18,7 +18,6 @@
 #include "train/checkpoints/chosen_start.h"
 #include "train/checkpoints/staged_checkpoint.h"
 #include "train/checkpoints/training_state.h"
-#include "train/heartbeat.h"
 
 namespace cola {
 
@@ -30,23 +29,6 @@ using Kind = ResumeChoice::Kind;
 // holder is gone.
 std::chrono::seconds patience_with_lock() {
   return std::chrono::seconds(read_restarts(environment_variable) > 0 ? 180 : 0);
-}
-
-// Who holds the lock, by what it last wrote; empty if that cannot be told.
-std::string describe_holder(const std::string& run_directory) {
-  std::optional<RunState> run;
-  error_of([&] { run = read_heartbeat(run_directory); });
-  if (!run) return {};
-  return fmt::format(": {}rank 0 on {}, says heartbeat.json",
-                     run->job.empty() ? "" : "job " + run->job + ", ", run->host);
-}
-
-DirectoryLock lock_run(const std::string& run_directory) {
-  try {
-    return DirectoryLock(run_directory, patience_with_lock());
-  } catch (const UsageError& error) {
-    throw UsageError("{}{}", error.what(), describe_holder(run_directory));
-  }
 }
 
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
@@ -127,7 +109,7 @@ void require_fresh(const std::string& directory) {
 DirectoryLock enter_run_directory(const RunConfiguration& configuration, const ResumeChoice& choice) {
   if (choice.kind == Kind::folder && !std::filesystem::exists(configuration.run.dir))
     resolve_checkpoint(choice.folder);
-  DirectoryLock lock = lock_run(configuration.run.dir);
+  DirectoryLock lock(configuration.run.dir, patience_with_lock());
   if (choice.kind == Kind::none) require_fresh(checkpoints_of(configuration));
   return lock;
 }

@@ -188,7 +188,9 @@ void prepare_staging(Communicator& communicator, const RunConfiguration& configu
   const std::string& local = *configuration.checkpoint.local_dir;
   const std::string error = first_error_of(communicator, [&] {
     if (communicator.rank() >= map.shards()) return;
-    make_staging_directory(staging_directory(local, configuration.run.dir));
+    const std::string obstacle =
+        error_of([&] { make_staging_directory(staging_directory(local, configuration.run.dir)); });
+    if (!obstacle.empty()) throw FileError("checkpoint.local_dir: {}", obstacle);
     require_free_space(local, here * shard_bytes(map.shard_elements()),
                        fmt::format("checkpoint.local_dir: {}, for {} shards", local, here));
   });
