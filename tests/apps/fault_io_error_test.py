@@ -143,7 +143,7 @@ class IoError(harness.TrainingTest):
         done = self.train_with("unstaged", {1: ["access@cola_dist::1:0"]}, f"checkpoint.local_dir={local}", expect=2)
         said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
-        self.assertRegex(said[0], rf"error: rank 1 on \S+: {local}/\S+: cannot be written into: Input/output error")
+        self.assertRegex(said[0], rf"error: rank 1 on \S+: checkpoint.local_dir: {local}/\S+: cannot be written into: Input/output error")
         self.assertFalse((self.directory / "unstaged/checkpoints").exists())
 
     def saved(self, run):
