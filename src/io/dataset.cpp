@@ -162,6 +162,7 @@ TokenDataset::TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequ
     throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})",
                      self.files.front().path(), self.tokens, files.size(), sequence_length + 1);
 }
+TokenDataset::TokenDataset(TokenDataset&& other) noexcept = default;
 TokenDataset::~TokenDataset() = default;
 
 std::int64_t TokenDataset::files() const {

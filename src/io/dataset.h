@@ -29,6 +29,7 @@ class TokenDataset {
   TokenDataset(const std::vector<std::string>& files, std::int64_t sequence_length, std::int64_t vocab_size);
   /// The same of files whose layouts are known; each is opened when it is first read from.
   TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequence_length, std::int64_t vocab_size);
+  TokenDataset(TokenDataset&& other) noexcept;
   ~TokenDataset();
 
   /// Number of files, of samples, and of tokens in all files.

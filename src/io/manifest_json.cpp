@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "io/checksum.h"
+#include "io/json_text.h"
 
 namespace cola {
 
@@ -21,15 +22,11 @@ constexpr int format_version = 1;
 constexpr std::string_view checksum_key = ",\n  \"checksum\": \"";
 constexpr std::string_view closing = "\"\n}\n";
 
-std::string dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
 // A list with one entry a line: a manifest is also read by people.
 std::string dump_lines(const std::vector<Json>& entries) {
   std::string text = "[";
   for (std::size_t i = 0; i < entries.size(); ++i)
-    text += std::string(i == 0 ? "" : ",") + "\n    " + dump(entries[i]);
+    text += std::string(i == 0 ? "" : ",") + "\n    " + json_text(entries[i]);
   return text + (entries.empty() ? "]" : "\n  ]");
 }
 
@@ -205,7 +202,7 @@ std::string_view checked_text(const std::string& json, const std::string& origin
 }  // namespace
 
 std::string to_json(const ShardRecord& shard) {
-  return dump(shard_to_json(shard));
+  return json_text(shard_to_json(shard));
 }
 
 ShardRecord shard_record_from_json(const std::string& json) {
@@ -217,13 +214,13 @@ std::string to_json(const Manifest& manifest) {
   const auto field = [&text](std::string_view name, const std::string& value) {
     text += fmt::format("{}\n  \"{}\": {}", text.size() > 1 ? "," : "", name, value);
   };
-  field("format", dump(format_name));
-  field("format_version", dump(format_version));
-  field("step", dump(manifest.step));
-  field("next_sample", dump(manifest.next_sample));
-  field("tokens", dump(manifest.tokens));
-  field("seed", dump(manifest.seed));
-  if (manifest.data) field("data", dump(data_to_json(*manifest.data)));
+  field("format", json_text(format_name));
+  field("format_version", json_text(format_version));
+  field("step", json_text(manifest.step));
+  field("next_sample", json_text(manifest.next_sample));
+  field("tokens", json_text(manifest.tokens));
+  field("seed", json_text(manifest.seed));
+  if (manifest.data) field("data", json_text(data_to_json(*manifest.data)));
   field("configuration", dump_lines(split_lines(manifest.configuration)));
   field("parameters", dump_lines(map_to_json(manifest.parameters, parameter_to_json)));
   field("units", dump_lines(map_to_json(manifest.units, unit_to_json)));

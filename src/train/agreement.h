@@ -31,6 +31,13 @@ inline std::string shared_text(Communicator& communicator, const std::string& te
   return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
 }
 
+/// The word of the lowest rank that has one, on all ranks; empty if none has. Collective.
+inline std::string first_told(Communicator& communicator, const std::string& own) {
+  for (std::string& told : communicator.all_gather(own))
+    if (!told.empty()) return std::move(told);
+  return {};
+}
+
 /// Calls `ends_within(moment)`, which waits so long at most and says whether this rank is done, until all
 /// ranks are. Collective. Ranks ask each other every moment: one that waited inside a collective for
 /// another's disk would be taken for stuck (parallel.timeout_seconds), and the other for dead.

@@ -6,6 +6,7 @@
 #include "io/checkpoint_directory.h"
 #include "train/agreement.h"
 #include "train/checkpoints/loaded_weights.h"
+#include "train/checkpoints/same_run.h"
 #include "train/checkpoints/training_state.h"
 #include "train/configuration/precision.h"
 #include "train/configuration/transformer_options.h"
@@ -16,22 +17,13 @@ namespace cola {
 
 namespace {
 
-void require_same_model(const Manifest& manifest, const ParameterTable& table, const std::string& folder) {
-  require_same_parameters(manifest, table, folder);
-  if (manifest.configuration.empty()) return;  // imported weights bring none
-  if (parse_run_configuration(manifest.configuration, folder + "/manifest.json").model !=
-      table.configuration())
-    throw UsageError("{}: was trained with other settings under model: (cola_ckpt show --config prints them)",
-                     folder);
-}
-
 // Verified, and of the configuration's model. Collective.
 std::string find_weights(Communicator& communicator, const RunConfiguration& configuration,
                          const ParameterTable& table, const ResumeChoice& choice) {
   const std::string folder = find_checkpoint(communicator, configuration, choice);
   if (folder.empty())
     throw UsageError("{}: holds no committed checkpoint to evaluate", checkpoints_of(configuration));
-  on_rank_0(communicator, [&] { require_same_model(read_manifest(folder), table, folder); });
+  on_rank_0(communicator, [&] { require_same_model(read_manifest(folder), configuration, table, folder); });
   return folder;
 }
 

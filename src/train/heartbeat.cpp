@@ -9,7 +9,7 @@
 #include "core/host.h"
 #include "dist/launch_environment.h"
 #include "io/durable_file.h"
-#include "train/json_text.h"
+#include "io/json_text.h"
 
 namespace cola {
 

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "train/json_text.h"
+#include "io/json_text.h"
 
 namespace cola {
 

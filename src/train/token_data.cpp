@@ -13,8 +13,8 @@ namespace {
 
 // Throws UsageError on all ranks if any of them has an error: the lowest rank's.
 void require_none(Communicator& world, const std::string& error) {
-  for (const std::string& told : world.all_gather(error))
-    if (!told.empty()) throw UsageError("{}", told);
+  const std::string told = first_told(world, error);
+  if (!told.empty()) throw UsageError("{}", told);
 }
 
 bool is_first_of_its_host(Communicator& world, const std::string& host) {
@@ -71,8 +71,9 @@ RunData open_run_data(const RunConfiguration& configuration, Communicator& world
   const std::vector<TokenFileLayout> training = find_layouts(configuration.data.train, world);
   const std::vector<TokenFileLayout> validation = find_layouts(configuration.data.validation, world);
   require_one_tokenizer(training.front(), validation.front());
-  return {make_dataset(training, configuration), make_dataset(validation, configuration),
-          record_of(training, make_dataset(training, configuration))};
+  RunData data{make_dataset(training, configuration), make_dataset(validation, configuration), {}};
+  data.record = record_of(training, data.training);
+  return data;
 }
 
 }  // namespace cola

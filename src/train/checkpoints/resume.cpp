@@ -35,9 +35,7 @@ std::chrono::seconds patience_with_lock() {
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
   const std::string own = error_of_slow(
       communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
-  const std::vector<std::string> found = communicator.all_gather(own);
-  const auto first = std::find_if(found.begin(), found.end(), [](const auto& text) { return !text.empty(); });
-  return first == found.end() ? std::string() : *first;
+  return first_told(communicator, own);
 }
 
 std::vector<std::string> committed_beyond(const std::string& directory, std::int64_t step) {

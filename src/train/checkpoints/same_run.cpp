@@ -30,13 +30,13 @@ bool is_worth_telling(const ConfigurationChange& change) {
   return std::find(untold.begin(), untold.end(), change.key) == untold.end();
 }
 
-void require_same_settings(const Manifest& manifest, const RunConfiguration& now, const std::string& folder) {
+void require_same_settings(const Manifest& manifest, const RunConfiguration& now, const std::string& folder,
+                           bool samples_too) {
   RunConfiguration before = configuration_of(manifest, folder);
   before.run.seed = manifest.seed;
   std::vector<ConfigurationChange> changes = configuration_changes(before, now);
-  const bool has_read = manifest.next_sample > 0;  // imported weights have not
   std::erase_if(changes, [&](const auto& change) {
-    return !decides_on_the_function(change) && !(has_read && decides_on_the_samples(change));
+    return !decides_on_the_function(change) && !(samples_too && decides_on_the_samples(change));
   });
   if (!changes.empty())
     throw UsageError(
@@ -72,9 +72,16 @@ void require_same_data(const Manifest& manifest, const RunIdentity& run, const s
 
 }  // namespace
 
+void require_same_model(const Manifest& manifest, const RunConfiguration& configuration,
+                        const ParameterTable& table, const std::string& folder) {
+  if (!manifest.configuration.empty()) require_same_settings(manifest, configuration, folder, false);
+  require_same_parameters(manifest, table, folder);
+}
+
 void require_same_run(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
   if (manifest.configuration.empty()) return require_same_parameters(manifest, run.table, folder);
-  require_same_settings(manifest, run.configuration, folder);
+  const bool has_read = manifest.next_sample > 0;  // imported weights have not
+  require_same_settings(manifest, run.configuration, folder, has_read);
   require_same_parameters(manifest, run.table, folder);
   require_same_data(manifest, run, folder);
 }

@@ -16,6 +16,11 @@ struct RunIdentity {
   const DataRecord& data;
 };
 
+/// Throws UsageError, naming each key with its old and new value, if the checkpoint in `folder` holds another
+/// model; FileError where it brings no configuration.
+void require_same_model(const Manifest& manifest, const RunConfiguration& configuration,
+                        const ParameterTable& table, const std::string& folder);
+
 /// Throws UsageError, naming each key with its old and new value, if the run would go on as another model or
 /// on other samples than the checkpoint in `folder` was trained as; FileError for another model where the
 /// checkpoint brings no configuration. Other training data need data.allow_change, and a warning tells of

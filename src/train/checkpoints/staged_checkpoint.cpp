@@ -83,9 +83,7 @@ template <typename Action>
 std::string first_error_of(Communicator& communicator, Action&& action) {
   std::string own = error_of_slow(communicator, action);
   if (!own.empty()) own = fmt::format("rank {} on {}: {}", communicator.rank(), host_name(), own);
-  for (const std::string& error : communicator.all_gather(own))
-    if (!error.empty()) return error;
-  return {};
+  return first_told(communicator, own);
 }
 
 // For each shard of a candidate, on the rank that is the first to see it.

@@ -57,8 +57,8 @@ std::vector<Setting> describe_run_of_rank(const RunConfiguration& configuration,
 
 void require_common_run(Communicator& world, const std::vector<Setting>& settings, const std::string& host) {
   const std::string told = shared_text(world, to_lines(host, settings));
-  for (const std::string& difference : world.all_gather(find_difference(told, settings, world.rank(), host)))
-    if (!difference.empty()) throw UsageError("{}", difference);
+  const std::string difference = first_told(world, find_difference(told, settings, world.rank(), host));
+  if (!difference.empty()) throw UsageError("{}", difference);
 }
 
 Precision common_precision(Communicator& world, Precision precision, bool device_prefers_bfloat16) {

@@ -2,24 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <sstream>
-
 namespace cola {
 
-// Both texts have the same keys in the same order, one a line, under lines that name their section.
 std::vector<ConfigurationChange> configuration_changes(const RunConfiguration& before,
                                                        const RunConfiguration& now) {
-  std::istringstream old_lines(to_yaml(before)), new_lines(to_yaml(now));
+  const std::vector<Setting> old_settings = settings_of(before), settings = settings_of(now);
   std::vector<ConfigurationChange> changes;
-  std::string section;
-  for (std::string old_line, line; std::getline(old_lines, old_line) && std::getline(new_lines, line);) {
-    const std::size_t begin = line.find_first_not_of(' '), colon = line.find(':');
-    if (begin == 0) section = line.substr(0, colon);
-    if (line == old_line) continue;
-    const std::size_t value = colon + 2;
-    changes.push_back(
-        {section + "." + line.substr(begin, colon - begin), old_line.substr(value), line.substr(value)});
-  }
+  for (std::size_t i = 0; i < settings.size(); ++i)  // the same keys in the same order
+    if (settings[i] != old_settings[i])
+      changes.push_back({settings[i].key, old_settings[i].value, settings[i].value});
   return changes;
 }
 
