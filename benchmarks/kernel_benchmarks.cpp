@@ -77,15 +77,24 @@ BENCHMARK(WeightGradient)
     ->Args({rank, intermediate})
     ->UseRealTime();
 
-void ResidualNorm(benchmark::State& state) {
+void ProductAddedToResidual(benchmark::State& state) {
   Bench bench;
-  const Tensor x = bench.random({rows, width}), delta = bench.random({rows, width}),
-               y = bench.random({rows, width});
-  const Tensor weight = bench.random({width}), inverse_rms = bench.random({rows}, DataType::float32);
-  for (auto _ : state) bench.device->norm().residual_forward(x, delta, weight, 1e-6f, x, y, inverse_rms);
-  count_bytes(state, 4 * x.bytes());
+  const Tensor x = bench.random({rows, rank}), b = bench.random({width, rank});
+  const Tensor residual = bench.random({rows, width}), sum = bench.random({rows, width});
+  for (auto _ : state)
+    bench.device->matmul().multiply_add(x, Transpose::no, b, Transpose::yes, residual, sum);
+  count_operations(state, 2.0 * rows * static_cast<double>(width * rank));
 }
-BENCHMARK(ResidualNorm)->UseRealTime();
+BENCHMARK(ProductAddedToResidual)->UseRealTime();
+
+void Norm(benchmark::State& state) {
+  Bench bench;
+  const Tensor x = bench.random({rows, width}), y = bench.random({rows, width});
+  const Tensor weight = bench.random({width}), inverse_rms = bench.random({rows}, DataType::float32);
+  for (auto _ : state) bench.device->norm().forward(x, weight, 1e-6f, y, inverse_rms);
+  count_bytes(state, 2 * x.bytes());
+}
+BENCHMARK(Norm)->UseRealTime();
 
 void SiluSplit(benchmark::State& state) {
   Bench bench;

@@ -67,7 +67,7 @@ class Observed : public Family, protected Observer {
   const Family& real_;
 };
 
-// As in "2 x [8192, 512] [5504, 512]^T bf16", "+=" before the type where the result is added to.
+// As in "2 x [8192, 512] [5504, 512]^T bf16", "+=" before the type where something is added.
 std::string product_text(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
                          Accumulate accumulate) {
   const auto matrix = [](const Tensor& tensor, Transpose transpose) {
@@ -87,14 +87,23 @@ class ObservedMatmul final : public Observed<MatmulKernels> {
   using Observed::Observed;
   void multiply(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
                 Accumulate accumulate) const override {
-    const std::int64_t depth = a.dim(ta == Transpose::no ? -1 : -2);
-    const double read_again = accumulate == Accumulate::yes ? bytes_of(c) : 0;
-    observe()(
-        "matrix product", product_operations(c, depth), bytes_of(a, b, c) + read_again,
-        [&] { real_.multiply(a, ta, b, tb, c, accumulate); },
-        [&] { return product_text(a, ta, b, tb, c, accumulate); });
+    note(a, ta, b, tb, c, accumulate, [&] { real_.multiply(a, ta, b, tb, c, accumulate); });
+  }
+  void multiply_add(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& addend,
+                    const Tensor& c) const override {
+    note(a, ta, b, tb, c, Accumulate::yes, [&] { real_.multiply_add(a, ta, b, tb, addend, c); });
   }
   std::int64_t preferred_tile_width() const override { return real_.preferred_tile_width(); }
+
+ private:
+  template <typename Work>
+  void note(const Tensor& a, Transpose ta, const Tensor& b, Transpose tb, const Tensor& c,
+            Accumulate accumulate, const Work& work) const {
+    const std::int64_t depth = a.dim(ta == Transpose::no ? -1 : -2);
+    const double added = accumulate == Accumulate::yes ? bytes_of(c) : 0;
+    observe()("matrix product", product_operations(c, depth), bytes_of(a, b, c) + added, work,
+              [&] { return product_text(a, ta, b, tb, c, accumulate); });
+  }
 };
 
 class ObservedNorm final : public Observed<NormKernels> {
@@ -103,11 +112,6 @@ class ObservedNorm final : public Observed<NormKernels> {
   void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
                const Tensor& inverse_rms) const override {
     observe()("norm forward", 0, bytes_of(x, y), [&] { real_.forward(x, weight, epsilon, y, inverse_rms); });
-  }
-  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override {
-    observe()("residual + norm forward", 0, bytes_of(x, delta, sum, y),
-              [&] { real_.residual_forward(x, delta, weight, epsilon, sum, y, inverse_rms); });
   }
   void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                  const Tensor& y) const override {

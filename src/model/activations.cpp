@@ -75,7 +75,6 @@ Workspace allocate_workspace(Arena& arena, const ModelConfiguration& configurati
                              std::int64_t rows) {
   const BlockWidths w(configuration);
   Workspace workspace;
-  workspace.delta = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
   workspace.d_stream = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
   workspace.d_norm = arena.allocate(MemoryUse::workspace, type, {rows, w.hidden});
   // Attention and MLP are never under way at the same time: their gradients share memory.
@@ -103,7 +102,7 @@ BlockActivations first_rows(const BlockActivations& all, const BlockWidths& widt
 Workspace first_rows(const Workspace& all, std::int64_t rows) {
   Workspace narrow = all;
   for (Tensor* tensor :
-       {&narrow.delta, &narrow.d_stream, &narrow.d_norm, &narrow.d_attention, &narrow.d_qkv, &narrow.d_gated})
+       {&narrow.d_stream, &narrow.d_norm, &narrow.d_attention, &narrow.d_qkv, &narrow.d_gated})
     *tensor = tensor->rows(0, rows);
   return narrow;
 }

@@ -46,7 +46,6 @@ struct BlockActivations {
 
 /// What all blocks share. d_ tensors are used in the backward pass only.
 struct Workspace {
-  Tensor delta;        // output of the o or down projection, yet to be added to the residual stream [n, d]
   Tensor d_stream;     // gradient of the residual stream [n, d]
   Tensor d_norm;       // gradient of a norm's output [n, d]
   Tensor d_attention;  // gradient of attention's output [n, d]

@@ -35,8 +35,7 @@ void AttentionLayer::widen(const Pass& pass, const Tensor& weights, const BlockA
   }
 }
 
-void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                             const Workspace& workspace) const {
+void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
   const std::int64_t n = pass.rows();
   const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
   if (qkv_.is_cola()) {
@@ -47,8 +46,8 @@ void AttentionLayer::forward(const Pass& pass, const Tensor& weights, const Bloc
     rotate(pass, kept.qkv);
   }
   pass.device.attention().forward(shape(pass), parts_of(kept.qkv, n), {kept.attention_out, kept.log_sum_exp});
-  output_.forward(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
-                  workspace.delta);
+  output_.forward_added(pass.device, weights, kept.attention_out, {kept.output_pre, kept.output_split},
+                        kept.input, kept.middle);
 }
 
 void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights,

@@ -15,14 +15,14 @@ class AttentionLayer {
   /// `prefix` is the block's, as in "model.layers.0.".
   AttentionLayer(const ParameterTable& table, const std::string& prefix);
 
-  /// Reads kept.attention_norm; writes what the backward pass needs, and workspace.delta [n, d].
-  void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-               const Workspace& workspace) const;
+  /// Reads kept.attention_norm; writes what the backward pass needs, and kept.middle = kept.input + the
+  /// layer's output.
+  void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
   /// qkv and both SiLUs again, from what stands before the SiLU alone.
   void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
-  /// Reads workspace.d_stream, the gradient of delta; writes workspace.d_norm; adds to the gradients.
+  /// Reads workspace.d_stream, the gradient of the output; writes workspace.d_norm; adds to the gradients.
   void backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
                 const BlockActivations& kept, const Workspace& workspace) const;
 

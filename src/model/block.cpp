@@ -23,43 +23,37 @@ Tensor Block::norm_of(const Tensor& unit, const Parameter& parameter) const {
   return unit.view(parameter.offset, {parameter.stored_columns});
 }
 
-ResidualStream Block::forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                              const BlockActivations& kept, const Workspace& workspace) const {
+// Up to the norm that the MLP reads.
+void Block::forward_to_mlp(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
   const NormKernels& norm = pass.device.norm();
-  const Tensor weight = norm_of(weights, attention_norm_);
-  if (stream.delta.empty())
-    norm.forward(kept.input, weight, epsilon_, kept.attention_norm, kept.attention_inverse_rms);
-  else
-    norm.residual_forward(stream.residual, stream.delta, weight, epsilon_, kept.input, kept.attention_norm,
-                          kept.attention_inverse_rms);
-  forward_from_norm(pass, weights, kept, workspace);
-  return {kept.middle, workspace.delta};
+  norm.forward(kept.input, norm_of(weights, attention_norm_), epsilon_, kept.attention_norm,
+               kept.attention_inverse_rms);
+  attention_.forward(pass, weights, kept);
+  norm.forward(kept.middle, norm_of(weights, mlp_norm_), epsilon_, kept.mlp_norm, kept.mlp_inverse_rms);
 }
 
-void Block::forward_from_norm(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                              const Workspace& workspace) const {
-  attention_.forward(pass, weights, kept, workspace);
-  pass.device.norm().residual_forward(kept.input, workspace.delta, norm_of(weights, mlp_norm_), epsilon_,
-                                      kept.middle, kept.mlp_norm, kept.mlp_inverse_rms);
-  mlp_.forward(pass, weights, kept, workspace);
+void Block::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
+                    const Tensor& next) const {
+  forward_to_mlp(pass, weights, kept);
+  mlp_.forward(pass, weights, kept, next);
 }
 
-void Block::recompute(Recompute policy, const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                      const Workspace& workspace) const {
+void Block::recompute(Recompute policy, const Pass& pass, const Tensor& weights,
+                      const BlockActivations& kept) const {
   const NormKernels& norm = pass.device.norm();
-  const Tensor attention_weight = norm_of(weights, attention_norm_);
   switch (policy) {
     case Recompute::none:
       return;
     case Recompute::cola_m:
-      norm.recompute(kept.input, attention_weight, kept.attention_inverse_rms, kept.attention_norm);
+      norm.recompute(kept.input, norm_of(weights, attention_norm_), kept.attention_inverse_rms,
+                     kept.attention_norm);
       attention_.recompute_wide(pass, weights, kept);
       norm.recompute(kept.middle, norm_of(weights, mlp_norm_), kept.mlp_inverse_rms, kept.mlp_norm);
       mlp_.recompute_wide(pass, weights, kept);
       return;
     case Recompute::block:
-      norm.forward(kept.input, attention_weight, epsilon_, kept.attention_norm, kept.attention_inverse_rms);
-      forward_from_norm(pass, weights, kept, workspace);
+      forward_to_mlp(pass, weights, kept);
+      mlp_.recompute(pass, weights, kept);
   }
 }
 

@@ -9,23 +9,18 @@
 
 namespace cola {
 
-/// The residual stream between blocks: residual + delta. The addition waits for the norm that follows, which
-/// does both in one pass over memory. An empty delta stands for zero.
-struct ResidualStream {
-  Tensor residual, delta;  // [n, d]
-};
-
 class Block {
  public:
   Block(const ParameterTable& table, std::int64_t layer);
 
-  /// Takes the stream before the block to the stream after it; keeps in `kept` what the backward pass needs.
-  ResidualStream forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                         const BlockActivations& kept, const Workspace& workspace) const;
+  /// Takes the residual stream before the block, kept.input, to `next`, the stream after it [n, d]; keeps what
+  /// the backward pass needs. next may be kept.input where there is none.
+  void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
+               const Tensor& next) const;
 
   /// Brings back what `policy` did not keep, with the same bits.
-  void recompute(Recompute policy, const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                 const Workspace& workspace) const;
+  void recompute(Recompute policy, const Pass& pass, const Tensor& weights,
+                 const BlockActivations& kept) const;
 
   /// Takes workspace.d_stream from the gradient after the block to the gradient before it; adds to the
   /// gradients.
@@ -33,8 +28,7 @@ class Block {
                 const BlockActivations& kept, const Workspace& workspace) const;
 
  private:
-  void forward_from_norm(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                         const Workspace& workspace) const;
+  void forward_to_mlp(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
   Tensor norm_of(const Tensor& unit, const Parameter& parameter) const;
 
   const Parameter &attention_norm_, &mlp_norm_;

@@ -23,6 +23,13 @@ double attention_operations(const ModelConfiguration& configuration, std::int64_
          static_cast<double>(configuration.hidden_size) * static_cast<double>(sequence_length + 1);
 }
 
+// Elements of the matrices whose products are the blocks' outputs, which nothing in the backward pass reads.
+double outputs_of_blocks(const ModelConfiguration& configuration) {
+  const bool cola = configuration.projection == ProjectionKind::cola;
+  return static_cast<double>(configuration.num_hidden_layers * configuration.hidden_size *
+                             (cola ? configuration.rank : configuration.intermediate_size));
+}
+
 }  // namespace
 
 double training_operations_per_token(const ModelConfiguration& configuration, std::int64_t sequence_length) {
@@ -42,7 +49,7 @@ double recomputed_operations_per_token(const ModelConfiguration& configuration, 
              static_cast<double>(configuration.hidden_size + 2 * configuration.kv_width() +
                                  2 * configuration.intermediate_size);
     case Recompute::block:
-      return 2.0 * matrix_elements(ParameterTable(configuration), true) +
+      return 2.0 * (matrix_elements(ParameterTable(configuration), true) - outputs_of_blocks(configuration)) +
              attention_operations(configuration, sequence_length);
   }
   return 0;

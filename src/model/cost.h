@@ -15,7 +15,7 @@ double training_operations_per_token(const ModelConfiguration& configuration, st
 
 /// What a recompute policy repeats of these in the backward pass, for one token: none: nothing; cola_m: the
 /// products with B of q, k, v, gate and up, 2 rank (hidden_size + 2 kv_width + 2 intermediate_size) a layer;
-/// block: each block's whole forward pass.
+/// block: each block's whole forward pass but the product that ends it.
 double recomputed_operations_per_token(const ModelConfiguration& configuration, Recompute recompute,
                                        std::int64_t sequence_length);
 

@@ -46,17 +46,15 @@ Tensor Head::norm_of(const Tensor& unit) const {
   return unit.view(norm_.offset, {norm_.stored_columns});
 }
 
-void Head::normalize(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                     const HeadActivations& memory) const {
+void Head::normalize(const Pass& pass, const Tensor& weights, const HeadActivations& memory) const {
   const std::int64_t n = pass.rows();
-  pass.device.norm().residual_forward(stream.residual, stream.delta, norm_of(weights), epsilon_,
-                                      memory.input.rows(0, n), memory.norm.rows(0, n),
-                                      memory.inverse_rms.rows(0, n));
+  pass.device.norm().forward(memory.input.rows(0, n), norm_of(weights), epsilon_, memory.norm.rows(0, n),
+                             memory.inverse_rms.rows(0, n));
 }
 
-void Head::read_logits(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                       const HeadActivations& memory, const LogitsReader& reader) const {
-  normalize(pass, weights, stream, memory);
+void Head::read_logits(const Pass& pass, const Tensor& weights, const HeadActivations& memory,
+                       const LogitsReader& reader) const {
+  normalize(pass, weights, memory);
   const std::int64_t n = pass.rows(), chunk = memory.logits.dim(0);
   for (std::int64_t first = 0; first < n; first += chunk) {
     const std::int64_t last = std::min(n, first + chunk);
@@ -69,9 +67,9 @@ void Head::read_logits(const Pass& pass, const Tensor& weights, const ResidualSt
   }
 }
 
-void Head::forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                   const Tensor& targets, const HeadActivations& memory) const {
-  read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
+void Head::forward(const Pass& pass, const Tensor& weights, const Tensor& targets,
+                   const HeadActivations& memory) const {
+  read_logits(pass, weights, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
     const std::int64_t last = first + tiles.front().dim(0);
     pass.device.cross_entropy().forward(tiles, targets.rows(first, last), matrix_.rows,
                                         memory.losses.rows(first, last));
@@ -84,10 +82,10 @@ void Head::add_up_losses(const Pass& pass, const HeadActivations& memory) {
 }
 
 void Head::forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                            const ResidualStream& stream, const Tensor& targets,
-                            const HeadActivations& memory, const Workspace& workspace) const {
+                            const Tensor& targets, const HeadActivations& memory,
+                            const Workspace& workspace) const {
   const std::int64_t n = pass.rows();
-  read_logits(pass, weights, stream, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
+  read_logits(pass, weights, memory, [&](std::int64_t first, std::span<const Tensor> tiles) {
     const std::int64_t last = first + tiles.front().dim(0);
     pass.device.cross_entropy().forward_backward(tiles, targets.rows(first, last), matrix_.rows,
                                                  memory.losses.rows(first, last));

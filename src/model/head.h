@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "model/activations.h"
-#include "model/block.h"
 #include "model/parameter_table.h"
 
 namespace cola {
@@ -18,7 +17,8 @@ constexpr std::int64_t default_head_rows = 512, cuda_head_rows = 4096;
 
 /// Memory of the head for at most n rows.
 struct HeadActivations {
-  Tensor input, norm;  // [n, d]
+  Tensor input;        // residual stream after the last block [n, d]
+  Tensor norm;         // [n, d]
   Tensor inverse_rms;  // [n] fp32
   Tensor logits;       // a chunk of rows times the stored vocabulary, as tiles of columns
   Tensor d_norm;       // [chunk, d] fp32, summed over the tiles
@@ -43,26 +43,26 @@ class Head {
  public:
   explicit Head(const ParameterTable& table);
 
-  /// Writes the loss of every row, and adds their sum to memory.loss_sum. targets [n] int32.
-  void forward(const Pass& pass, const Tensor& weights, const ResidualStream& stream, const Tensor& targets,
+  /// Reads memory.input, as all do. Writes the loss of every row, and adds their sum to memory.loss_sum.
+  /// targets [n] int32.
+  void forward(const Pass& pass, const Tensor& weights, const Tensor& targets,
                const HeadActivations& memory) const;
 
   /// The same; also writes the gradient of the losses' sum to workspace.d_stream [n, d] and adds to the
   /// gradients.
   void forward_backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                        const ResidualStream& stream, const Tensor& targets, const HeadActivations& memory,
+                        const Tensor& targets, const HeadActivations& memory,
                         const Workspace& workspace) const;
 
   /// Hands over the logits chunk by chunk: the first row, and tiles [rows, width] of the stored vocabulary's
   /// columns.
   using LogitsReader = std::function<void(std::int64_t first_row, std::span<const Tensor> tiles)>;
-  void read_logits(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                   const HeadActivations& memory, const LogitsReader& reader) const;
+  void read_logits(const Pass& pass, const Tensor& weights, const HeadActivations& memory,
+                   const LogitsReader& reader) const;
 
  private:
   static void add_up_losses(const Pass& pass, const HeadActivations& memory);
-  void normalize(const Pass& pass, const Tensor& weights, const ResidualStream& stream,
-                 const HeadActivations& memory) const;
+  void normalize(const Pass& pass, const Tensor& weights, const HeadActivations& memory) const;
   std::vector<Tensor> tiles_of(const Device& device, const Tensor& logits, std::int64_t rows) const;
   /// The rows of the head's matrix that belong to `tile`, which begins at column `first`.
   Tensor matrix_rows(const Tensor& unit, std::int64_t first, const Tensor& tile) const;

@@ -27,8 +27,7 @@ void MlpLayer::widen(const Pass& pass, const Tensor& weights, const BlockActivat
                                              kept.gated);
 }
 
-void MlpLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
-                       const Workspace& workspace) const {
+void MlpLayer::forward_to_gated(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
   const NarrowActivations narrow{kept.gate_up_pre, kept.gate_up_split};
   if (gate_up_.is_cola()) {
     gate_up_.apply_a(pass.device, weights, kept.mlp_norm, narrow);
@@ -37,7 +36,18 @@ void MlpLayer::forward(const Pass& pass, const Tensor& weights, const BlockActiv
     gate_up_.forward(pass.device, weights, kept.mlp_norm, narrow, kept.gate_up);
     pass.device.activation().gate_product(activation_, gate(pass, kept), up(pass, kept), kept.gated);
   }
-  down_.forward(pass.device, weights, kept.gated, {kept.down_pre, kept.down_split}, workspace.delta);
+}
+
+void MlpLayer::forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
+                       const Tensor& next) const {
+  forward_to_gated(pass, weights, kept);
+  down_.forward_added(pass.device, weights, kept.gated, {kept.down_pre, kept.down_split}, kept.middle, next);
+}
+
+void MlpLayer::recompute(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
+  forward_to_gated(pass, weights, kept);
+  if (down_.is_cola())
+    down_.apply_a(pass.device, weights, kept.gated, {kept.down_pre, kept.down_split});
 }
 
 void MlpLayer::recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {

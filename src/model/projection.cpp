@@ -53,6 +53,16 @@ void Projection::forward(Device& device, const Tensor& weights, const Tensor& x,
                              Accumulate::no);
 }
 
+void Projection::forward_added(Device& device, const Tensor& weights, const Tensor& x,
+                               const NarrowActivations& narrow, const Tensor& residual,
+                               const Tensor& sum) const {
+  const MatmulKernels& matmul = device.matmul();
+  if (!is_cola())
+    return matmul.multiply_add(x, Transpose::no, full(weights, 0), Transpose::yes, residual, sum);
+  apply_a(device, weights, x, narrow);
+  matmul.multiply_add(split_part(narrow, 0), Transpose::no, b(weights, 0), Transpose::yes, residual, sum);
+}
+
 void Projection::apply_a(Device& device, const Tensor& weights, const Tensor& x,
                          const NarrowActivations& narrow) const {
   device.fused_products().silu_product(x, a(weights), narrow.pre, split_of(narrow));

@@ -45,6 +45,10 @@ class Projection {
   void forward(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow,
                const Tensor& outputs) const;
 
+  /// The same, and sum = residual + outputs, both [rows, out]; of one part. sum may be residual.
+  void forward_added(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow,
+                     const Tensor& residual, const Tensor& sum) const;
+
   /// Overwrites dx [rows, in]; adds to the gradients (fp32, laid out as the weights).
   void backward(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                 const NarrowActivations& narrow, const Tensor& d_outputs,

@@ -138,23 +138,25 @@ Pass Transformer::begin(const TokenBatch& batch) {
           memory_.sines.rows(0, batch.sequence)};
 }
 
-// Embedding and blocks. Without a backward pass to come, all blocks may write to the first one's activations.
-ResidualStream Transformer::forward_blocks(ParameterStore& store, const Pass& pass, bool training) {
+// Embedding and blocks, to the head's input. Without a backward pass to come, all blocks use the first one's
+// activations.
+void Transformer::forward_blocks(ParameterStore& store, const Pass& pass, bool training) {
   const ProfileRange range(device_, "forward");
   const std::int64_t n = pass.rows(), vocabulary = storage_width(table_.configuration().vocab_size);
-  const Workspace workspace = first_rows(memory_.workspace, n);
-  const Tensor first_input = memory_.blocks.front().input.rows(0, n);
+  const std::size_t layers = blocks_.size();
+  const auto activations = [&](std::size_t layer) -> const BlockActivations& {
+    return memory_.blocks[training ? layer : 0];
+  };
   const Tensor table = store.acquire_weights(0).view(0, {vocabulary, widths_.hidden});
-  device_.embedding().forward(memory_.ids.rows(0, n), table, first_input);
+  device_.embedding().forward(memory_.ids.rows(0, n), table, activations(0).input.rows(0, n));
   store.release_weights(0);
-  ResidualStream stream{first_input, {}};
-  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
+  for (std::size_t layer = 0; layer < layers; ++layer) {
     const int unit = static_cast<int>(layer) + 1;
-    const BlockActivations kept = first_rows(memory_.blocks[training ? layer : 0], widths_, n);
-    stream = blocks_[layer].forward(pass, store.acquire_weights(unit), stream, kept, workspace);
+    const Tensor& next = layer + 1 < layers ? activations(layer + 1).input : memory_.head.input;
+    blocks_[layer].forward(pass, store.acquire_weights(unit), first_rows(activations(layer), widths_, n),
+                           next.rows(0, n));
     store.release_weights(unit);
   }
-  return stream;
 }
 
 void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
@@ -165,7 +167,7 @@ void Transformer::backward_blocks(ParameterStore& store, const Pass& pass) {
     const auto layer = static_cast<std::size_t>(unit - 1);
     const BlockActivations kept = first_rows(memory_.blocks[layer], widths_, n);
     const Tensor weights = store.acquire_weights(unit);
-    blocks_[layer].recompute(options_.recompute, pass, weights, kept, workspace);
+    blocks_[layer].recompute(options_.recompute, pass, weights, kept);
     blocks_[layer].backward(pass, weights, store.gradients(unit), kept, workspace);
     store.release_weights(unit);
     store.gradients_ready(unit);
@@ -191,11 +193,11 @@ bool Transformer::can_be_recorded(const ParameterStore& store, const Pass& pass)
 
 void Transformer::run_passes(ParameterStore& store, const Pass& pass) {
   const std::int64_t n = pass.rows();
-  const ResidualStream stream = forward_blocks(store, pass, true);
+  forward_blocks(store, pass, true);
   {
     const ProfileRange range(device_, "head");
     const Tensor weights = store.acquire_weights(head_unit());
-    head_.forward_backward(pass, weights, store.gradients(head_unit()), stream, memory_.targets.rows(0, n),
+    head_.forward_backward(pass, weights, store.gradients(head_unit()), memory_.targets.rows(0, n),
                            memory_.head, first_rows(memory_.workspace, n));
     store.release_weights(head_unit());
     store.gradients_ready(head_unit());
@@ -205,9 +207,8 @@ void Transformer::run_passes(ParameterStore& store, const Pass& pass) {
 
 void Transformer::forward(ParameterStore& store, const TokenBatch& batch) {
   const Pass pass = begin(batch);
-  const ResidualStream stream = forward_blocks(store, pass, false);
-  head_.forward(pass, store.acquire_weights(head_unit()), stream, memory_.targets.rows(0, pass.rows()),
-                memory_.head);
+  forward_blocks(store, pass, false);
+  head_.forward(pass, store.acquire_weights(head_unit()), memory_.targets.rows(0, pass.rows()), memory_.head);
   store.release_weights(head_unit());
 }
 
@@ -216,7 +217,7 @@ std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& 
   const Pass pass = begin(batch);
   const std::int64_t vocabulary = table_.configuration().vocab_size;
   std::vector<float> result(static_cast<std::size_t>((last - first) * vocabulary));
-  const ResidualStream stream = forward_blocks(store, pass, false);
+  forward_blocks(store, pass, false);
   const auto collect = [&](std::int64_t first_row, std::span<const Tensor> tiles) {
     for_each_tile(tiles, [&](const Tensor& tile, std::int64_t column) {
       const std::vector<float> values = to_host(device_, tile);
@@ -227,7 +228,7 @@ std::vector<float> Transformer::logits(ParameterStore& store, const TokenBatch& 
                     result.begin() + (row - first) * vocabulary + column);
     });
   };
-  head_.read_logits(pass, store.acquire_weights(head_unit()), stream, memory_.head, collect);
+  head_.read_logits(pass, store.acquire_weights(head_unit()), memory_.head, collect);
   store.release_weights(head_unit());
   return result;
 }

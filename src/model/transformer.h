@@ -74,7 +74,7 @@ class Transformer {
   Pass begin(const TokenBatch& batch);
   bool can_be_recorded(const ParameterStore& store, const Pass& pass) const;
   void run_passes(ParameterStore& store, const Pass& pass);
-  ResidualStream forward_blocks(ParameterStore& store, const Pass& pass, bool training);
+  void forward_blocks(ParameterStore& store, const Pass& pass, bool training);
   void backward_blocks(ParameterStore& store, const Pass& pass);
   void clear_loss();
   int head_unit() const { return static_cast<int>(blocks_.size()) + 1; }

@@ -125,6 +125,37 @@ TEST_P(MatmulKernel, MultipliesBatches) {
     check_products(device(), random, shape, true);
 }
 
+// Into memory of its own, and in the addend's place. What is added is not rounded before the sum.
+TEST_P(MatmulKernel, AddsToAProduct) {
+  TestRandom random;
+  SCOPED_TRACE(random.describe());
+  for (const auto& [shape, batched] : {std::pair{ProductShape{1, 7, 72, 40}, false},
+                                       {ProductShape{1, 130, 64, 64}, false},
+                                       {ProductShape{1, 1, 8, 0}, false},
+                                       {ProductShape{3, 33, 40, 24}, true}})
+    for (const auto& [type, result_type] :
+         {std::pair{DataType::float32, DataType::float32}, std::pair{DataType::bfloat16, DataType::bfloat16},
+          std::pair{DataType::bfloat16, DataType::float32}}) {
+      const auto [batch, m, n, k] = shape;
+      SCOPED_TRACE((Product{shape, batched, type, result_type}.describe()));
+      const std::int64_t leading = batched ? batch : 0;
+      const auto a = rounded(type, random.normal(batch * m * k));
+      const auto b = rounded(type, random.normal(batch * k * n));
+      const auto added = rounded(result_type, random.normal(batch * m * n));
+      const auto expected = reference::multiply(shape, a, Transpose::no, b, Transpose::yes, added);
+      const auto device_a = matrix(device(), type, leading, m, k, Transpose::no, a);
+      const auto device_b = matrix(device(), type, leading, k, n, Transpose::yes, b);
+      const auto addend = matrix(device(), result_type, leading, m, n, Transpose::no, added);
+      const std::vector<double> poison(added.size(), std::numeric_limits<double>::quiet_NaN());
+      const auto apart = matrix(device(), result_type, leading, m, n, Transpose::no, poison);
+      device().matmul().multiply_add(device_a, Transpose::no, device_b, Transpose::yes, addend, apart);
+      EXPECT_TRUE(is_close(apart.values(), expected, tolerance_of(result_type)));
+      EXPECT_EQ(addend.values(), added);
+      device().matmul().multiply_add(device_a, Transpose::no, device_b, Transpose::yes, addend, addend);
+      EXPECT_EQ(addend.values(), apart.values());
+    }
+}
+
 TEST_P(MatmulKernel, IsRepeatable) {
   TestRandom random;
   SCOPED_TRACE(random.describe());
@@ -228,6 +259,13 @@ TEST_P(MatmulKernel, RefusesWhatDoesNotFit) {
   EXPECT_THROW(multiply(a, Transpose::no, b, a), Error);
   EXPECT_THROW(multiply(a, Transpose::no, half_b, c), Error);
   EXPECT_THROW(multiply(a, Transpose::no, batched, c), Error);
+  const auto multiply_add = [&](const Tensor& addend) {
+    device().matmul().multiply_add(a, Transpose::no, b, Transpose::no, addend, c);
+  };
+  EXPECT_NO_THROW(multiply_add(c));
+  EXPECT_THROW(multiply_add(c.tensor().rows(0, 4)), Error);
+  EXPECT_THROW(multiply_add(c.tensor().reshape({24, 8})), Error);
+  EXPECT_THROW(multiply_add(DeviceTensor(device(), DataType::bfloat16, {8, 24})), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, MatmulKernel, every_device(), device_label);

@@ -89,46 +89,17 @@ TEST_P(NormKernel, EpsilonCountsForSmallValues) {
   EXPECT_TRUE(is_close(y.values(), reference::norm_forward(7, 40, x, weight, epsilon).y, 1e-5));
 }
 
-TEST_P(NormKernel, ResidualForwardAddsFirst) {
-  TestRandom random;
-  SCOPED_TRACE(random.describe());
-  for_each_case([&](std::int64_t n, std::int64_t d, DataType type) {
-    const auto x = rounded(type, random.normal(n * d)), delta = rounded(type, random.normal(n * d));
-    const auto weight = rounded(type, random.normal(d));
-    std::vector<double> expected_sum(x.size());
-    for (std::size_t i = 0; i < x.size(); ++i) expected_sum[i] = x[i] + delta[i];
-    const auto expected = reference::norm_forward(n, d, expected_sum, weight, epsilon);
-
-    const DeviceTensor device_x(device(), type, {n, d}, x), device_delta(device(), type, {n, d}, delta);
-    const DeviceTensor device_weight(device(), type, {d}, weight);
-    const DeviceTensor separate(device(), type, {n, d});
-    for (const DeviceTensor* sum : {&separate, &device_x}) {  // the second time in place
-      const DeviceTensor y(device(), type, {n, d}), inverse_rms(device(), DataType::float32, {n});
-      device().norm().residual_forward(device_x, device_delta, device_weight, epsilon, *sum, y, inverse_rms);
-      EXPECT_TRUE(is_close(sum->values(), expected_sum, tolerance_of(type)));
-      EXPECT_TRUE(is_close(y.values(), expected.y, tolerance_of(type)));
-      EXPECT_TRUE(is_close(inverse_rms.values(), expected.inverse_rms, tolerance_of(type)));
-    }
-  });
-}
-
 TEST_P(NormKernel, RecomputeGivesTheSameBits) {
   TestRandom random;
   SCOPED_TRACE(random.describe());
   for_each_case([&](std::int64_t n, std::int64_t d, DataType type) {
     const DeviceTensor x(device(), type, {n, d}, random.normal(n * d));
-    const DeviceTensor delta(device(), type, {n, d}, random.normal(n * d));
     const DeviceTensor weight(device(), type, {d}, random.normal(d));
     const DeviceTensor y(device(), type, {n, d}), inverse_rms(device(), DataType::float32, {n});
     device().norm().forward(x, weight, epsilon, y, inverse_rms);
     const DeviceTensor again(device(), type, {n, d});
     device().norm().recompute(x, weight, inverse_rms, again);
     EXPECT_EQ(again.values(), y.values());
-
-    const DeviceTensor sum(device(), type, {n, d}), sum_again(device(), type, {n, d});
-    device().norm().residual_forward(x, delta, weight, epsilon, sum, y, inverse_rms);
-    device().norm().recompute(sum, weight, inverse_rms, sum_again);
-    EXPECT_EQ(sum_again.values(), y.values());
   });
 }
 

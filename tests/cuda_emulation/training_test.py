@@ -17,6 +17,9 @@ GPU = ("train.device=cuda", "train.threads=1")
 # Heads of 64 and bf16 take the tensor cores' attention.
 WIDE = ("model.hidden_size=128", "model.num_attention_heads=2", "model.num_key_value_heads=1", "train.precision=bf16")
 FLASH = "train.attention=flash"
+# As many heads of keys, and sequences of two squares of 64, the second not full.
+WHOLE = (*WIDE, "model.num_key_value_heads=2", "model.max_position_embeddings=128", "data.sequence_length=100",
+         "model.num_hidden_layers=1")
 
 
 class EmulatedGpu(harness.TrainingTest):
@@ -37,6 +40,10 @@ class EmulatedGpu(harness.TrainingTest):
     def test_bf16_with_flash_attention_gives_the_curve_of_the_cpu(self):
         expected = self.losses_of("wide_cpu", *WIDE)
         self.assert_close(expected, self.losses_of("wide_gpu", *WIDE, FLASH, *GPU), 0.01)
+
+    def test_whole_heads_give_the_curve_of_the_cpu(self):
+        expected = self.losses_of("whole_heads_cpu", *WHOLE)
+        self.assert_close(expected, self.losses_of("whole_heads_gpu", *WHOLE, "train.attention=whole_heads", *GPU), 0.01)
 
     def test_graphs_leave_every_bit(self):
         for graphs in ("on", "off"):

@@ -26,12 +26,12 @@ namespace shapes {
 struct Matmul final : MatmulKernels {
   void multiply(const Tensor&, Transpose, const Tensor&, Transpose, const Tensor&,
                 Accumulate) const override {}
+  void multiply_add(const Tensor&, Transpose, const Tensor&, Transpose, const Tensor&,
+                    const Tensor&) const override {}
   std::int64_t preferred_tile_width() const override { return 0; }
 };
 struct Norm final : NormKernels {
   void forward(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&) const override {}
-  void residual_forward(const Tensor&, const Tensor&, const Tensor&, float, const Tensor&, const Tensor&,
-                        const Tensor&) const override {}
   void recompute(const Tensor&, const Tensor&, const Tensor&, const Tensor&) const override {}
   void backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
                 const Tensor&) const override {}

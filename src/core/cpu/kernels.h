@@ -22,6 +22,8 @@ class CpuMatmul final : public MatmulKernels {
  public:
   void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                 const Tensor& c, Accumulate accumulate) const override;
+  void multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                    const Tensor& addend, const Tensor& c) const override;
   std::int64_t preferred_tile_width() const override { return 768; }
 
  private:
@@ -34,8 +36,6 @@ class CpuNorm final : public NormKernels {
  public:
   void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
                const Tensor& inverse_rms) const override;
-  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override;
   void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                  const Tensor& y) const override;
   void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,

@@ -1,9 +1,27 @@
 #include <algorithm>
+#include <cstring>
 
 #include "core/cpu/kernels.h"
+#include "core/cpu/parallel.h"
 #include "core/kernels/matmul_shape.h"
 
 namespace cola::cpu {
+
+namespace {
+
+void copy_in_parallel(const Tensor& from, const Tensor& to) {
+  constexpr std::int64_t cache_line = 64;  // bytes
+  const auto* source = static_cast<const std::byte*>(from.data());
+  auto* destination = static_cast<std::byte*>(to.data());
+#pragma omp parallel
+  {
+    const auto [first, last] = part_of(static_cast<std::int64_t>(to.bytes()), omp_get_thread_num(),
+                                       omp_get_num_threads(), cache_line);
+    std::memcpy(destination + first, source + first, static_cast<std::size_t>(last - first));
+  }
+}
+
+}  // namespace
 
 void CpuMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                          const Tensor& c, Accumulate accumulate) const {
@@ -20,6 +38,14 @@ void CpuMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b
   // cores.
   if (c.rank() == 2) return multiply_matrix(shape, a, b, c);
   for (std::int64_t i = 0; i < sizes.batch; ++i) multiply_matrix(shape, a[i], b[i], c[i]);
+}
+
+// oneDNN adds to what is there.
+void CpuMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                             const Tensor& addend, const Tensor& c) const {
+  require_addend(addend, c);
+  if (addend.data() != c.data()) copy_in_parallel(addend, c);
+  multiply(a, transpose_a, b, transpose_b, c, Accumulate::yes);
 }
 
 // Weight gradients sum over all rows of a micro-batch: oneDNN turns the left matrix first, and is up to 1.4

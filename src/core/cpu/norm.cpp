@@ -67,25 +67,6 @@ void CpuNorm::forward(const Tensor& x, const Tensor& weight, float epsilon, cons
   });
 }
 
-void CpuNorm::residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                               const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const {
-  const std::int64_t rows = x.dim(0), columns = x.dim(1);
-  for_type(x.type(), [&]<typename T>() {
-    const T *in = x.as<T>(), *added = delta.as<T>(), *scale = weight.as<T>();
-    T *total = sum.as<T>(), *out = y.as<T>();
-    float* kept = inverse_rms.as<float>();
-#pragma omp parallel for schedule(static)
-    for (std::int64_t r = 0; r < rows; ++r) {
-      const std::int64_t first = r * columns;
-#pragma omp simd
-      for (std::int64_t c = first; c < first + columns; ++c)
-        total[c] = static_cast<float>(in[c]) + static_cast<float>(added[c]);
-      kept[r] = inverse_rms_of(sum_of_squares(total + first, columns), columns, epsilon);
-      scale_row(total + first, scale, kept[r], columns, out + first);
-    }
-  });
-}
-
 void CpuNorm::recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                         const Tensor& y) const {
   const std::int64_t rows = x.dim(0), columns = x.dim(1);

@@ -35,9 +35,16 @@ class CudaMatmul final : public MatmulKernels, OnContext {
   ~CudaMatmul() override;
   void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                 const Tensor& c, Accumulate accumulate) const override;
+  void multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                    const Tensor& addend, const Tensor& c) const override;
   std::int64_t preferred_tile_width() const override { return 0; }
 
  private:
+  // addend: the elements of c's type to add, c's own or others; null for none.
+  void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                const void* addend, const Tensor& c) const;
+  void store_addend(const void* addend, const Tensor& c) const;
+
   mutable MatmulPlans plans_;
 };
 
@@ -46,8 +53,6 @@ class CudaNorm final : public NormKernels, OnContext {
   using OnContext::OnContext;
   void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
                const Tensor& inverse_rms) const override;
-  void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                        const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const override;
   void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                  const Tensor& y) const override;
   void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,

@@ -1,5 +1,6 @@
 #include <bit>
 #include <cstdint>
+#include <initializer_list>
 
 #include "core/cuda/check.h"
 #include "core/cuda/kernels.h"
@@ -10,9 +11,9 @@ namespace cola::cuda {
 namespace {
 
 // Allocations are aligned to 256 bytes, views of them to less.
-int common_alignment(const Tensor& a, const Tensor& b, const Tensor& c) {
+int common_alignment(std::initializer_list<const void*> addresses) {
   std::uintptr_t bits = 256;
-  for (const Tensor* tensor : {&a, &b, &c}) bits |= reinterpret_cast<std::uintptr_t>(tensor->data());
+  for (const void* address : addresses) bits |= reinterpret_cast<std::uintptr_t>(address);
   return 1 << std::countr_zero(bits);
 }
 
@@ -24,13 +25,20 @@ CudaMatmul::~CudaMatmul() = default;
 
 void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                           const Tensor& c, Accumulate accumulate) const {
+  multiply(a, transpose_a, b, transpose_b, accumulate == Accumulate::yes ? c.data() : nullptr, c);
+}
+
+void CudaMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                              const Tensor& addend, const Tensor& c) const {
+  require_addend(addend, c);
+  multiply(a, transpose_a, b, transpose_b, addend.data(), c);
+}
+
+void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                          const void* addend, const Tensor& c) const {
   const MatmulShape shape = matmul_shape(a, transpose_a, b, transpose_b, c);
   if (c.elements() == 0) return;
-  if (shape.k == 0) {  // sums of nothing, for which cuBLAS has no kernel
-    if (accumulate == Accumulate::no)
-      check(cudaMemsetAsync(c.data(), 0, c.bytes(), context_.stream), "a matrix product");
-    return;
-  }
+  if (shape.k == 0) return store_addend(addend, c);
   plans_.multiply({.batch = shape.batch,
                    .m = shape.m,
                    .n = shape.n,
@@ -39,9 +47,18 @@ void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& 
                    .transpose_b = transpose_b == Transpose::yes,
                    .input = a.type(),
                    .output = c.type(),
-                   .accumulate = accumulate == Accumulate::yes,
-                   .alignment = common_alignment(a, b, c)},
-                  a.data(), b.data(), c.data());
+                   .adds = addend != nullptr,
+                   .alignment = common_alignment({a.data(), b.data(), addend, c.data()})},
+                  {a.data(), b.data(), addend, c.data()});
+}
+
+// A sum of nothing, for which cuBLAS has no kernel.
+void CudaMatmul::store_addend(const void* addend, const Tensor& c) const {
+  if (addend == nullptr)
+    check(cudaMemsetAsync(c.data(), 0, c.bytes(), context_.stream), "a matrix product");
+  else if (addend != c.data())
+    check(cudaMemcpyAsync(c.data(), addend, c.bytes(), cudaMemcpyDeviceToDevice, context_.stream),
+          "a matrix product");
 }
 
 }  // namespace cola::cuda

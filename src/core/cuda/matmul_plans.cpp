@@ -131,16 +131,11 @@ struct MatmulPlans::Plan {
   cublasLtMatmulAlgo_t algorithm{};
 };
 
-struct MatmulPlans::Operands {
-  const void *a, *b;
-  void* c;
-};
-
 MatmulPlans::MatmulPlans(const Context& context, double smallest_timed)
     : context_(context), smallest_timed_(smallest_timed) {}
 MatmulPlans::~MatmulPlans() = default;
 
-const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operands& operands) {
+const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const MatmulOperands& operands) {
   const auto known = plans_.find(kind);
   if (known != plans_.end()) return *known->second;
   auto plan = std::make_unique<Plan>(kind);
@@ -163,19 +158,20 @@ const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const Operand
   return *plans_.emplace(kind, std::move(plan)).first->second;
 }
 
-// What is added to would be added to again and again: its values are put aside meanwhile. Where there is no
+// What is added to in its place would be added to again and again: its values are put aside meanwhile. Where there is no
 // memory for that, the heuristics' first suggestion stays.
-void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
+void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const MatmulOperands& operands,
                                  std::span<const cublasLtMatmulHeuristicResult_t> suggestions) {
-  const SavedValues saved(kind.accumulate ? operands.c : nullptr, bytes_of_result(kind), context_.stream);
-  if (kind.accumulate && !saved) return;
+  const bool in_place = operands.addend == operands.c;
+  const SavedValues saved(in_place ? operands.c : nullptr, bytes_of_result(kind), context_.stream);
+  if (in_place && !saved) return;
   const auto order = order_of_sums(plan.algorithm);
   float shortest = 0;
   for (const cublasLtMatmulHeuristicResult_t& suggestion : suggestions) {
     if (!is_usable(suggestion) || order_of_sums(suggestion.algo) != order) continue;
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     const float time = shortest_milliseconds(context_.stream, [&] {
-      if (status == CUBLAS_STATUS_SUCCESS) status = start(plan, suggestion.algo, kind.accumulate, operands);
+      if (status == CUBLAS_STATUS_SUCCESS) status = start(plan, suggestion.algo, operands);
     });
     if (status != CUBLAS_STATUS_SUCCESS) continue;  // suggested, and yet refused
     // The first suggestion gives way to what is clearly quicker only, not to chance.
@@ -186,18 +182,18 @@ void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const Opera
   }
 }
 
-cublasStatus_t MatmulPlans::start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
-                                  const Operands& operands) const {
-  const float one = 1.0f, keep = accumulate ? 1.0f : 0.0f;
+cublasStatus_t MatmulPlans::start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm,
+                                  const MatmulOperands& operands) const {
+  const float one = 1.0f, share_of_addend = operands.addend ? 1.0f : 0.0f;
+  const void* addend = operands.addend ? operands.addend : operands.c;  // not read where its share is 0
   return cublasLtMatmul(context_.blas, plan.product.get(), &one, operands.b, plan.b.get(), operands.a,
-                        plan.a.get(), &keep, operands.c, plan.c.get(), operands.c, plan.c.get(), &algorithm,
-                        context_.blas_workspace, Context::blas_workspace_bytes, context_.stream);
+                        plan.a.get(), &share_of_addend, addend, plan.c.get(), operands.c, plan.c.get(),
+                        &algorithm, context_.blas_workspace, Context::blas_workspace_bytes, context_.stream);
 }
 
-void MatmulPlans::multiply(const MatmulKind& kind, const void* a, const void* b, void* c) {
-  const Operands operands{a, b, c};
+void MatmulPlans::multiply(const MatmulKind& kind, const MatmulOperands& operands) {
   const Plan& plan = find(kind, operands);
-  check(start(plan, plan.algorithm, kind.accumulate, operands), "a matrix product");
+  check(start(plan, plan.algorithm, operands), "a matrix product");
 }
 
 }  // namespace cola::cuda

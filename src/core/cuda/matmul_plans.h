@@ -13,14 +13,20 @@
 namespace cola::cuda {
 
 /// Everything that decides how a product is computed. Row-major, as the project's tensors: c [m, n] = op(a)
-/// op(b), `batch` times, the matrices of a batch one after the other.
+/// op(b), or that and an addend [m, n], `batch` times, the matrices of a batch one after the other.
 struct MatmulKind {
   std::int64_t batch = 1, m = 0, n = 0, k = 0;
   bool transpose_a = false, transpose_b = false;
   DataType input = DataType::float32, output = DataType::float32;
-  bool accumulate = false;
-  int alignment = 256;  // bytes: the largest power of two, 256 at most, that divides all three addresses
+  bool adds = false;
+  int alignment = 256;  // bytes: the largest power of two, 256 at most, that divides all addresses
   auto operator<=>(const MatmulKind&) const = default;
+};
+
+/// Where a product's matrices lie. The addend has c's type, may be c, and is null where nothing is added.
+struct MatmulOperands {
+  const void *a, *b, *addend;
+  void* c;
 };
 
 class MatmulPlans {
@@ -29,21 +35,19 @@ class MatmulPlans {
   MatmulPlans(const Context& context, double smallest_timed);
   ~MatmulPlans();
 
-  /// c = op(a) op(b), or c += op(a) op(b), on the context's stream; m, n and k are positive. Sums are kept in
-  /// fp32 and repeat bit by bit. A kind's plan is chosen at its first use: by cuBLASLt's heuristics, and for
+  /// c = op(a) op(b) (+ addend) on the context's stream; m, n and k are positive. Sums are kept in fp32 and repeat bit by bit. A kind's plan is chosen at its first use: by cuBLASLt's heuristics, and for
   /// large bf16 products on Hopper by timing those suggestions that add up in the order of the first one, so
   /// that the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to
   /// compute it.
-  void multiply(const MatmulKind& kind, const void* a, const void* b, void* c);
+  void multiply(const MatmulKind& kind, const MatmulOperands& operands);
 
  private:
   struct Plan;
-  struct Operands;
-  const Plan& find(const MatmulKind& kind, const Operands& operands);
-  void choose_fastest(Plan& plan, const MatmulKind& kind, const Operands& operands,
+  const Plan& find(const MatmulKind& kind, const MatmulOperands& operands);
+  void choose_fastest(Plan& plan, const MatmulKind& kind, const MatmulOperands& operands,
                       std::span<const cublasLtMatmulHeuristicResult_t> suggestions);
-  cublasStatus_t start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, bool accumulate,
-                       const Operands& operands) const;
+  cublasStatus_t start(const Plan& plan, const cublasLtMatmulAlgo_t& algorithm,
+                       const MatmulOperands& operands) const;
 
   const Context& context_;
   double smallest_timed_;

@@ -34,11 +34,9 @@ __device__ void store_scaled(const Pack<T, width>& x, const RawPack<T, width>& w
   scaled.store(y);
 }
 
-// With `residual`, of x + delta, which goes to `sum`; sum may be x. Without, delta is not read and sum is x.
-template <typename T, int width, bool residual>
+template <typename T, int width>
 __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
-    norm_forward_kernel(const T* x, const T* delta, const T* weight, float epsilon, int columns, T* sum, T* y,
-                        float* inverse_rms) {
+    norm_forward_kernel(const T* x, const T* weight, float epsilon, int columns, T* y, float* inverse_rms) {
   const std::int64_t row = row_of_block() * columns;
   const int first = static_cast<int>(threadIdx.x) * width, step = static_cast<int>(blockDim.x) * width;
   Pack<T, width> kept;
@@ -47,14 +45,6 @@ __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
   for (int c = first; c < columns; c += step) {
     scale = RawPack<T, width>::load(weight + c);
     kept = Pack<T, width>::load(x + row + c);
-    if constexpr (residual) {
-      const auto added = Pack<T, width>::load(delta + row + c);
-#pragma unroll
-      for (int e = 0; e < width; ++e) kept.values[e] += added.values[e];
-      const RawPack<T, width> rounded = kept.rounded();
-      rounded.store(sum + row + c);
-      kept = Pack<T, width>::from(rounded);  // the norm is that of what was written
-    }
 #pragma unroll
     for (const float value : kept.values) squares += value * value;
   }
@@ -63,7 +53,7 @@ __global__ void __launch_bounds__(most_threads, forward_threads / most_threads)
   for (int c = first; c < columns; c += step) {
     if (columns > step) {
       scale = RawPack<T, width>::load(weight + c);
-      kept = Pack<T, width>::load(sum + row + c);
+      kept = Pack<T, width>::load(x + row + c);
     }
     store_scaled(kept, scale, inverse, y + row + c);
   }
@@ -184,22 +174,8 @@ void CudaNorm::forward(const Tensor& x, const Tensor& weight, float epsilon, con
   const std::int64_t rows = x.dim(0), columns = x.dim(1);
   const bool aligned = rows_are_aligned(columns, x.type(), x.data(), weight.data(), y.data());
   dispatch(x.type(), aligned, [&]<typename T, int width>() {
-    launch("norm", norm_forward_kernel<T, width, false>, row_shape(rows, columns, width, most_threads),
-           context_.stream, data<T>(x), nullptr, data<T>(weight), epsilon, static_cast<int>(columns),
-           data<T>(x), data<T>(y), inverse_rms.as<float>());
-  });
-}
-
-void CudaNorm::residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                                const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const {
-  if (x.elements() == 0) return;
-  const std::int64_t rows = x.dim(0), columns = x.dim(1);
-  const bool aligned =
-      rows_are_aligned(columns, x.type(), x.data(), delta.data(), weight.data(), sum.data(), y.data());
-  dispatch(x.type(), aligned, [&]<typename T, int width>() {
-    launch("residual_norm", norm_forward_kernel<T, width, true>,
-           row_shape(rows, columns, width, most_threads), context_.stream, data<T>(x), data<T>(delta),
-           data<T>(weight), epsilon, static_cast<int>(columns), data<T>(sum), data<T>(y),
+    launch("norm", norm_forward_kernel<T, width>, row_shape(rows, columns, width, most_threads),
+           context_.stream, data<T>(x), data<T>(weight), epsilon, static_cast<int>(columns), data<T>(y),
            inverse_rms.as<float>());
   });
 }

@@ -9,8 +9,8 @@ namespace cola::cuda {
 
 void StagedUpload::Slot::wait_until_free() {
   if (memory) return check(cudaEventSynchronize(copied.get()), "copying to the GPU");
-  memory = make_pinned_memory(slot_bytes);
   copied = make_event();
+  memory = make_pinned_memory(slot_bytes);
 }
 
 void StagedUpload::copy(void* to, const void* from, std::size_t bytes) {

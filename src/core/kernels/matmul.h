@@ -18,6 +18,11 @@ class MatmulKernels {
   virtual void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                         const Tensor& c, Accumulate accumulate) const = 0;
 
+  /// c = op(a) · op(b) + addend, rounded once; shapes and types as above. addend has c's shape and type and
+  /// may be c itself, but must not overlap it otherwise.
+  virtual void multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
+                            const Tensor& addend, const Tensor& c) const = 0;
+
   /// The width at which a product with a very wide result is best cut into tiles; 0: not at all.
   virtual std::int64_t preferred_tile_width() const = 0;
 };

@@ -13,11 +13,6 @@ class NormKernels {
   virtual void forward(const Tensor& x, const Tensor& weight, float epsilon, const Tensor& y,
                        const Tensor& inverse_rms) const = 0;
 
-  /// sum = x + delta, y = norm(sum): the residual addition joined with the norm that follows it. sum may be
-  /// x.
-  virtual void residual_forward(const Tensor& x, const Tensor& delta, const Tensor& weight, float epsilon,
-                                const Tensor& sum, const Tensor& y, const Tensor& inverse_rms) const = 0;
-
   /// y again from x and the kept inverse_rms: the same bits as forward wrote.
   virtual void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                          const Tensor& y) const = 0;
