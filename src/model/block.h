@@ -13,8 +13,8 @@ class Block {
  public:
   Block(const ParameterTable& table, std::int64_t layer);
 
-  /// Takes the residual stream before the block, kept.input, to `next`, the stream after it [n, d]; keeps what
-  /// the backward pass needs. next may be kept.input where there is none.
+  /// Takes the residual stream before the block, kept.input, to `next`, the stream after it [n, d]; keeps
+  /// what the backward pass needs. next may be kept.input where there is none.
   void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                const Tensor& next) const;
 

@@ -46,8 +46,7 @@ void MlpLayer::forward(const Pass& pass, const Tensor& weights, const BlockActiv
 
 void MlpLayer::recompute(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
   forward_to_gated(pass, weights, kept);
-  if (down_.is_cola())
-    down_.apply_a(pass.device, weights, kept.gated, {kept.down_pre, kept.down_split});
+  if (down_.is_cola()) down_.apply_a(pass.device, weights, kept.gated, {kept.down_pre, kept.down_split});
 }
 
 void MlpLayer::recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {

@@ -158,8 +158,8 @@ const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const MatmulO
   return *plans_.emplace(kind, std::move(plan)).first->second;
 }
 
-// What is added to in its place would be added to again and again: its values are put aside meanwhile. Where there is no
-// memory for that, the heuristics' first suggestion stays.
+// What is added to in its place would be added to again and again: its values are put aside meanwhile. Where
+// there is no memory for that, the heuristics' first suggestion stays.
 void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const MatmulOperands& operands,
                                  std::span<const cublasLtMatmulHeuristicResult_t> suggestions) {
   const bool in_place = operands.addend == operands.c;

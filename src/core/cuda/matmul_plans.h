@@ -35,10 +35,11 @@ class MatmulPlans {
   MatmulPlans(const Context& context, double smallest_timed);
   ~MatmulPlans();
 
-  /// c = op(a) op(b) (+ addend) on the context's stream; m, n and k are positive. Sums are kept in fp32 and repeat bit by bit. A kind's plan is chosen at its first use: by cuBLASLt's heuristics, and for
-  /// large bf16 products on Hopper by timing those suggestions that add up in the order of the first one, so
-  /// that the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to
-  /// compute it.
+  /// c = op(a) op(b) (+ addend) on the context's stream; m, n and k are positive. Sums are kept in fp32 and
+  /// repeat bit by bit. A kind's plan is chosen at its first use: by cuBLASLt's heuristics, and for large
+  /// bf16 products on Hopper by timing those suggestions that add up in the order of the first one, so that
+  /// the choice is about speed alone. Throws DeviceError naming the product if cuBLASLt has no way to compute
+  /// it.
   void multiply(const MatmulKind& kind, const MatmulOperands& operands);
 
  private:

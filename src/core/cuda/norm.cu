@@ -1,8 +1,9 @@
 // A block a row, a pack of its columns a thread: the row stays in registers between its sum of squares and
 // its scaling, unless it is wider than a block. Then it is read a second time.
 //
-// Rows are taken from the last to the first: products write, and read, them from the first to the last, so that
-// the newest of what a norm reads are still in the cache, and the newest of what it writes are read first.
+// Rows are taken from the last to the first: products write, and read, them from the first to the last, so
+// that the newest of what a norm reads are still in the cache, and the newest of what it writes are read
+// first.
 #include <algorithm>
 
 #include "core/cuda/block_sum.h"

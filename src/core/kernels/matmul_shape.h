@@ -39,8 +39,7 @@ inline MatmulShape matmul_shape(const Tensor& a, Transpose transpose_a, const Te
 inline void require_addend(const Tensor& addend, const Tensor& c) {
   bool fits = addend.type() == c.type() && addend.rank() == c.rank();
   for (int i = 0; fits && i < c.rank(); ++i) fits = addend.dim(i) == c.dim(i);
-  if (!fits)
-    throw Error("{} cannot be added to the product {}", addend.describe(), c.describe());
+  if (!fits) throw Error("{} cannot be added to the product {}", addend.describe(), c.describe());
 }
 
 }  // namespace cola
