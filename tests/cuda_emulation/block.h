@@ -28,6 +28,16 @@ unsigned char* dynamic_shared_memory();
 /// `bytes`.
 void check_shared(const char* name, const void* address, std::size_t bytes);
 
+/// The lanes of the calling thread's warp have met, and see what the others wrote.
+void order_lanes();
+
+/// The calling thread reads or writes these bytes, in the code at `place`. What is not shared memory of the
+/// block that runs now does not matter, nor is anything noted before observe_accesses. Also called outside
+/// kernels, from any thread.
+void observe_accesses();
+enum class Access { read, write };
+void note_access(const void* address, std::size_t bytes, Access access, const void* place);
+
 /// Copies from global to shared memory of the calling thread: nothing is copied before wait_for_copies asks.
 void start_copy(void* shared, const void* global, bool valid);
 void close_copy_group();

@@ -2,6 +2,8 @@
 
 #include <cstring>
 #include <numeric>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "emulation_error.h"
@@ -63,13 +65,17 @@ void BlockRunner::run_block(const Grid& grid) {
   for (GroupProducts& products : products_) products.clear();
   at_barrier_ = 0;
   at_group_barriers_.clear();
+  races_.begin_block(warps_.size());
+  if (accesses_are_observed) running_block = this;
   try {
     threads_.run(static_cast<std::uint32_t>(indices_.size()), grid.body,
                  [this] { return describe_places(); });
     shared_memory_.check_end();
     for (const GroupProducts& products : products_)
       if (products.under_way()) throw EmulationError("ends while products are under way");
+    running_block = nullptr;
   } catch (const EmulationError& error) {
+    running_block = nullptr;
     throw EmulationError("{}: {}", describe_current(), error.what());
   }
 }
@@ -85,6 +91,7 @@ void BlockRunner::wait_for_block(const Site& site) {
                          describe(site), threads_.finished());
   if (++at_barrier_ == threads_.count()) {
     at_barrier_ = 0;
+    races_.order_block();
     threads_.release_all();
     threads_.wait(nullptr);
   } else {
@@ -98,7 +105,19 @@ void BlockRunner::wait_for_group(int barrier, int count) {
     arrived.push_back(threads_.current());
     return threads_.wait("a barrier of a group of warps");
   }
+  std::set<std::uint32_t> warps{threads_.current() / warp_lanes};
+  for (const std::uint32_t thread : arrived) warps.insert(thread / warp_lanes);
+  races_.order_warps(std::vector(warps.begin(), warps.end()));
   for (const std::uint32_t thread : std::exchange(arrived, {})) threads_.release(thread);
+}
+
+void BlockRunner::note_shared_access(std::size_t offset, std::size_t bytes, Access access,
+                                     const void* place) {
+  if (!fault_.empty()) return;
+  const std::optional<std::string> race = access == Access::write
+                                              ? races_.write(threads_.current(), offset, bytes, place)
+                                              : races_.read(threads_.current(), offset, bytes, place);
+  if (race) remember_fault(*race + ", and nothing orders the two");
 }
 
 void BlockRunner::join_warp(const char* name, unsigned mask, WarpOperation operation, void* operand,

@@ -2,6 +2,7 @@
 // threads do together.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <random>
@@ -11,6 +12,7 @@
 #include "block.h"
 #include "copy_queue.h"
 #include "grid.h"
+#include "race_check.h"
 #include "shared_memory.h"
 #include "thread_scheduler.h"
 #include "warp_group_operations.h"
@@ -30,6 +32,11 @@ class BlockRunner {
   void join_warp(const char* name, unsigned mask, WarpOperation operation, void* operand, const Site& site);
   /// __syncthreads of `count` threads of the block, which name the same barrier.
   void wait_for_group(int barrier, int count);
+  void order_lanes() { races_.order_lanes(threads_.current() / warp_lanes); }
+  void note_access(const void* address, std::size_t bytes, Access access, const void* place) {
+    if (const auto offset = shared_memory_.offset_of(address, bytes))
+      note_shared_access(*offset, bytes, access, place);
+  }
   SharedMemory& shared_memory() { return shared_memory_; }
   /// What the current warp's group of four has started, and the warp's rows in it.
   GroupProducts& products() { return products_[threads_.current() / warp_lanes]; }
@@ -50,6 +57,7 @@ class BlockRunner {
     Operands operands;
   };
 
+  void note_shared_access(std::size_t offset, std::size_t bytes, Access access, const void* place);
   void begin_grid(const Grid& grid);
   void run_block(const Grid& grid);
   void check_arrival(const Warp& warp, const char* name, unsigned mask, WarpOperation operation,
@@ -58,6 +66,7 @@ class BlockRunner {
 
   std::mt19937_64 random_;
   SharedMemory shared_memory_;
+  RaceCheck races_;
   ThreadScheduler threads_;
 
   const Grid* grid_ = nullptr;
@@ -70,5 +79,9 @@ class BlockRunner {
   std::map<int, std::vector<std::uint32_t>> at_group_barriers_;
   std::string fault_;
 };
+
+/// Whether accesses to shared memory are checked for races; then, what runs a block now, null between blocks.
+inline std::atomic<bool> accesses_are_observed = false;
+inline std::atomic<BlockRunner*> running_block = nullptr;
 
 }  // namespace cola::emulation

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <vector>
 
+#include "block.h"
+
 namespace cola::emulation {
 
 constexpr std::size_t async_copy_bytes = 16;
@@ -40,6 +42,7 @@ class CopyQueue {
   };
 
   static void finish(const Copy& copy) {
+    note_access(copy.shared, async_copy_bytes, Access::write, __builtin_return_address(0));
     if (copy.valid)
       std::memcpy(copy.shared, copy.global, async_copy_bytes);
     else

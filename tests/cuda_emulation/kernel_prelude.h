@@ -31,7 +31,8 @@ inline void __syncthreads(const cola::emulation::Site& site = cola::emulation::S
 inline void __syncwarp(unsigned mask = 0xffffffffu,
                        const cola::emulation::Site& site = cola::emulation::Site::current()) {
   cola::emulation::join_warp(
-      "__syncwarp", mask, [](const cola::emulation::Operands&) {}, nullptr, site);
+      "__syncwarp", mask, [](const cola::emulation::Operands&) { cola::emulation::order_lanes(); }, nullptr,
+      site);
 }
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int lane, int width = 32,

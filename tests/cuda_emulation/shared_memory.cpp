@@ -37,11 +37,6 @@ std::span<unsigned char> thread_local_variables() {
   return found;
 }
 
-bool lies_in(const void* address, std::size_t bytes, const unsigned char* begin, std::size_t size) {
-  const auto offset = reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
-  return offset <= size && bytes <= size - offset;
-}
-
 }  // namespace
 
 SharedMemory::SharedMemory() : static_(thread_local_variables()) {
@@ -70,11 +65,6 @@ void SharedMemory::check_end() const {
   if (std::any_of(dynamic_ + dynamic_bytes_, const_cast<unsigned char*>(end),
                   [](unsigned char byte) { return byte != poison; }))
     throw EmulationError("wrote beyond its {} bytes of dynamic shared memory", dynamic_bytes_);
-}
-
-bool SharedMemory::holds(const void* address, std::size_t bytes) const {
-  return lies_in(address, bytes, dynamic_, dynamic_bytes_) ||
-         lies_in(address, bytes, static_.data(), static_.size());
 }
 
 void SharedMemory::show_to_products() {

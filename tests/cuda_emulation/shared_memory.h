@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,8 +26,14 @@ class SharedMemory {
   void check_end() const;
 
   unsigned char* dynamic() const { return dynamic_; }
-  /// Whether these bytes lie wholly in dynamic or static shared memory.
-  bool holds(const void* address, std::size_t bytes) const;
+  /// Where an address lies in dynamic or static shared memory; none unless these bytes lie there wholly.
+  std::optional<std::size_t> offset_of(const void* address, std::size_t bytes) const {
+    if (const std::size_t offset = offset_in(dynamic_, address); fits(offset, bytes, dynamic_bytes_))
+      return offset;
+    if (const std::size_t offset = offset_in(static_.data(), address); fits(offset, bytes, static_.size()))
+      return maximum_shared_bytes + offset;
+    return {};
+  }
 
   /// What has been written to dynamic shared memory becomes visible to products of groups of warps.
   void show_to_products();
@@ -33,6 +41,13 @@ class SharedMemory {
   void check_shown(const void* address, std::size_t bytes) const;
 
  private:
+  static std::size_t offset_in(const unsigned char* begin, const void* address) {
+    return reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
+  }
+  static bool fits(std::size_t offset, std::size_t bytes, std::size_t size) {
+    return offset < size && bytes <= size - offset;
+  }
+
   std::span<unsigned char> mapping_, static_;
   unsigned char* dynamic_ = nullptr;
   std::size_t dynamic_bytes_ = 0;

@@ -68,6 +68,7 @@ const void* shared_memory_at(std::uint32_t address, std::size_t bytes) {
   const void* memory = reinterpret_cast<const void*>(base - base % 1024 + address);
   check_shared("a product", memory, bytes);
   EmulatedGpu::instance().runner().shared_memory().check_shown(memory, bytes);
+  note_access(memory, bytes, Access::read, __builtin_return_address(0));
   return memory;
 }
 
@@ -120,11 +121,14 @@ void GroupProducts::finish(const Product& product) {
     for (unsigned i = 0; i < 8; ++i)
       left[lane / 4 + i / 2 % 2 * 8][2 * (lane % 4) + i % 2 + i / 4 * 8] =
           left_element(product.lanes[lane], i);
+  // A warp needs 16 rows of them; that it reads no others is not said.
   if (!first.left) {
     const Descriptor left_descriptor(first.left_descriptor);
-    for (unsigned row = 0; row < warp_rows; ++row)
-      for (unsigned k = 0; k < depth; ++k)
-        left[row][k] = element(left_descriptor, product.first_row + row, k, first.left_down_columns);
+    for (unsigned row = 0; row < rows; ++row)
+      for (unsigned k = 0; k < depth; ++k) {
+        const float value = element(left_descriptor, row, k, first.left_down_columns);
+        if (row / warp_rows == product.first_row / warp_rows) left[row % warp_rows][k] = value;
+      }
   }
   float products[warp_rows][columns] = {};
   for (unsigned row = 0; row < warp_rows; ++row)

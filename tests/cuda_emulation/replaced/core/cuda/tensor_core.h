@@ -21,6 +21,7 @@ inline void multiply_tiles(float (&d)[4], const std::uint32_t (&a)[4], const std
 inline void load_tiles(std::uint32_t (&tiles)[4], const void* shared_row,
                        const emulation::Site& site = emulation::Site::current()) {
   emulation::check_shared("load_tiles", shared_row, 16);
+  emulation::note_access(shared_row, 16, emulation::Access::read, __builtin_return_address(0));
   emulation::LoadOperand operand{tiles, shared_row};
   emulation::join_warp("load_tiles", 0xffffffffu, emulation::load_tiles, &operand, site);
 }
@@ -28,6 +29,7 @@ inline void load_tiles(std::uint32_t (&tiles)[4], const void* shared_row,
 inline void load_tiles_transposed(std::uint32_t (&tiles)[4], const void* shared_row,
                                   const emulation::Site& site = emulation::Site::current()) {
   emulation::check_shared("load_tiles_transposed", shared_row, 16);
+  emulation::note_access(shared_row, 16, emulation::Access::read, __builtin_return_address(0));
   emulation::LoadOperand operand{tiles, shared_row};
   emulation::join_warp("load_tiles_transposed", 0xffffffffu, emulation::load_tiles_transposed, &operand,
                        site);
