@@ -84,7 +84,7 @@ std::string readable_age(const std::string& path) {
 
 void print_row(const std::string& step, const std::string& age, const std::string& size,
                const std::string& tokens, const std::string& shards, const std::string& status) {
-  fmt::print("{:<14} {:>8} {:>11} {:>15} {:>6}  {}\n", step, age, size, tokens, shards, status);
+  fmt::print("{:<23} {:>8} {:>11} {:>15} {:>6}  {}\n", step, age, size, tokens, shards, status);
 }
 
 void list_one(const std::string& folder) {
@@ -107,13 +107,20 @@ int list(const Arguments& arguments) {
   const std::string path = paths(arguments, 1, 1, "list DIR").front();
   if (!std::filesystem::is_directory(path)) throw FileError("{}: no such folder", path);
   std::vector<std::string> folders = step_folders(checkpoints_directory(path));
-  if (is_committed(path)) folders = {path};
-  if (folders.empty()) {
+  std::vector<std::string> abandoned = abandoned_folders(checkpoints_directory(path));
+  if (is_committed(path)) {
+    folders = {path};
+    abandoned.clear();
+  }
+  if (folders.empty() && abandoned.empty()) {
     fmt::print("{} holds no checkpoints\n", path);
     return exit_finished;
   }
   print_row("checkpoint", "age", "size", "tokens", "shards", "status");
   for (const std::string& folder : folders) list_one(folder);
+  for (const std::string& folder : abandoned)
+    print_row(last_name(folder), readable_age(folder), "-", "-", "-",
+              "set aside: resumed from only if --resume names it");
   return exit_finished;
 }
 
@@ -225,7 +232,8 @@ int import_weights(const Arguments& arguments) {
   const Manifest like = arguments.count("like")
                             ? read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()))
                             : read_export_manifest(given[0]);
-  fmt::print("{}\n", import_hdf5(given[0], like, given[1], shards, !arguments.count("no-verify")));
+  const std::string made = import_hdf5(given[0], like, given[1], shards, !arguments.count("no-verify"));
+  fmt::print("{}\na run starts from it with --resume {}\n", made, made);
   return exit_finished;
 }
 

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
+#include "io/tokenizer.h"
 #include "train/agreement.h"
 
 namespace cola {
@@ -45,7 +46,7 @@ TokenDataset make_dataset(const std::vector<TokenFileLayout>& layouts,
 // A loss over ids of another tokenizer says nothing.
 void require_one_tokenizer(const TokenFileLayout& training, const TokenFileLayout& validation) {
   const TokenFileAttributes &a = training.attributes, &b = validation.attributes;
-  if (a.tokenizer != b.tokenizer || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
+  if (!is_same_tokenizer(a.tokenizer, b.tokenizer) || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
     throw UsageError(
         "data.validation: {} has tokenizer '{}' ({} ids), but {} of data.train has '{}' ({} ids)",
         validation.path, b.tokenizer, b.vocab_size, training.path, a.tokenizer, a.vocab_size);

@@ -43,6 +43,10 @@ says '^step-00000004 .* 1  committed$'
 says '^step-00000009 .*incomplete'
 expect 0 list $three
 says '^step-00000004 .* 3  committed$'
+cp -r $one/step-00000002 $one/abandoned-step-00000002
+expect 0 list one
+says '^abandoned-step-00000002 .* set aside: resumed from only if --resume names it$'
+rm -r $one/abandoned-step-00000002
 expect 0 list data
 says 'no checkpoints'
 
@@ -68,6 +72,7 @@ says '^model.norm.weight exp_avg_sq: '
 expect 0 export three weights.h5
 expect 0 import weights.h5 back
 says '^back/step-00000000$'
+says '^a run starts from it with --resume back/step-00000000$'
 expect 0 import --shards 5 weights.h5 back5
 expect 0 verify back back5
 expect 0 diff back back5

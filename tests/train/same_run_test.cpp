@@ -82,6 +82,12 @@ TEST_F(SameRun, NamesWhatDiffersInTheData) {
   EXPECT_NE(refusal().find("files of other names or sizes"), std::string::npos) << refusal();
 }
 
+TEST_F(SameRun, TakesATokenizerWhoseFileWasRenamed) {
+  manifest_.data->tokenizer = "a.model xxh3:0123456789abcdef";
+  data_.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_EQ(refusal(), "");
+}
+
 TEST_F(SameRun, TakesAnyDataWhereNoneWereReadAndWhereNoneAreTold) {
   data_.tokens = 2000;
   manifest_.data.reset();  // of a version before this one

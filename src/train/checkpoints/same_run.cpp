@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "io/tokenizer.h"
 #include "train/configuration/configuration_changes.h"
 
 namespace cola {
@@ -45,23 +46,24 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
         folder, describe(changes));
 }
 
-// What of the data differs, the clearest first.
+// What of the data differs, the clearest first; empty if nothing does.
 std::string describe_difference(const DataRecord& before, const DataRecord& now) {
-  if (before.tokenizer != now.tokenizer)
+  if (!is_same_tokenizer(before.tokenizer, now.tokenizer))
     return fmt::format("tokenizer '{}', now '{}'", before.tokenizer, now.tokenizer);
   if (before.tokens != now.tokens || before.files != now.files)
     return fmt::format("{} tokens in {} files, now {} in {}", before.tokens, before.files, now.tokens,
                        now.files);
   if (before.samples != now.samples) return fmt::format("{} samples, now {}", before.samples, now.samples);
-  return "files of other names or sizes, or in another order";
+  if (before.checksum != now.checksum) return "files of other names or sizes, or in another order";
+  return {};
 }
 
 void require_same_data(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
   if (manifest.next_sample == 0) return;  // imported weights, or none trained: nothing has been read yet
   if (!manifest.data)
     return warning("{}: does not say what data it was trained on: data.train is taken for the same", folder);
-  if (*manifest.data == run.data) return;
   const std::string difference = describe_difference(*manifest.data, run.data);
+  if (difference.empty()) return;
   if (!run.configuration.data.allow_change)
     throw UsageError(
         "data.train: {} was trained on other data ({}); data.allow_change=true goes on with the new ones",
