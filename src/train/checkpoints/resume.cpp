@@ -35,7 +35,7 @@ std::chrono::seconds patience_with_lock() {
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
   const std::string own = error_of_slow(
       communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
-  return first_told(communicator, own);
+  return first_told(communicator, own).text;
 }
 
 std::vector<std::string> committed_beyond(const std::string& directory, std::int64_t step) {
