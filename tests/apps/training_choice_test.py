@@ -106,6 +106,17 @@ class Choice(harness.TrainingTest):
         self.assertIn("none of its checkpoints is intact, and all are left as they are; bring one back, or set another run.dir",
                       done.stderr)
 
+    def test_a_fresh_start_beside_checkpoints_is_refused_and_told_what_to_do(self):
+        said = self.refused("origin", more=["--resume", "none"])
+        self.assertIn(f"--resume none: {self.directory}/origin/checkpoints already holds checkpoints; leave --resume out to "
+                      "resume from the newest, or set another run.dir or remove that folder to start at step 0", said)
+
+    def test_a_fresh_start_without_checkpoints_may_be_repeated(self):
+        self.train("fresh", 2, "checkpoint.every=0", "schedule.total_steps=4", "schedule.warmup_steps=1", more=["--resume", "none"])
+        shutil.rmtree(self.directory / "fresh/checkpoints")
+        done = self.train("fresh", 2, "schedule.total_steps=4", "schedule.warmup_steps=1", more=["--resume", "none"])
+        self.assertIn("starts at step 0 of 4", done.stdout)
+
     def test_a_mistyped_choice_makes_no_folder(self):
         done = self.train("typed", 2, expect=2, more=["--resume", self.step("origin", 41)])
         self.assertIn("step-00000041: no such folder", done.stderr)
