@@ -102,6 +102,17 @@ TEST_F(SameRun, TellsWhatElseHasChanged) {
   now_.optimizer.lr = 0.004;
   now_.run.dir = "elsewhere";
   EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "optimizer.lr 0.001 -> 0.004, 2 ranks -> 1");
+  manifest_.step = manifest_.next_sample = 0;  // imported weights, which no setting has trained
+  EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "");
+}
+
+TEST_F(SameRun, TakesAnyRankWhereThereIsNone) {
+  now_.model.projection = ProjectionKind::full;
+  manifest_.configuration = to_yaml(now_);
+  manifest_.parameters = ParameterTable(now_.model).parameters();
+  now_.model.rank = 16;
+  now_.model.gate_activation = true;
+  EXPECT_EQ(refusal(), "");
 }
 
 TEST(DataRecord, IsKeptByManifestsAndMayBeMissing) {

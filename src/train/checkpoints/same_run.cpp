@@ -35,6 +35,10 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
                            bool samples_too) {
   RunConfiguration before = configuration_of(manifest, folder);
   before.run.seed = manifest.seed;
+  if (before.model.projection == ProjectionKind::full && now.model.projection == ProjectionKind::full) {
+    before.model.rank = now.model.rank;  // of no account for full-rank models
+    before.model.gate_activation = now.model.gate_activation;
+  }
   std::vector<ConfigurationChange> changes = configuration_changes(before, now);
   std::erase_if(changes, [&](const auto& change) {
     return !decides_on_the_function(change) && !(samples_too && decides_on_the_samples(change));
@@ -90,7 +94,7 @@ void require_same_run(const Manifest& manifest, const RunIdentity& run, const st
 
 std::string describe_changes(const Manifest& manifest, const RunConfiguration& configuration, int ranks,
                              const std::string& folder) {
-  if (manifest.configuration.empty()) return {};
+  if (manifest.configuration.empty() || manifest.next_sample == 0) return {};  // no step was made with it
   const RunConfiguration before = configuration_of(manifest, folder);
   std::vector<ConfigurationChange> changes = configuration_changes(before, configuration);
   std::erase_if(changes, [](const auto& change) { return !is_worth_telling(change); });
