@@ -170,6 +170,32 @@ class HuggingFace(harness.TrainingTest):
             self.imported(folder / "model.safetensors" if dtype == "F16" else folder, dtype)
             self.assertAlmostEqual(self.evaluated(self.directory / dtype), wanted, delta=0 if dtype == "F32" else 0.01)
 
+    def test_weights_may_lie_in_several_files(self):
+        folder = self.like_exported("split")
+        (folder / "model.safetensors").unlink()
+        tensors, parts = read_safetensors(self.folder / "model.safetensors"), {}
+        for number, name in enumerate(tensors):
+            parts.setdefault(f"model-0000{number % 2 + 1}-of-00002.safetensors", {})[name] = tensors[name]
+        places = {name: part for part, held in parts.items() for name in held}
+        for part, held in parts.items():
+            write_safetensors(folder / part, held, "F32", lambda value: struct.pack("<f", value))
+
+        def indexed(index, expect):
+            (folder / "model.safetensors.index.json").write_text(index)
+            return self.imported(folder, "joined", expect=expect).stderr
+
+        self.assertIn("split/model.safetensors.index.json: has no weight_map", indexed("{}", 1))
+        self.assertIn("lm_head.weight is in \"../x\", which is no file's name",
+                      indexed(json.dumps({"weight_map": {"lm_head.weight": "../x"}}), 1))
+        other = next(part for part in parts if part != places["lm_head.weight"])
+        self.assertIn(f"split/{other}: has no tensor lm_head.weight",
+                      indexed(json.dumps({"weight_map": {**places, "lm_head.weight": other}}), 1))
+        self.assertIn("split: has no tensor lm_head.weight",
+                      indexed(json.dumps({"weight_map": {name: places[name] for name in places if name[0] != "l"}}), 1))
+        self.assertFalse((self.directory / "joined").exists())
+        indexed(json.dumps({"metadata": {"total_size": 0}, "weight_map": places}), 0)
+        self.assertNotIn(" weights: ", self.call([CKPT, "diff", self.directory / "full", self.directory / "joined"]).stdout)
+
     def test_what_does_not_fit_is_named_and_nothing_is_made(self):
         tensors = read_safetensors(self.folder / "model.safetensors")
         name = "model.layers.1.mlp.up_proj.weight"
