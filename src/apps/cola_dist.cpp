@@ -59,7 +59,8 @@ constexpr const char* introduction =
     "--mca odls_base_sigkill_timeout SECONDS.\n"
     "\n"
     "Exit codes: 0 finished; 2 bad command line or configuration, or a --plan that does not fit; 75 stopped\n"
-    "early by a signal or before the time limit, with a committed checkpoint (run the same command again);\n"
+    "early by a signal or before the time limit, with a committed checkpoint (run the same command again to "
+    "resume);\n"
     "anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {

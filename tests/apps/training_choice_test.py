@@ -33,7 +33,7 @@ class Choice(harness.TrainingTest):
         chosen = ["--resume", self.step("origin", 20)]
         self.train("branch", 2, "schedule.total_steps=30", more=chosen)
         done = self.train("branch", 2, more=chosen)
-        self.assertIn("goes on from what has come of --resume", done.stdout)
+        self.assertIn("resumes from what has come of --resume", done.stdout)
         self.assertIn(f"resumes from {self.step('branch', 30)}, step 30 of 40", done.stdout)
         self.assertEqual([entry["step"] for entry in self.events("branch")], list(range(21, 41)))
         self.assertEqual(self.folders("branch"), ["step-00000030", "step-00000040"])
@@ -74,9 +74,9 @@ class Choice(harness.TrainingTest):
         self.copy("other")
         other = [f"data.train=[{self.directory}/data/validation-*.h5]", "schedule.total_steps=50"]
         self.assertRegex(self.refused("other", *other), r"data.train: \S+step-00000040 was trained on other data \(\d+ tokens "
-                                                        r"in \d+ files?, now \d+ in \d+\); data.allow_change=true goes on")
+                                                        r"in \d+ files?, now \d+ in \d+\); data.allow_change=true resumes")
         done = self.train("other", 2, *other, "data.allow_change=true")
-        self.assertIn("goes on with the new ones", done.stderr)
+        self.assertIn("resumes with the new ones", done.stderr)
         done = self.train("other", 2, *other)  # its newest checkpoint knows them
         self.assertIn("nothing is left to do", done.stdout)
         self.assertNotIn("other data", done.stderr)

@@ -68,7 +68,7 @@ TEST_F(SameRun, RefusesOtherDataUnlessTheyAreAllowed) {
   data_.tokens = 2000;
   EXPECT_EQ(refusal(),
             "data.train: step-00000010 was trained on other data (1000 tokens in 2 files, now 2000 in 2); "
-            "data.allow_change=true goes on with the new ones");
+            "data.allow_change=true resumes with the new ones");
   now_.data.allow_change = true;
   EXPECT_EQ(refusal(), "");
 }

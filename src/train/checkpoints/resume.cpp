@@ -111,7 +111,7 @@ std::string find_progress(Communicator& communicator, const RunConfiguration& co
   if (configuration.checkpoint.local_dir) commit_staged_checkpoint(communicator, configuration);
   const std::string folder = find_newest_intact(communicator, checkpoints_of(configuration), *beyond);
   if (!folder.empty() && communicator.rank() == 0)
-    information("goes on from what has come of --resume {} (remove {}/resumed_from to begin there again)",
+    information("resumes from what has come of --resume {} (remove {}/resumed_from to begin there again)",
                 choice.folder, configuration.run.dir);
   return folder;
 }
@@ -178,7 +178,7 @@ void settle_start(Communicator& communicator, const RunIdentity& run, const Resu
   on_rank_0(communicator, [&] {
     if (!start.folder.empty()) require_fitting(run, start, communicator.size());
   });
-  if (configuration.checkpoint.local_dir) {  // only now that the run can go on without what is staged
+  if (configuration.checkpoint.local_dir) {  // only now that the run can resume without what is staged
     clear_staged_checkpoints(communicator, configuration);
     prepare_staging(communicator, configuration, map);
   }

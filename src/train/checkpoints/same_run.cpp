@@ -25,7 +25,7 @@ bool decides_on_the_samples(const ConfigurationChange& change) {
   return change.key == "run.seed" || change.key == "data.sequence_length";
 }
 
-// They say where a run lies, or whether it may go on, not how it trains.
+// They say where a run lies, or whether it may resume, not how it trains.
 bool is_worth_telling(const ConfigurationChange& change) {
   constexpr std::array<std::string_view, 3> untold = {"run.name", "run.dir", "data.allow_change"};
   return std::find(untold.begin(), untold.end(), change.key) == untold.end();
@@ -70,9 +70,9 @@ void require_same_data(const Manifest& manifest, const RunIdentity& run, const s
   if (difference.empty()) return;
   if (!run.configuration.data.allow_change)
     throw UsageError(
-        "data.train: {} was trained on other data ({}); data.allow_change=true goes on with the new ones",
+        "data.train: {} was trained on other data ({}); data.allow_change=true resumes with the new ones",
         folder, difference);
-  warning("data.train: {} was trained on other data ({}): goes on with the new ones, in their own order",
+  warning("data.train: {} was trained on other data ({}): resumes with the new ones, in their own order",
           folder, difference);
 }
 
