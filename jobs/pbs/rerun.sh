@@ -37,7 +37,7 @@ set_ones_of() {
 run_again() {
   local restarts=$((COLA_RESTARTS + 1))
   if [ "$restarts" -gt "$1" ]; then
-    echo "restarted $1 times already, so the job ends here: submit it again to go on"
+    echo "restarted $1 times already, so the job ends here: submit it again to resume"
     exit 75
   fi
   export COLA_RESTARTS=$restarts
@@ -51,7 +51,7 @@ run_again() {
     fi
     sleep "$pause"
   done
-  qrerun "$PBS_JOBID" || echo "neither qsub nor qrerun works here: submit the job again to go on"
+  qrerun "$PBS_JOBID" || echo "neither qsub nor qrerun works here: submit the job again to resume"
   exit 75
 }
 
@@ -111,7 +111,7 @@ train() {
   echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
   launch_and_wait "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
   if [ "$told_to_end" = yes ]; then
-    echo "told to end (SIGTERM), so not submitted again: do so to go on"
+    echo "told to end (SIGTERM), so not submitted again: do so to resume"
     exit "$code"
   fi
   [ "$code" -ne 75 ] || run_again "$most_restarts" "$script"

@@ -24,7 +24,7 @@ has_lost_a_node() {
 # usage: requeue MOST_RESTARTS REASON
 requeue() {
   if [ "${SLURM_RESTART_COUNT:-0}" -ge "$1" ]; then
-    echo "$2; restarted $1 times already, so the job ends here: submit it again to go on"
+    echo "$2; restarted $1 times already, so the job ends here: submit it again to resume"
     exit 75
   fi
   echo "$2: back into the queue"
@@ -36,7 +36,7 @@ requeue() {
     fi
     sleep "$pause"
   done
-  echo "this job cannot be requeued (see above): submit it again to go on"
+  echo "this job cannot be requeued (see above): submit it again to resume"
   exit 75
 }
 

@@ -66,8 +66,9 @@ void bench_startup(const std::string& configuration_file, const std::vector<std:
   timer.end("topology read, rank bound");
   const auto device = make_device(configuration, place);
   timer.end("device made");
-  const TokenDataset training = open_token_data(configuration.data.train, configuration, world);
-  const TokenDataset validation = open_token_data(configuration.data.validation, configuration, world);
+  const TokenDataset training = open_token_data("data.train", configuration.data.train, configuration, world);
+  const TokenDataset validation =
+      open_token_data("data.validation", configuration.data.validation, configuration, world);
   const BatchLoader loader(training, configuration.run.seed, configuration.train.global_batch,
                            configuration.train.micro_batch, world.rank(), world.size());
   timer.end("token files opened");

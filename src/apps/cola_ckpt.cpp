@@ -20,6 +20,9 @@
 #include "io/checkpoint_export.h"
 #include "io/checkpoint_reader.h"
 #include "io/durable_file.h"
+#include "io/exported_file.h"
+#include "io/huggingface_configuration.h"
+#include "train/configuration/run_configuration.h"
 #include "train/progress.h"
 
 namespace {
@@ -36,12 +39,14 @@ constexpr const char* help =
   cola_ckpt verify DIR...            reads every byte against the checksums; names the file that is bad
   cola_ckpt diff A B                 compares weights and both optimizer moments, whatever the number of shards
   cola_ckpt export [--format hdf5|safetensors] [--force] DIR OUTPUT
-                                     weights by name, fp32, padding stripped, optimizer left out: as HDF5 (the
-                                     default) or for Hugging Face's tools; --force replaces an OUTPUT that is there
+                                     weights by name, fp32, padding stripped, optimizer left out: as a file of HDF5
+                                     (the default) or a folder for Hugging Face's tools, with model.safetensors and
+                                     config.json; --force replaces what is there
   cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
-                                     makes DIRECTORY/step-00000000 of exported HDF5 weights, moments zero, in N files
-                                     (0, the default: as many as keep each below 2^28 elements); --like names a
-                                     checkpoint of the same model, for files made elsewhere
+                                     makes DIRECTORY/step-00000000 of weights, moments zero, in N files (0, the
+                                     default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
+                                     .safetensors file or a folder as Hugging Face's tools save a LLaMA in; --like
+                                     names a checkpoint of the same model, for files that do not say what model it is
 
 DIR, A and B may be a step folder, a checkpoints folder or a run directory; of the latter two the newest committed
 checkpoint is meant. A checkpoint is committed if its manifest.json exists.
@@ -84,7 +89,7 @@ std::string readable_age(const std::string& path) {
 
 void print_row(const std::string& step, const std::string& age, const std::string& size,
                const std::string& tokens, const std::string& shards, const std::string& status) {
-  fmt::print("{:<14} {:>8} {:>11} {:>15} {:>6}  {}\n", step, age, size, tokens, shards, status);
+  fmt::print("{:<23} {:>8} {:>11} {:>15} {:>6}  {}\n", step, age, size, tokens, shards, status);
 }
 
 void list_one(const std::string& folder) {
@@ -107,13 +112,20 @@ int list(const Arguments& arguments) {
   const std::string path = paths(arguments, 1, 1, "list DIR").front();
   if (!std::filesystem::is_directory(path)) throw FileError("{}: no such folder", path);
   std::vector<std::string> folders = step_folders(checkpoints_directory(path));
-  if (is_committed(path)) folders = {path};
-  if (folders.empty()) {
+  std::vector<std::string> abandoned = abandoned_folders(checkpoints_directory(path));
+  if (is_committed(path)) {
+    folders = {path};
+    abandoned.clear();
+  }
+  if (folders.empty() && abandoned.empty()) {
     fmt::print("{} holds no checkpoints\n", path);
     return exit_finished;
   }
   print_row("checkpoint", "age", "size", "tokens", "shards", "status");
   for (const std::string& folder : folders) list_one(folder);
+  for (const std::string& folder : abandoned)
+    print_row(last_name(folder), readable_age(folder), "-", "-", "-",
+              "set aside: resumed from only if --resume names it");
   return exit_finished;
 }
 
@@ -196,11 +208,21 @@ int diff(const Arguments& arguments) {
   return exit_finished;
 }
 
-void require_new(const std::string& output, bool force) {
-  if (std::filesystem::is_directory(output))
+void require_new(const std::string& output, bool folder, bool force) {
+  if (!std::filesystem::exists(output)) return;
+  if (!folder && std::filesystem::is_directory(output))
     throw UsageError("{}: is a folder; name the file to be written", output);
-  if (!force && std::filesystem::exists(output))
-    throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+  if (folder && !std::filesystem::is_directory(output))
+    throw UsageError("{}: is a file; name the folder to be written", output);
+  if (!force) throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+}
+
+// The model that a checkpoint's configuration describes.
+ModelConfiguration model_of(const CheckpointReader& reader) {
+  const ModelConfiguration model =
+      parse_run_configuration(reader.manifest().configuration, reader.folder() + "/manifest.json").model;
+  require_same_parameters(reader.manifest(), ParameterTable(model), reader.folder());
+  return model;
 }
 
 int export_weights(const Arguments& arguments) {
@@ -209,12 +231,41 @@ int export_weights(const Arguments& arguments) {
   const std::string format = arguments["format"].as<std::string>();
   if (format != "hdf5" && format != "safetensors")
     throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
-  require_new(given[1], arguments.count("force") > 0);
+  const bool folder = format == "safetensors";
+  require_new(given[1], folder, arguments.count("force") > 0);
   CheckpointReader reader = open_checkpoint(arguments, given[0]);
-  format == "hdf5" ? export_hdf5(reader, given[1]) : export_safetensors(reader, given[1]);
-  fmt::print("{}: {} tensors, {}\n", given[1], reader.manifest().parameters.size(),
-             readable_bytes(std::filesystem::file_size(given[1])));
+  folder ? export_huggingface(reader, model_of(reader), given[1]) : export_hdf5(reader, given[1]);
+  const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
+  fmt::print("{}: {} tensors, {}\n", written, reader.manifest().parameters.size(),
+             readable_bytes(std::filesystem::file_size(written)));
   return exit_finished;
+}
+
+// What config.json, in the folder of the weights, says of the model. How and on what it was trained is not
+// known: the rest of the configuration is the defaults.
+Manifest describe_huggingface(const std::string& input) {
+  const std::string folder = std::filesystem::is_directory(input) ? input : parent_folder(input);
+  const std::string path = folder + "/" + exported::configuration_name;
+  if (!std::filesystem::exists(path))
+    throw FileError(
+        "{}: has no {} beside it to say what model it holds; --like CHECKPOINT can say it instead", input,
+        exported::configuration_name);
+  RunConfiguration configuration;
+  configuration.run.name = "imported";
+  configuration.model = configuration_from_huggingface(read_file(path), path);
+  configuration.data.sequence_length = configuration.model.max_position_embeddings;
+  configuration.data.train = configuration.data.validation = {"unknown"};
+  const ParameterTable table(configuration.model);
+  Manifest manifest;
+  manifest.configuration = to_yaml(configuration);
+  manifest.parameters = table.parameters();
+  manifest.units = table.units();
+  return manifest;
+}
+
+Manifest describe_model(const Arguments& arguments, const std::string& input) {
+  if (arguments.count("like")) return read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()));
+  return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
 }
 
 int import_weights(const Arguments& arguments) {
@@ -222,10 +273,9 @@ int import_weights(const Arguments& arguments) {
       paths(arguments, 2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
   const int shards = arguments["shards"].as<int>();
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
-  const Manifest like = arguments.count("like")
-                            ? read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()))
-                            : read_export_manifest(given[0]);
-  fmt::print("{}\n", import_hdf5(given[0], like, given[1], shards, !arguments.count("no-verify")));
+  const std::string made = import_weights(given[0], describe_model(arguments, given[0]), given[1], shards,
+                                          !arguments.count("no-verify"));
+  fmt::print("{}\na run starts from it with --resume {}\n", made, made);
   return exit_finished;
 }
 

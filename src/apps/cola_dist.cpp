@@ -23,7 +23,6 @@
 #include "train/agreement.h"
 #include "train/configuration/common_run.h"
 #include "train/configuration/run_configuration.h"
-#include "train/data_files.h"
 #include "train/evaluation_run.h"
 #include "train/plan/plan.h"
 #include "train/run_status.h"
@@ -60,7 +59,8 @@ constexpr const char* introduction =
     "--mca odls_base_sigkill_timeout SECONDS.\n"
     "\n"
     "Exit codes: 0 finished; 2 bad command line or configuration, or a --plan that does not fit; 75 stopped\n"
-    "early by a signal or before the time limit, with a committed checkpoint (run the same command again);\n"
+    "early by a signal or before the time limit, with a committed checkpoint (run the same command again to "
+    "resume);\n"
     "anything else failed.\n\nOptions";
 
 options::options_description describe(CommandLine& line) {
@@ -161,25 +161,19 @@ void settle_common_run(RunConfiguration& configuration, const CommandLine& line,
 }
 
 // What is allowed and yet hardly meant.
-void warn_of_settings(const RunSection& run, const std::string& shared_file) {
-  if (!shared_file.empty())
-    warning("{} is both in data.train and in data.validation, whose loss will be that of text already seen",
-            shared_file);
+void warn_of_settings(const RunSection& run) {
   if (run.time_limit > 0 && run.time_limit <= run.stop_margin)
     warning("run.time_limit ({} s) is not more than run.stop_margin ({} s): every start makes a single step",
             run.time_limit, run.stop_margin);
 }
 
-// What the command line and the configuration name is there. For rank 0.
-void require_files(const CommandLine& line, const RunConfiguration& configuration) {
-  // A path is looked for where a run starts, which can do without its folder if it went on from it before.
+// For rank 0. A path is looked for where a run starts, which can do without its folder if it resumed from it
+// before.
+void check_start(const CommandLine& line, const RunConfiguration& configuration) {
   const bool is_path = line.resume.find('/') != line.resume.npos || std::filesystem::exists(line.resume);
   if (line.resume != "auto" && line.resume != "none" && !is_path)
     throw UsageError("--resume {}: neither auto, none, nor a checkpoint's folder", line.resume);
-  const auto validation = require_data_files("data.validation", configuration.data.validation);
-  if (line.evaluate) return;
-  const auto train = require_data_files("data.train", configuration.data.train);
-  warn_of_settings(configuration.run, find_shared_file(train, validation));
+  if (!line.evaluate) warn_of_settings(configuration.run);
 }
 
 // What a rank has before it trains or evaluates.
@@ -221,7 +215,7 @@ int work(const CommandLine& line, MpiSession& session, const StopSignal& signal,
   job.place = place_rank(job.configuration, session);
   job.device = together(world, [&] { return make_device(job.configuration, job.place); });
   settle_common_run(job.configuration, line, *job.device, session);
-  on_rank_0(world, [&] { require_files(line, job.configuration); });
+  on_rank_0(world, [&] { check_start(line, job.configuration); });
   job.communicator = make_training_communicator(job.configuration.parallel, *job.device, session);
   return line.evaluate ? evaluate(job) : train(job);
 }

@@ -121,6 +121,17 @@ std::vector<float> logits_of_last(Transformer& model, ParameterStore& weights,
   return model.logits(weights, {inputs, targets, 1, padded}, length - 1, length);
 }
 
+// Ids of another tokenizer are other text. Not every checkpoint says which one it was.
+std::unique_ptr<Tokenizer> make_tokenizer(const CommandLine& line, const Manifest& manifest) {
+  std::unique_ptr<Tokenizer> tokenizer = line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
+  const std::string trained_with = manifest.data ? manifest.data->tokenizer : std::string();
+  if (is_tokenizer_identity(trained_with) && !is_same_tokenizer(tokenizer->identity(), trained_with))
+    throw UsageError("{}: is '{}', but the model was trained with '{}'",
+                     line.bytes ? "--bytes" : "--tokenizer " + line.tokenizer, tokenizer->identity(),
+                     trained_with);
+  return tokenizer;
+}
+
 std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt,
                                         std::int64_t vocab_size) {
   std::vector<std::int32_t> ids = tokenizer.encode(prompt);
@@ -150,8 +161,7 @@ int generate(const CommandLine& line) {
       parse_run_configuration(checkpoint.manifest().configuration, checkpoint.folder() + "/manifest.json");
   const ParameterTable table(configuration.model);
   require_same_parameters(checkpoint.manifest(), table, checkpoint.folder());
-  const std::unique_ptr<Tokenizer> tokenizer =
-      line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(line, checkpoint.manifest());
   std::vector<std::int32_t> ids = encode_prompt(*tokenizer, line.prompt, configuration.model.vocab_size);
   const std::size_t prompt_tokens = ids.size();
 

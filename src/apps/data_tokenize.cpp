@@ -186,7 +186,8 @@ void report(const TokenizationCounts& counts, std::size_t files, const std::stri
   information("written     {} files in {}", files, folder);
 }
 
-void warn_of_one_kind(const TokenizationCounts& counts) {
+void warn_of_one_kind(const TokenizationCounts& counts, double validation_fraction) {
+  if (validation_fraction == 0) return;  // as was asked for
   if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
   warning(
       "all {} documents are for {}; more blank lines in the text, or a smaller --document-bytes, give more",
@@ -215,7 +216,7 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
   const std::size_t files = publish_together(world, *corpus, wanted.output);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
-  if (world.rank() == 0) warn_of_one_kind(total);
+  if (world.rank() == 0) warn_of_one_kind(total, wanted.validation_fraction);
   return exit_finished;
 }
 

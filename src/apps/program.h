@@ -20,6 +20,7 @@
 #include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
+#include "train/agreement.h"
 
 namespace cola {
 
@@ -104,9 +105,15 @@ inline bool is_bad_input(const std::exception& error) {
   return dynamic_cast<const FileError*>(&error) || dynamic_cast<const UsageError*>(&error);
 }
 
-/// Runs `body` on every rank. If it throws anywhere, the lowest such rank logs its error and all ranks throw
-/// ReportedError, so that a problem that only one rank sees ends the job in order. For work before step 0,
-/// where a bad file counts as bad usage.
+/// Whether all ranks throw this, and another of them is to say it.
+inline bool is_of_another_rank(const std::exception& error, int rank) {
+  const auto* told = dynamic_cast<const RankError*>(&error);
+  return told && told->rank != rank;
+}
+
+/// Runs `body` on every rank. If it throws anywhere, the lowest such rank, or whose error it is, logs it and
+/// all ranks throw ReportedError, so that a problem that only one rank sees ends the job in order. For work
+/// before step 0, where a bad file counts as bad usage.
 template <typename Body>
 auto together(Communicator& communicator, Body&& body) {
   decltype(body()) result{};
@@ -115,8 +122,10 @@ auto together(Communicator& communicator, Body&& body) {
   try {
     result = body();
   } catch (const std::exception& caught) {
-    error = caught.what();
-    code = is_bad_input(caught) ? exit_usage : exit_code_of(caught);
+    if (!is_of_another_rank(caught, communicator.rank())) {
+      error = caught.what();
+      code = is_bad_input(caught) ? exit_usage : exit_code_of(caught);
+    }
   }
   const std::vector<std::string> codes = communicator.all_gather(error.empty() ? "" : std::to_string(code));
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
@@ -168,6 +177,10 @@ int run_on_ranks(const std::string& program, int count, char** arguments, const 
       return body(session);
     } catch (const ReportedError& error) {
       return error.exit_code;
+    } catch (const RankError& error) {
+      if (world.rank() == error.rank) log_error(error.what());
+      world.barrier();  // a launcher may end the others as soon as one has ended
+      return exit_usage;
     } catch (const UsageError& error) {
       if (world.rank() == 0) log_error(error.what());
       return exit_usage;

@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view prefix = "step-";
+constexpr const char* abandoned_prefix = "abandoned-";
 
 std::string manifest_path(const std::string& folder) {
   return folder + "/manifest.json";
@@ -103,6 +104,13 @@ std::vector<std::string> step_folders(const std::string& directory) {
   return folders;
 }
 
+std::vector<std::string> abandoned_folders(const std::string& directory) {
+  std::vector<std::string> folders;
+  for (const std::string& name : names_in(directory))
+    if (name.starts_with(abandoned_prefix)) folders.push_back(directory + "/" + name);
+  return folders;
+}
+
 std::vector<std::string> committed_checkpoints(const std::string& directory) {
   std::vector<std::string> folders = step_folders(directory);
   std::erase_if(folders, [](const std::string& folder) { return !is_committed(folder); });
@@ -178,7 +186,7 @@ std::vector<std::string> set_aside_newer_checkpoints(const std::string& director
   std::vector<std::string> moved;
   for (const std::string& folder : committed_checkpoints(directory)) {
     if (checkpoint_step(last_name(folder)) <= step) continue;
-    const std::string base = directory + "/abandoned-" + last_name(folder);
+    const std::string base = directory + "/" + abandoned_prefix + last_name(folder);
     std::string name = base;
     for (int copy = 2; fs::exists(name); ++copy) name = fmt::format("{}-{}", base, copy);
     std::error_code problem;

@@ -48,9 +48,12 @@ std::string find_damage(const std::string& folder);
 /// Keeps the newest `keep` (at least 1) and removes the older ones, their manifests first. Checkpoints that
 /// are visibly damaged do not count as kept, so that the last good one stays.
 void retire_old_checkpoints(const std::string& directory, std::int64_t keep);
+
 /// Renames committed checkpoints beyond `step` to abandoned-NAME and returns their new paths: a run that
 /// resumes from an older step must neither collide with them, nor count them as its newest.
 std::vector<std::string> set_aside_newer_checkpoints(const std::string& directory, std::int64_t step);
+/// Everything called abandoned-... in this folder, by name: no run resumes from it by itself.
+std::vector<std::string> abandoned_folders(const std::string& directory);
 /// Removes a step's folder unless it is committed. Throws FileError.
 void remove_uncommitted(const std::string& folder);
 /// Removes step folders without a manifest and temporary files, left by a crash; returns what it removed.

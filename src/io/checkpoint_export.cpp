@@ -1,14 +1,17 @@
 #include "io/checkpoint_export.h"
 
-#include <nlohmann/json.hpp>
+#include <filesystem>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
 #include "io/exported_file.h"
 #include "io/hdf5_file.h"
+#include "io/huggingface_configuration.h"
+#include "io/safetensors_file.h"
 
 namespace cola {
 
@@ -33,6 +36,14 @@ std::string write_weights(CheckpointReader& reader, FileDescriptor& file,
   return checksums;
 }
 
+// As long as the lines of all tensors will be.
+std::string unknown_checksums(const Manifest& manifest) {
+  std::string lines;
+  for (const Parameter& parameter : manifest.parameters)
+    lines += exported::checksum_line(std::string(Checksum::digit_count, '0'), parameter.name);
+  return lines;
+}
+
 struct Hdf5Places {
   std::vector<std::int64_t> weights;
   std::int64_t checksums = 0;
@@ -47,39 +58,11 @@ Hdf5Places lay_out_hdf5(const Manifest& manifest, const std::string& path) {
   file.write_attribute("/", "tokens", manifest.tokens);
   file.write_text(exported::manifest_name, to_json(description));
   Hdf5Places places;
-  std::size_t checksum_bytes = 0;
-  for (const Parameter& parameter : manifest.parameters) {
+  for (const Parameter& parameter : manifest.parameters)
     places.weights.push_back(file.reserve(parameter.name, exported::logical_shape(parameter)));
-    checksum_bytes += exported::checksum_line(std::string(Checksum::digit_count, '0'), parameter.name).size();
-  }
-  places.checksums = file.reserve_text(exported::checksums_name, checksum_bytes);
+  places.checksums = file.reserve_text(exported::checksums_name, unknown_checksums(manifest).size());
   file.close();
   return places;
-}
-
-// Writes the header; returns where each parameter's weights belong.
-std::vector<std::int64_t> lay_out_safetensors(const Manifest& manifest, FileDescriptor& file) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"},
-                            {"step", std::to_string(manifest.step)},
-                            {"tokens", std::to_string(manifest.tokens)},
-                            {"configuration", manifest.configuration}};
-  std::vector<std::int64_t> offsets;
-  std::int64_t end = 0;
-  for (const Parameter& parameter : manifest.parameters) {
-    offsets.push_back(end);
-    end += parameter.elements() * static_cast<std::int64_t>(sizeof(float));
-    header[parameter.name] = {{"dtype", "F32"},
-                              {"shape", exported::logical_shape(parameter)},
-                              {"data_offsets", {offsets.back(), end}}};
-  }
-  std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the data begin aligned
-  const std::uint64_t length = text.size();
-  file.write_at(0, std::as_bytes(std::span(&length, 1)));
-  file.write_at(sizeof length, bytes_of(text));
-  for (std::int64_t& offset : offsets) offset += static_cast<std::int64_t>(sizeof length + text.size());
-  return offsets;
 }
 
 }  // namespace
@@ -96,8 +79,26 @@ void export_hdf5(CheckpointReader& reader, const std::string& output) {
 void export_safetensors(CheckpointReader& reader, const std::string& output) {
   TemporaryFile temporary(output);
   FileDescriptor file = FileDescriptor::create(temporary.temporary_path());
-  write_weights(reader, file, lay_out_safetensors(reader.manifest(), file));
+  const Manifest& manifest = reader.manifest();
+  std::vector<std::int64_t> offsets;
+  safetensors_header(manifest, unknown_checksums(manifest), &offsets);
+  const std::string checksums = write_weights(reader, file, offsets);
+  file.write_at(0, bytes_of(safetensors_header(manifest, checksums)));
   temporary.commit(std::move(file));
+}
+
+void export_huggingface(CheckpointReader& reader, const ModelConfiguration& configuration,
+                        const std::string& folder) {
+  const bool is_new = !std::filesystem::exists(folder);
+  try {
+    make_durable_folder(folder);
+    export_safetensors(reader, folder + "/" + exported::safetensors_name);
+    write_file(folder + "/" + exported::configuration_name, to_huggingface_json(configuration));
+  } catch (const Error&) {
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove_all(folder, ignored);
+    throw;
+  }
 }
 
 }  // namespace cola

@@ -2,7 +2,6 @@
 // fp32, without padding or optimizer state.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "io/checkpoint_reader.h"
@@ -13,21 +12,26 @@ namespace cola {
 /// one, and /checksums: a line for each tensor. Durable, and there whole or not at all. Throws FileError.
 void export_hdf5(CheckpointReader& reader, const std::string& output);
 
-/// The safetensors format: length of the header (8 bytes, little-endian), JSON header, raw data. Throws
-/// FileError.
+/// The same weights as a safetensors file, the lines of /checksums among its metadata.
 void export_safetensors(CheckpointReader& reader, const std::string& output);
+
+/// A folder for Hugging Face's tools: that file as model.safetensors, and config.json, which says what model
+/// it is. Made where it is missing, and then there whole or not at all; files in it are replaced. Throws
+/// FileError.
+void export_huggingface(CheckpointReader& reader, const ModelConfiguration& configuration,
+                        const std::string& folder);
 
 /// What an exported HDF5 file says about the model it holds. Throws FileError.
 Manifest read_export_manifest(const std::string& input);
 
-/// Makes directory/step-00000000 out of the named datasets of `input`: weights as given, moments zero,
-/// nothing trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's
-/// manifest). Every tensor must be there in its logical shape, and with `verify` have its checksum if the
-/// file holds any. `shards` 0: as many as keep each below 2^28 elements. Returns the checkpoint's folder,
-/// which is cleared of what an earlier try left. Throws FileError naming the tensor, or if that checkpoint
-/// exists already, UsageError if a job works in the run directory that it would belong to; nothing half-made
-/// stays.
-std::string import_hdf5(const std::string& input, const Manifest& like, const std::string& directory,
-                        int shards, bool verify = true);
+/// Makes directory/step-00000000 out of the tensors of `input` (open_exported): weights as given, moments
+/// zero, nothing trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's
+/// manifest). Every tensor must be there in its logical shape, and no other, and with `verify` have its
+/// checksum if the file holds any. `shards` 0: as many as keep each below 2^28 elements. Returns the
+/// checkpoint's folder, which is cleared of what an earlier try left. Throws FileError naming the tensor, or
+/// if that checkpoint exists already, UsageError if a job works in the run directory that it would belong to;
+/// nothing half-made stays.
+std::string import_weights(const std::string& input, const Manifest& like, const std::string& directory,
+                           int shards, bool verify = true);
 
 }  // namespace cola

@@ -1,7 +1,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <map>
+#include <memory>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -18,25 +19,36 @@ namespace cola {
 
 namespace {
 
+// Weights of another program's still have the buffer that transformers once saved; it follows from
+// rope_theta.
+bool is_derived(const std::string& name) {
+  return name.ends_with(".rotary_emb.inv_freq");
+}
+
 // Exported weights, checked against their checksums as they are read. Files made elsewhere have none.
 class ExportedWeights {
  public:
-  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(Hdf5File::open(path)) {
-    if (!verify || !file_.contains(exported::checksums_name)) return;
-    const std::string text = file_.read_text(exported::checksums_name);
+  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_exported(path)) {
+    if (!verify) return;
+    const std::string text = file_->checksums();
     for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
       lines_.push_back(text.substr(begin, end + 1 - begin));
   }
 
-  // Every tensor must be there in its logical shape.
+  // Every tensor must be there in its logical shape, and no other.
   void require_tensors(const Manifest& like) const {
+    const std::vector<std::string> names = file_->names();
+    std::set<std::string> others(names.begin(), names.end());
     for (const Parameter& parameter : like.parameters) {
-      if (!file_.contains(parameter.name)) throw FileError("{}: has no tensor {}", path_, parameter.name);
-      const std::vector<std::int64_t> shape = file_.shape(parameter.name);
+      if (others.erase(parameter.name) == 0) throw FileError("{}: has no tensor {}", path_, parameter.name);
+      const std::vector<std::int64_t> shape = file_->shape(parameter.name);
       if (shape != exported::logical_shape(parameter))
         throw FileError("{}: {} is [{}], the model needs {}", path_, parameter.name, fmt::join(shape, ", "),
                         shape_text(parameter));
     }
+    std::erase_if(others, is_derived);
+    if (!others.empty())
+      throw FileError("{}: holds {}, which the model does not have", path_, *others.begin());
   }
 
   // Stored elements [begin, end) of the flat space, gathered from every tensor that reaches into it.
@@ -59,7 +71,7 @@ class ExportedWeights {
   // Rows of a logical tensor spread out to their stored width; padding is zero.
   std::vector<float> stored(const Parameter& parameter) const {
     std::vector<float> logical(static_cast<std::size_t>(parameter.elements()));
-    file_.read_all(parameter.name, logical);
+    file_->read(parameter.name, logical);
     require_intact(parameter.name, logical);
     std::vector<float> stored(static_cast<std::size_t>(parameter.stored_elements()));
     for (std::int64_t row = 0; row < parameter.rows; ++row)
@@ -72,12 +84,12 @@ class ExportedWeights {
     if (lines_.empty()) return;
     const std::string line = exported::checksum_line(checksum_of(std::as_bytes(values)), name);
     if (std::find(lines_.begin(), lines_.end(), line) == lines_.end())
-      throw FileError("{}: {} is damaged or was changed: it does not have its checksum in /{}", path_, name,
-                      exported::checksums_name);
+      throw FileError("{}: {} is damaged or was changed: it does not have its checksum among its {}", path_,
+                      name, exported::checksums_name);
   }
 
   std::string path_;
-  Hdf5File file_;
+  std::unique_ptr<ExportedFile> file_;
   std::vector<std::string> lines_;  // none: nothing is checked
 };
 
@@ -121,8 +133,8 @@ Manifest read_export_manifest(const std::string& input) {
   return manifest_from_json(file.read_text(exported::manifest_name), input + ": " + exported::manifest_name);
 }
 
-std::string import_hdf5(const std::string& input, const Manifest& like, const std::string& directory,
-                        int shards, bool verify) {
+std::string import_weights(const std::string& input, const Manifest& like, const std::string& directory,
+                           int shards, bool verify) {
   Manifest manifest = like;
   // The model is the same, and its configuration says so; what it was trained on counts no more.
   manifest.step = manifest.next_sample = manifest.tokens = 0;

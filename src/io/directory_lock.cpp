@@ -5,6 +5,8 @@
 
 #include <array>
 #include <cerrno>
+#include <filesystem>
+#include <iterator>
 #include <thread>
 
 #include "core/error.h"
@@ -15,6 +17,8 @@
 namespace cola {
 
 namespace {
+
+namespace fs = std::filesystem;
 
 // Who holds the lock writes its name into the file, for whoever is refused. It may be missing: the disk may
 // have been full.
@@ -39,9 +43,18 @@ std::string signature(const FileDescriptor& file) {
   return end == std::string_view::npos ? "" : fmt::format(" ({})", text.substr(0, end));
 }
 
+// The folder and those above it that are not there, the deepest first.
+std::vector<std::string> missing_folders(std::string path) {
+  std::vector<std::string> missing;
+  for (std::error_code ignored; !fs::exists(path, ignored); path = parent_folder(path))
+    missing.push_back(path);
+  return missing;
+}
+
 }  // namespace
 
-DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds patience) {
+DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds patience)
+    : directory_(directory), made_(missing_folders(directory)) {
   const auto end = std::chrono::steady_clock::now() + patience;
   make_durable_folder(directory);
   const std::string path = directory + "/lock";
@@ -54,6 +67,13 @@ DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds 
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
   sign(*file_);
+}
+
+void DirectoryLock::withdraw() noexcept {
+  std::error_code ignored;
+  if (made_.empty() || std::distance(fs::directory_iterator(directory_, ignored), {}) > 1) return;
+  fs::remove(directory_ + "/lock", ignored);
+  for (const std::string& folder : made_) fs::remove(folder, ignored);
 }
 
 // False if another process holds the lock.

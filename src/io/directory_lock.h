@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "io/file_descriptor.h"
 
@@ -20,9 +21,15 @@ class DirectoryLock {
   explicit DirectoryLock(const std::string& directory,
                          std::chrono::seconds patience = std::chrono::seconds(0));
 
+  /// Removes the folders that this lock has made, with itself, if nothing else came into them: for work that
+  /// could not begin.
+  void withdraw() noexcept;
+
  private:
   bool acquire(const std::string& path);
 
+  std::string directory_;
+  std::vector<std::string> made_;  // folders, the deepest first
   std::optional<FileDescriptor> file_;
 };
 

@@ -1,27 +1,60 @@
-// What an exported HDF5 file holds: one dataset a tensor, and beside them what import needs.
+// ExportedFile: named tensors of a model as other programs keep them, in HDF5 or safetensors.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "io/manifest.h"
 
-namespace cola::exported {
+namespace cola {
 
-/// The checkpoint's description (no shards), a manifest's JSON.
+/// Every member throws FileError naming the file and the tensor.
+class ExportedFile {
+ public:
+  virtual ~ExportedFile() = default;
+
+  /// Of the tensors, in no particular order.
+  virtual std::vector<std::string> names() const = 0;
+  virtual std::vector<std::int64_t> shape(const std::string& name) const = 0;
+  /// A whole tensor as fp32, rows first; `values` has as many elements.
+  virtual void read(const std::string& name, std::span<float> values) const = 0;
+  /// The lines that export wrote (exported::checksum_line); empty in files made elsewhere.
+  virtual std::string checksums() const = 0;
+};
+
+/// Hugging Face's folder (its model.safetensors, or those that model.safetensors.index.json names) or a file
+/// NAME.safetensors; any other is HDF5. Throws
+/// FileError for a file that is none or is damaged.
+std::unique_ptr<ExportedFile> open_exported(const std::string& path);
+
+namespace exported {
+
+/// What a folder for Hugging Face's tools holds.
+inline constexpr const char* configuration_name = "config.json";
+inline constexpr const char* safetensors_name = "model.safetensors";
+
+/// The checkpoint's description (no shards), a manifest's JSON: a text of exported HDF5 files.
 inline constexpr const char* manifest_name = "manifest";
-/// A line a tensor, in the manifest's order: the checksum of its values, two spaces, its name.
+/// A text, or in safetensors an entry of the metadata: a line a tensor, in the manifest's order.
 inline constexpr const char* checksums_name = "checksums";
 
+/// The checksum of the tensor's fp32 values, two spaces, its name.
 inline std::string checksum_line(const std::string& digits, const std::string& tensor) {
   return digits + "  " + tensor + "\n";
 }
 
-/// The shape of a tensor's dataset, without padding.
+/// The shape of a tensor, without padding.
 inline std::vector<std::int64_t> logical_shape(const Parameter& parameter) {
   if (parameter.is_vector) return {parameter.columns};
   return {parameter.rows, parameter.columns};
 }
 
-}  // namespace cola::exported
+/// Whether open_exported takes `path` for safetensors.
+bool is_safetensors(const std::string& path);
+
+}  // namespace exported
+
+}  // namespace cola

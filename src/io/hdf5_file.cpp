@@ -269,6 +269,18 @@ bool Hdf5File::contains(const std::string& name) const {
   return H5Lexists(file_.get(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
+std::vector<std::string> Hdf5File::names() const {
+  const Hdf5Scope scope;
+  std::vector<std::string> names;
+  const H5L_iterate_t add = [](hid_t, const char* name, const H5L_info_t*, void* list) {
+    static_cast<std::vector<std::string>*>(list)->emplace_back(name);
+    return 0;
+  };
+  if (H5Literate(file_.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &names) < 0)
+    fail(scope, "list what it holds");
+  return names;
+}
+
 std::vector<std::int64_t> Hdf5File::shape(const std::string& name) const {
   const Hdf5Scope scope;
   const Hdf5Handle dataset =

@@ -80,6 +80,8 @@ class Hdf5File {
                        std::span<const std::int64_t> values, std::int64_t columns);
 
   bool contains(const std::string& name) const;
+  /// Of what the file's root holds.
+  std::vector<std::string> names() const;
   std::vector<std::int64_t> shape(const std::string& name) const;
   std::string read_text(const std::string& name) const;
   /// Elements [begin, begin + values.size()) of a dataset of one dimension.

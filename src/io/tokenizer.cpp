@@ -16,6 +16,15 @@ void require_known_id(std::int32_t id, std::int64_t vocab_size) {
   if (id < 0 || id >= vocab_size) throw Error("token id {} is outside the vocabulary of {}", id, vocab_size);
 }
 
+constexpr std::string_view bytes_identity = "bytes";
+constexpr std::string_view hash_mark = " xxh3:";
+
+// " xxh3:0123456789abcdef" of a model's identity; empty where there is none.
+std::string_view hash_of(std::string_view identity) {
+  const std::size_t begin = identity.rfind(hash_mark);
+  return begin == identity.npos ? std::string_view() : identity.substr(begin);
+}
+
 class ByteTokenizer final : public Tokenizer {
  public:
   std::vector<std::int32_t> encode(std::string_view text) const override {
@@ -33,7 +42,7 @@ class ByteTokenizer final : public Tokenizer {
   std::int64_t vocab_size() const override { return 258; }
   std::int64_t eos_id() const override { return 256; }
   std::int64_t pad_id() const override { return 257; }
-  std::string identity() const override { return "bytes"; }
+  std::string identity() const override { return std::string(bytes_identity); }
 };
 
 std::string read_model(const std::string& path) {
@@ -52,7 +61,7 @@ class SentencePieceTokenizer final : public Tokenizer {
     if (model.empty() || !processor_.LoadFromSerializedProto(model).ok())
       throw UsageError("{}: not a SentencePiece model", path);
     if (processor_.eos_id() < 0) throw UsageError("{}: this model has no end-of-sentence piece", path);
-    identity_ = fmt::format("{} xxh3:{:016x}", std::filesystem::path(path).filename().string(),
+    identity_ = fmt::format("{}{}{:016x}", std::filesystem::path(path).filename().string(), hash_mark,
                             XXH3_64bits(model.data(), model.size()));
   }
 
@@ -84,6 +93,14 @@ class SentencePieceTokenizer final : public Tokenizer {
 };
 
 }  // namespace
+
+bool is_tokenizer_identity(std::string_view text) {
+  return text == bytes_identity || !hash_of(text).empty();
+}
+
+bool is_same_tokenizer(std::string_view identity, std::string_view other) {
+  return identity == other || (!hash_of(identity).empty() && hash_of(identity) == hash_of(other));
+}
 
 std::unique_ptr<Tokenizer> make_byte_tokenizer() {
   return std::make_unique<ByteTokenizer>();

@@ -28,6 +28,11 @@ class Tokenizer {
   virtual std::string identity() const = 0;
 };
 
+/// Whether a text is an identity as tokenizers here give it. Token files of other origin may say anything.
+bool is_tokenizer_identity(std::string_view text);
+/// Whether two identities are of one tokenizer, whatever its model's file is called.
+bool is_same_tokenizer(std::string_view identity, std::string_view other);
+
 /// Ids 0-255 are the bytes, 256 the end of a document, 257 padding.
 std::unique_ptr<Tokenizer> make_byte_tokenizer();
 

@@ -8,6 +8,7 @@
 #include <exception>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "dist/communicator.h"
@@ -31,11 +32,31 @@ inline std::string shared_text(Communicator& communicator, const std::string& te
   return communicator.all_gather(communicator.rank() == 0 ? text : std::string()).front();
 }
 
-/// The word of the lowest rank that has one, on all ranks; empty if none has. Collective.
-inline std::string first_told(Communicator& communicator, const std::string& own) {
-  for (std::string& told : communicator.all_gather(own))
-    if (!told.empty()) return std::move(told);
+/// What one rank has to say, known to all.
+struct RankWord {
+  int rank = 0;
+  std::string text;  // empty if nobody has anything to say
+};
+
+/// The word of the lowest rank that has one, on all ranks. Collective.
+inline RankWord first_told(Communicator& communicator, const std::string& own) {
+  std::vector<std::string> told = communicator.all_gather(own);
+  for (std::size_t rank = 0; rank < told.size(); ++rank)
+    if (!told[rank].empty()) return {static_cast<int>(rank), std::move(told[rank])};
   return {};
+}
+
+/// What one rank has met before the first step, thrown by all: programs let that rank say it for all.
+class RankError : public UsageError {
+ public:
+  explicit RankError(RankWord word) : UsageError("{}", word.text), rank(word.rank) {}
+  int rank;
+};
+
+/// Throws RankError on all ranks if any has an error: the lowest rank's. Collective.
+inline void require_none(Communicator& communicator, const std::string& own_error) {
+  RankWord told = first_told(communicator, own_error);
+  if (!told.text.empty()) throw RankError(std::move(told));
 }
 
 /// Calls `ends_within(moment)`, which waits so long at most and says whether this rank is done, until all

@@ -33,7 +33,8 @@ CheckpointEvaluation evaluate_checkpoint(const RunConfiguration& configuration, 
                                          Communicator& communicator, const ResumeChoice& choice,
                                          const StopSignal& signal) {
   const ParameterTable table(configuration.model);
-  const TokenDataset data = open_token_data(configuration.data.validation, configuration, communicator);
+  const TokenDataset data =
+      open_token_data("data.validation", configuration.data.validation, configuration, communicator);
   const std::string folder = find_weights(communicator, configuration, table, choice);
   on_rank_0(communicator, [&] { require_targets(data, configuration.evaluation.tokens); });
   const DataType type = compute_type_of(configuration.train.precision, device);

@@ -72,7 +72,7 @@ Heartbeat::Heartbeat(const std::string& directory, const RunState& first, bool b
   state_.started = now_since_1970();
 }
 
-// A run that was started again where it ended makes no step that would tell loss and rates.
+// A run that resumes where it ended makes no step that would tell loss and rates.
 void Heartbeat::note_start(std::int64_t step) {
   state_.step = step;
   std::optional<RunState> before;

@@ -37,12 +37,13 @@ std::string describe_activity(const RunState& run, double age) {
   if (run.activity == "failed")
     return "failed: " + (run.reason.empty() ? std::string("its log says why") : run.reason);
   if (run.activity == "stopped")
-    return "stopped early with a committed checkpoint: goes on when " +
+    return "stopped early with a committed checkpoint: resumes when " +
            (run.job.empty() ? "" : fmt::format("job {} is requeued, or ", run.job)) +
            "the same command is run again";
   if (run.activity == "saving") return "saving its last checkpoint, or killed since";
   return fmt::format(
-      "no sign of life since it was {}: killed, or its node is lost; the same command goes on from the last "
+      "no sign of life since it was {}: killed, or its node is lost; run the same command again to resume "
+      "from its last "
       "commit",
       run.activity);
 }
@@ -56,7 +57,7 @@ std::string describe_progress(const RunState& run, bool alive) {
   text += row("loss", fmt::format("{:.4f}", run.loss));
   text += row("throughput", fmt::format("{} tokens/s, {:.3g} s a step", format_count(run.tokens_per_second),
                                         run.seconds_per_step));
-  if (left > 0) text += row("time left", format_duration(left) + (alive ? "" : ", once it goes on"));
+  if (left > 0) text += row("time left", format_duration(left) + (alive ? "" : ", once it resumes"));
   return text;
 }
 

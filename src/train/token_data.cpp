@@ -3,19 +3,16 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
+#include "io/tokenizer.h"
 #include "train/agreement.h"
+#include "train/data_files.h"
 
 namespace cola {
 
 namespace {
-
-// Throws UsageError on all ranks if any of them has an error: the lowest rank's.
-void require_none(Communicator& world, const std::string& error) {
-  const std::string told = first_told(world, error);
-  if (!told.empty()) throw UsageError("{}", told);
-}
 
 bool is_first_of_its_host(Communicator& world, const std::string& host) {
   const std::vector<std::string> hosts = world.all_gather(host);
@@ -23,10 +20,10 @@ bool is_first_of_its_host(Communicator& world, const std::string& host) {
   return std::find(hosts.begin(), mine, *mine) == mine;
 }
 
-std::vector<TokenFileLayout> find_layouts(const std::vector<std::string>& patterns, Communicator& world,
-                                          const std::string& host = host_name()) {
+std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std::string>& patterns,
+                                          Communicator& world, const std::string& host = host_name()) {
   std::string text;
-  on_rank_0(world, [&] { text = to_text(read_token_file_layouts(find_token_files(patterns))); });
+  on_rank_0(world, [&] { text = to_text(read_token_file_layouts(require_data_files(key, patterns))); });
   const std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
   // A file that a node does not see must not be missed in the middle of the run.
   const bool looks = is_first_of_its_host(world, host) && world.rank() != 0;
@@ -45,10 +42,24 @@ TokenDataset make_dataset(const std::vector<TokenFileLayout>& layouts,
 // A loss over ids of another tokenizer says nothing.
 void require_one_tokenizer(const TokenFileLayout& training, const TokenFileLayout& validation) {
   const TokenFileAttributes &a = training.attributes, &b = validation.attributes;
-  if (a.tokenizer != b.tokenizer || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
+  if (!is_same_tokenizer(a.tokenizer, b.tokenizer) || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
     throw UsageError(
         "data.validation: {} has tokenizer '{}' ({} ids), but {} of data.train has '{}' ({} ids)",
         validation.path, b.tokenizer, b.vocab_size, training.path, a.tokenizer, a.vocab_size);
+}
+
+std::vector<std::string> paths_of(const std::vector<TokenFileLayout>& layouts) {
+  std::vector<std::string> paths;
+  for (const TokenFileLayout& layout : layouts) paths.push_back(layout.path);
+  return paths;
+}
+
+void warn_of_shared_file(const std::vector<TokenFileLayout>& training,
+                         const std::vector<TokenFileLayout>& validation) {
+  const std::string shared = find_shared_file(paths_of(training), paths_of(validation));
+  if (!shared.empty())
+    warning("{} is both in data.train and in data.validation, whose loss will be that of text already seen",
+            shared);
 }
 
 // Folders are left out: data may be moved.
@@ -62,15 +73,18 @@ DataRecord record_of(const std::vector<TokenFileLayout>& layouts, const TokenDat
 
 }  // namespace
 
-TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
-                             Communicator& world, const std::string& host) {
-  return make_dataset(find_layouts(patterns, world, host), configuration);
+TokenDataset open_token_data(const char* key, const std::vector<std::string>& patterns,
+                             const RunConfiguration& configuration, Communicator& world,
+                             const std::string& host) {
+  return make_dataset(find_layouts(key, patterns, world, host), configuration);
 }
 
 RunData open_run_data(const RunConfiguration& configuration, Communicator& world) {
-  const std::vector<TokenFileLayout> training = find_layouts(configuration.data.train, world);
-  const std::vector<TokenFileLayout> validation = find_layouts(configuration.data.validation, world);
+  const DataSection& files = configuration.data;
+  const std::vector<TokenFileLayout> training = find_layouts("data.train", files.train, world);
+  const std::vector<TokenFileLayout> validation = find_layouts("data.validation", files.validation, world);
   require_one_tokenizer(training.front(), validation.front());
+  if (world.rank() == 0) warn_of_shared_file(training, validation);
   RunData data{make_dataset(training, configuration), make_dataset(validation, configuration), {}};
   data.record = record_of(training, data.training);
   return data;

@@ -12,12 +12,13 @@
 
 namespace cola {
 
-/// The data set of the files that `patterns` match. Rank 0 looks for the files and reads their metadata for
-/// all; one rank of every other node tries whether it can open them; the rest open a file when they first
-/// read from it. Collective. Throws UsageError, on all ranks, for what find_token_files and TokenDataset
-/// refuse, and for a file that a node does not see.
-TokenDataset open_token_data(const std::vector<std::string>& patterns, const RunConfiguration& configuration,
-                             Communicator& world, const std::string& host = host_name());
+/// The data set of the files that `patterns`, those of the configuration's `key`, match. Rank 0 looks for the
+/// files and reads their metadata for all; one rank of every other node tries whether it can open them; the
+/// rest open a file when they first read from it. Collective. Throws UsageError, on all ranks, for what
+/// require_data_files and TokenDataset refuse, and for a file that a node does not see.
+TokenDataset open_token_data(const char* key, const std::vector<std::string>& patterns,
+                             const RunConfiguration& configuration, Communicator& world,
+                             const std::string& host = host_name());
 
 /// All data of a run.
 struct RunData {
@@ -26,7 +27,7 @@ struct RunData {
 };
 
 /// data.train and data.validation, each as open_token_data opens it. Collective. Throws UsageError, on all
-/// ranks, also if they come from different tokenizers.
+/// ranks, also if they come from different tokenizers. Warns of a file that is in both.
 RunData open_run_data(const RunConfiguration& configuration, Communicator& world);
 
 }  // namespace cola

@@ -180,7 +180,7 @@ ExitCode Trainer::finish() {
         fmt::format("finished step {}; run directory {}", state_.step, configuration_.run.dir));
     return exit_finished;
   }
-  progress_.announce(fmt::format("stopped by {} after step {}, saved; run the same command to go on",
+  progress_.announce(fmt::format("stopped by {} after step {}, saved; run the same command again to resume",
                                  stop_.cause(), state_.step));
   return exit_run_again;
 }

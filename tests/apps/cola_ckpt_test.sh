@@ -43,6 +43,10 @@ says '^step-00000004 .* 1  committed$'
 says '^step-00000009 .*incomplete'
 expect 0 list $three
 says '^step-00000004 .* 3  committed$'
+cp -r $one/step-00000002 $one/abandoned-step-00000002
+expect 0 list one
+says '^abandoned-step-00000002 .* set aside: resumed from only if --resume names it$'
+rm -r $one/abandoned-step-00000002
 expect 0 list data
 says 'no checkpoints'
 
@@ -68,6 +72,7 @@ says '^model.norm.weight exp_avg_sq: '
 expect 0 export three weights.h5
 expect 0 import weights.h5 back
 says '^back/step-00000000$'
+says '^a run starts from it with --resume back/step-00000000$'
 expect 0 import --shards 5 weights.h5 back5
 expect 0 verify back back5
 expect 0 diff back back5
@@ -79,8 +84,8 @@ expect 0 diff like back
 expect 1 import weights.h5 back
 complains 'committed checkpoint already'
 expect 0 verify back
-expect 0 export --format safetensors three weights.safetensors
-[ "$(head -c 100000 weights.safetensors | grep -ac '"lm_head.weight":{"dtype":"F32","shape":\[258,32\]')" -eq 1 ] ||
+expect 0 export --format safetensors three folder
+[ "$(head -c 100000 folder/model.safetensors | grep -ac '"lm_head.weight":{"dtype":"F32","shape":\[258,32\]')" -eq 1 ] ||
   fail "no safetensors header"
 expect 1 import text.txt none
 expect 1 export one nowhere/weights.h5
@@ -92,7 +97,13 @@ h5dump -d /exp_avg -s 0 -c 4 $three/step-00000004/shard-00002.h5 >stdout || fail
 # export replaces nothing unasked, and leaves nothing half-written.
 before=$(cksum weights.h5 text.txt)
 refuse 'weights.h5: is there already' export three weights.h5
-refuse 'text.txt: is there already' export --format safetensors three text.txt
+refuse 'text.txt: is a file; name the folder' export --force --format safetensors three text.txt
+before_folder=$(cksum folder/*)
+refuse 'folder: is there already' export --format safetensors three folder
+[ "$before_folder" = "$(cksum folder/*)" ] || fail "a refused export changed a folder"
+touch folder/tokenizer.model
+expect 0 export --force --format safetensors three folder
+[ "$(ls folder)" = "$(printf 'config.json\nmodel.safetensors\ntokenizer.model')" ] || fail "the folder holds $(ls folder)"
 [ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "a refused export changed a file"
 expect 0 export --force three weights.h5
 [ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "the same export made another file"
@@ -103,7 +114,7 @@ for format in hdf5 safetensors; do
     "$bin" export --format $format three limited
   ) >stdout 2>stderr
   [ $? -eq 1 ] || fail "a full disk must end in exit code 1"
-  complains 'limited.tmp: cannot .*: File too large'
+  complains 'limited(/model.safetensors)?.tmp: cannot .*: File too large'
   [ -z "$(find . -maxdepth 1 -name 'limited*')" ] || fail "a full disk left $(echo limited*)"
 done
 

@@ -75,6 +75,9 @@ expect 0 tokenize --input first.txt --output tiny --bytes
 expect 0 tokenize --input first.txt --output whole --bytes --document-bytes 0
 complains 'all 1 documents are for training; more blank lines'
 [ ! -e whole/validation-00000.h5 ] || fail "one document cannot be both"
+expect 0 tokenize --input story.txt --output unsplit --bytes --validation-fraction 0
+[ ! -s stderr ] || fail "a warning of what was asked for"
+[ ! -e unsplit/validation-00000.h5 ] || fail "validation documents that nobody wants"
 
 # Bad input: file and line are named, nothing stays behind, old files remain.
 sed '200s/.*/{"txt": 1}/' records.jsonl >bad.jsonl

@@ -33,6 +33,17 @@ cp stdout first
 expect 0 --checkpoint run --prompt Paragraph --bytes --seed 1
 cmp -s first stdout || fail "the same seed gave another text"
 
+# Another tokenizer than that of the training data is refused; a renamed model is the same one.
+spm_train --input=text.txt --model_prefix=pieces --vocab_size=60 --minloglevel=2 >log 2>&1 || { cat log; exit 1; }
+refuse "pieces.model: is 'pieces.model xxh3:[0-9a-f]*', but the model was trained with 'bytes'" \
+  --checkpoint run --prompt Paragraph --tokenizer pieces.model
+"$programs/cola_data" tokenize --input text.txt --output pieces --tokenizer pieces.model --document-bytes 500 >/dev/null ||
+  fail "the text cannot be tokenized"
+train tiny.yaml run.dir=pieced data.train='[pieces/train-*.h5]' data.validation='[pieces/validation-*.h5]'
+cp pieces.model renamed.model
+expect 0 --checkpoint pieced --prompt Paragraph --tokenizer renamed.model
+refuse "--bytes: is 'bytes', but the model was trained with 'pieces.model " --checkpoint pieced --prompt Paragraph --bytes
+
 # Imported weights generate the same.
 "$programs/cola_ckpt" export run weights.h5 >/dev/null || fail "no weights to import"
 "$programs/cola_ckpt" import weights.h5 back >/dev/null || fail "weights cannot be imported"

@@ -35,7 +35,7 @@ class LocalDisk(harness.TrainingTest):
         done = self.train("one_shard_run", 2, f"checkpoint.local_dir={disk}", expect=2)
         said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
-        self.assertRegex(said[0], rf"rank 0 on \S+: checkpoint.local_dir: {disk}, for 2 shards: No space left on device: "
+        self.assertRegex(said[0], rf"rank 0 on [^ :]+: error: checkpoint.local_dir: {disk}, for 2 shards: No space left on device: "
                                   r"\d+ bytes are free, \d+ are needed")
         self.train("one_shard_run", 1, "parallel.zero_stage=0", f"checkpoint.local_dir={self.directory}/roomy")
 
@@ -52,8 +52,8 @@ class LocalDisk(harness.TrainingTest):
         for _ in range(2):
             done = self.call(words, expect=2)
             self.assertEqual(done.stderr.count("error: "), 1, done.stderr)
-            self.assertRegex(done.stderr, r"step-00000020 lies whole in checkpoint.local_dir, but cannot be drained to "
-                                          r"\S+ \(rank \d on \S+: \S+: No space left on device")
+            self.assertRegex(done.stderr, r"rank \d on \S+: error: step-00000020 lies whole in checkpoint.local_dir, but cannot be "
+                                          r"drained to \S+ \(\S+: No space left on device")
             self.assertEqual(len(list(local.glob("*/*/step-00000020/*.h5"))), 2)
         ballast.unlink()
         done = self.call(words, expect=0)

@@ -65,10 +65,10 @@ class Documented(harness.TrainingTest):
         (checkpoints / "step-00000300").symlink_to("step-00000004")
         self.assertGreater(len(list(checkpoints.glob("step-00000004/shard-*.h5"))), 1)
         tensors = self.run_code("checkpoints.md", PRINT_TENSORS)[-1]
-        exported = self.directory / "exported.safetensors"
+        exported = self.directory / "exported"
         self.call([harness.PROGRAMS / "cola_ckpt", "export", "--format", "safetensors", checkpoints / "step-00000004", exported],
                   expect=0)
-        self.assertEqual(json.loads(tensors), read_safetensors(exported))
+        self.assertEqual(json.loads(tensors), read_safetensors(exported / "model.safetensors"))
 
 
 if __name__ == "__main__":

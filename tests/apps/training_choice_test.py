@@ -33,7 +33,7 @@ class Choice(harness.TrainingTest):
         chosen = ["--resume", self.step("origin", 20)]
         self.train("branch", 2, "schedule.total_steps=30", more=chosen)
         done = self.train("branch", 2, more=chosen)
-        self.assertIn("goes on from what has come of --resume", done.stdout)
+        self.assertIn("resumes from what has come of --resume", done.stdout)
         self.assertIn(f"resumes from {self.step('branch', 30)}, step 30 of 40", done.stdout)
         self.assertEqual([entry["step"] for entry in self.events("branch")], list(range(21, 41)))
         self.assertEqual(self.folders("branch"), ["step-00000030", "step-00000040"])
@@ -74,9 +74,9 @@ class Choice(harness.TrainingTest):
         self.copy("other")
         other = [f"data.train=[{self.directory}/data/validation-*.h5]", "schedule.total_steps=50"]
         self.assertRegex(self.refused("other", *other), r"data.train: \S+step-00000040 was trained on other data \(\d+ tokens "
-                                                        r"in \d+ files?, now \d+ in \d+\); data.allow_change=true goes on")
+                                                        r"in \d+ files?, now \d+ in \d+\); data.allow_change=true resumes")
         done = self.train("other", 2, *other, "data.allow_change=true")
-        self.assertIn("goes on with the new ones", done.stderr)
+        self.assertIn("resumes with the new ones", done.stderr)
         done = self.train("other", 2, *other)  # its newest checkpoint knows them
         self.assertIn("nothing is left to do", done.stdout)
         self.assertNotIn("other data", done.stderr)
@@ -105,6 +105,17 @@ class Choice(harness.TrainingTest):
         self.assertEqual(done.stderr.count("falling back to the checkpoint before it"), 3, done.stderr)
         self.assertIn("none of its checkpoints is intact, and all are left as they are; bring one back, or set another run.dir",
                       done.stderr)
+
+    def test_a_fresh_start_beside_checkpoints_is_refused_and_told_what_to_do(self):
+        said = self.refused("origin", more=["--resume", "none"])
+        self.assertIn(f"--resume none: {self.directory}/origin/checkpoints already holds checkpoints; leave --resume out to "
+                      "resume from the newest, or set another run.dir or remove that folder to start at step 0", said)
+
+    def test_a_fresh_start_without_checkpoints_may_be_repeated(self):
+        self.train("fresh", 2, "checkpoint.every=0", "schedule.total_steps=4", "schedule.warmup_steps=1", more=["--resume", "none"])
+        shutil.rmtree(self.directory / "fresh/checkpoints")
+        done = self.train("fresh", 2, "schedule.total_steps=4", "schedule.warmup_steps=1", more=["--resume", "none"])
+        self.assertIn("starts at step 0 of 4", done.stdout)
 
     def test_a_mistyped_choice_makes_no_folder(self):
         done = self.train("typed", 2, expect=2, more=["--resume", self.step("origin", 41)])

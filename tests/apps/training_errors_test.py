@@ -47,9 +47,7 @@ class Errors(harness.TrainingTest):
                             more=["tiny.yaml"], ranks=None)
 
     def test_a_staging_folder_that_cannot_be_made(self):
-        done = self.train("staged", 2, "checkpoint.local_dir=/dev/null/x", expect=2)
-        self.assertIn("checkpoint.local_dir: /dev/null/x", done.stderr)
-        self.assertEqual(self.checkpoints("staged"), [])
+        self.assert_refused("staged", "checkpoint.local_dir: /dev/null/x", "checkpoint.local_dir=/dev/null/x")
 
     def test_output_that_cannot_be_written(self):
         self.configuration("full")

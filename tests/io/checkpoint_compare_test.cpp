@@ -147,14 +147,14 @@ TEST_F(CheckpointCompareTest, ImportRestoresWeightsAndZeroMoments) {
   const std::string expected = save(folder_ / "expected", table_, wanted, 1, 7);
   for (const int shards : {0, 1, 3}) {
     const std::string directory = folder_ / ("imported-" + std::to_string(shards));
-    const std::string imported = import_hdf5(output, read_export_manifest(output), directory, shards);
+    const std::string imported = import_weights(output, read_export_manifest(output), directory, shards);
     EXPECT_NO_THROW(verify_checkpoint(imported));
     EXPECT_TRUE(compare(expected, imported).empty());
     const Manifest manifest = read_manifest(imported);
     EXPECT_EQ(manifest.step, 0);
     EXPECT_EQ(manifest.tokens, 0);
     EXPECT_NO_THROW(require_same_parameters(manifest, table_, "here"));
-    EXPECT_THROW(import_hdf5(output, reader.manifest(), directory, shards), FileError) << "a second time";
+    EXPECT_THROW(import_weights(output, reader.manifest(), directory, shards), FileError) << "a second time";
   }
 }
 
@@ -202,16 +202,16 @@ TEST_F(CheckpointCompareTest, ImportFindsDamageInAnExport) {
     ASSERT_NE(place, std::string::npos) << parameter.name;
     flip_bit(output, place + pattern.size() / 2, 6);
     const std::string message =
-        file_error_of([&] { import_hdf5(output, read_export_manifest(output), folder_ / "new", 2); });
+        file_error_of([&] { import_weights(output, read_export_manifest(output), folder_ / "new", 2); });
     EXPECT_NE(message.find(output + ": " + parameter.name + " is damaged"), std::string::npos) << message;
     EXPECT_FALSE(std::filesystem::exists(folder_ / "new/step-00000000"));
     flip_bit(output, place + pattern.size() / 2, 6);
   }
-  EXPECT_NO_THROW(import_hdf5(output, read_export_manifest(output), folder_ / "new", 2));
+  EXPECT_NO_THROW(import_weights(output, read_export_manifest(output), folder_ / "new", 2));
 }
 
 TEST_F(CheckpointCompareTest, ImportTakesFilesWithoutChecksums) {
-  const std::string imported = import_hdf5(made_elsewhere(), manifest_of(table_, 3), folder_ / "new", 1);
+  const std::string imported = import_weights(made_elsewhere(), manifest_of(table_, 3), folder_ / "new", 1);
   CheckpointReader reader(imported);
   const Parameter& parameter = table_.find("model.layers.1.mlp.down_proj.cola_a");
   for (const float value : reader.read_tensor(parameter, StateTensor::weights)) EXPECT_EQ(value, 0.5f);
@@ -222,7 +222,7 @@ TEST_F(CheckpointCompareTest, ImportInheritsTheModelAlone) {
   const std::string output = folder_ / "weights.h5";
   export_hdf5(reader, output);
   const Manifest manifest =
-      read_manifest(import_hdf5(output, read_export_manifest(output), folder_ / "new", 1));
+      read_manifest(import_weights(output, read_export_manifest(output), folder_ / "new", 1));
   EXPECT_EQ(manifest.configuration, reader.manifest().configuration);
   EXPECT_EQ(manifest.seed, 0u);
   EXPECT_EQ(manifest.next_sample, 0);
@@ -234,7 +234,7 @@ TEST_F(CheckpointCompareTest, ImportClearsWhatAnEarlierTryLeft) {
   export_hdf5(reader, output);
   std::filesystem::create_directories(left);
   write_file(left + "/shard-00007.h5", "half");
-  import_hdf5(output, read_export_manifest(output), folder_ / "new", 2);
+  import_weights(output, read_export_manifest(output), folder_ / "new", 2);
   EXPECT_EQ(names_under(left),
             (std::vector<std::string>{"manifest.json", "shard-00000.h5", "shard-00001.h5"}));
 }
@@ -253,8 +253,8 @@ TEST_F(CheckpointCompareTest, ImportOfAnotherModelWritesNothing) {
   export_hdf5(reader, output);
   ModelConfiguration other = odd_configuration();
   other.vocab_size = 259;
-  const std::string message =
-      file_error_of([&] { import_hdf5(output, manifest_of(ParameterTable(other), 0), folder_ / "new", 1); });
+  const std::string message = file_error_of(
+      [&] { import_weights(output, manifest_of(ParameterTable(other), 0), folder_ / "new", 1); });
   EXPECT_NE(message.find("model.embed_tokens.weight is [258, 24], the model needs [259, 24]"),
             std::string::npos)
       << message;

@@ -208,6 +208,8 @@ TEST_F(CheckpointDirectoryTest, SetsNewerCheckpointsAside) {
   save_step(30);
   EXPECT_EQ(set_aside_newer_checkpoints(folder_.path(), 20), Names{folder_ / "abandoned-step-00000030-2"});
   EXPECT_NO_THROW(verify_checkpoint(folder_ / "abandoned-step-00000030"));
+  EXPECT_EQ(abandoned_folders(folder_.path()),
+            (Names{folder_ / "abandoned-step-00000030", folder_ / "abandoned-step-00000030-2"}));
   EXPECT_TRUE(set_aside_newer_checkpoints(folder_.path(), 20).empty());
 }
 

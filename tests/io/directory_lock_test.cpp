@@ -81,6 +81,25 @@ TEST(DirectoryLock, NeedsAFolder) {
   EXPECT_THROW(DirectoryLock(folder.path("file/run")), FileError);
 }
 
+TEST(DirectoryLock, TakesBackTheFoldersItHasMade) {
+  const TestFolder folder;
+  DirectoryLock lock(folder.path("runs/deep/run"));
+  lock.withdraw();
+  EXPECT_EQ(folder.names(), std::vector<std::string>{});
+}
+
+TEST(DirectoryLock, LeavesFoldersThatWereThereOrHoldMore) {
+  const TestFolder folder;
+  DirectoryLock first(folder.path("run"));
+  folder.write("run/config.yaml", "");
+  first.withdraw();
+  EXPECT_TRUE(std::filesystem::exists(folder.path("run/lock")));
+  std::filesystem::remove(folder.path("run/config.yaml"));
+  DirectoryLock second(folder.path("run"));
+  second.withdraw();
+  EXPECT_TRUE(std::filesystem::exists(folder.path("run/lock")));
+}
+
 /// As a file system without locks does.
 void lose_locks(int reason) {
   refuse_call(SYS_fcntl, F_SETLK, reason);

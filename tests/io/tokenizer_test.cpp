@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sentencepiece_trainer.h>
 
+#include <filesystem>
+
 #include "core/error.h"
 #include "support/test_folder.h"
 
@@ -91,6 +93,21 @@ TEST_F(SentencePieceTest, IdentityIsNameAndHashOfTheModel) {
   EXPECT_EQ(identity.size(), 13u + 16u);
   EXPECT_EQ(load_tokenizer(path)->identity(), identity);
   EXPECT_NE(load_tokenizer(train("a", "--pad_id=3"))->identity(), identity);
+}
+
+TEST_F(SentencePieceTest, IsTheSameUnderAnotherName) {
+  const std::string path = train("a", "");
+  std::filesystem::copy_file(path, folder_.path("b c.model"));
+  const std::string identity = load_tokenizer(path)->identity();
+  EXPECT_TRUE(is_same_tokenizer(identity, load_tokenizer(folder_.path("b c.model"))->identity()));
+  EXPECT_FALSE(is_same_tokenizer(identity, load_tokenizer(train("a", "--pad_id=3"))->identity()));
+  EXPECT_FALSE(is_same_tokenizer(identity, "bytes"));
+  EXPECT_FALSE(is_same_tokenizer(identity, "a.model"));
+  EXPECT_TRUE(is_same_tokenizer("bytes", "bytes"));
+  EXPECT_TRUE(is_same_tokenizer("of another program", "of another program"));
+  EXPECT_TRUE(is_tokenizer_identity(identity));
+  EXPECT_TRUE(is_tokenizer_identity("bytes"));
+  EXPECT_FALSE(is_tokenizer_identity("of another program"));
 }
 
 TEST_F(SentencePieceTest, RefusesWhatIsNoModel) {

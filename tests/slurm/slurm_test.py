@@ -61,7 +61,7 @@ class SlurmTest(unittest.TestCase):
         job.submit(options=["--no-requeue"])
         job.warn_after_step(100)
         job.wait("FAILED")
-        self.assertIn("cannot be requeued (see above): submit it again to go on", job.log())
+        self.assertIn("cannot be requeued (see above): submit it again to resume", job.log())
         self.assertEqual(self.slurm.job(job.number)["ExitCode"], "75:0")
         self.assertTrue(job.checkpoints())
 

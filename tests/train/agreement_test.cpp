@@ -50,6 +50,21 @@ TEST(Agreement, ARankWithMoreToDoIsWaitedFor) {
   }));
 }
 
+TEST(Agreement, AnErrorOfOneRankIsThrownOnAllAsThatRanks) {
+  std::atomic<int> thrown = 0;
+  run_on_threads(3, [&](Communicator& ranks) {
+    require_none(ranks, "");
+    try {
+      require_none(ranks, ranks.rank() == 0 ? "" : fmt::format("disk {} is full", ranks.rank()));
+    } catch (const RankError& error) {
+      EXPECT_EQ(error.rank, 1);
+      EXPECT_EQ(error.what(), std::string("disk 1 is full"));
+      ++thrown;
+    }
+  });
+  EXPECT_EQ(thrown, 3);
+}
+
 TEST(Agreement, AnErrorOfRank0IsThrownOnAllRanks) {
   run_on_threads(2, [](Communicator& ranks) {
     EXPECT_THROW(on_rank_0(ranks, [] { throw FileError("no room"); }), UsageError);

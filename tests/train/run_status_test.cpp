@@ -60,7 +60,7 @@ TEST_F(RunStatus, SaysWhenARunIsSilent) {
   expect_words(describe_run(directory(), now() + 600), {"no sign of life since it was evaluating", "10 min"});
   heart.last_word("stopped");
   expect_words(describe_run(directory(), now() + 600),
-               {"stopped early with a committed checkpoint: goes on when job 4711 is requeued, or the same"});
+               {"stopped early with a committed checkpoint: resumes when job 4711 is requeued, or the same"});
 }
 
 TEST_F(RunStatus, SaysWhatARunThatIsNotAliveHasLeftAndLost) {
@@ -74,7 +74,7 @@ TEST_F(RunStatus, SaysWhatARunThatIsNotAliveHasLeftAndLost) {
   heart.beat("training");
   EXPECT_EQ(describe_run(directory(), now()).find("once"), std::string::npos);
   expect_words(describe_run(directory(), now() + 600),
-               {"the same command goes on from the last commit", "25 min 0 s, once it goes on",
+               {"run the same command again to resume from its last commit", "25 min 0 s, once it resumes",
                 "last commit step-00000200, 50 steps ago"});
 }
 

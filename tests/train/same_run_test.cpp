@@ -68,7 +68,7 @@ TEST_F(SameRun, RefusesOtherDataUnlessTheyAreAllowed) {
   data_.tokens = 2000;
   EXPECT_EQ(refusal(),
             "data.train: step-00000010 was trained on other data (1000 tokens in 2 files, now 2000 in 2); "
-            "data.allow_change=true goes on with the new ones");
+            "data.allow_change=true resumes with the new ones");
   now_.data.allow_change = true;
   EXPECT_EQ(refusal(), "");
 }
@@ -80,6 +80,12 @@ TEST_F(SameRun, NamesWhatDiffersInTheData) {
   data_ = before;
   data_.checksum = "ef";
   EXPECT_NE(refusal().find("files of other names or sizes"), std::string::npos) << refusal();
+}
+
+TEST_F(SameRun, TakesATokenizerWhoseFileWasRenamed) {
+  manifest_.data->tokenizer = "a.model xxh3:0123456789abcdef";
+  data_.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_EQ(refusal(), "");
 }
 
 TEST_F(SameRun, TakesAnyDataWhereNoneWereReadAndWhereNoneAreTold) {
@@ -96,6 +102,17 @@ TEST_F(SameRun, TellsWhatElseHasChanged) {
   now_.optimizer.lr = 0.004;
   now_.run.dir = "elsewhere";
   EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "optimizer.lr 0.001 -> 0.004, 2 ranks -> 1");
+  manifest_.step = manifest_.next_sample = 0;  // imported weights, which no setting has trained
+  EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "");
+}
+
+TEST_F(SameRun, TakesAnyRankWhereThereIsNone) {
+  now_.model.projection = ProjectionKind::full;
+  manifest_.configuration = to_yaml(now_);
+  manifest_.parameters = ParameterTable(now_.model).parameters();
+  now_.model.rank = 16;
+  now_.model.gate_activation = true;
+  EXPECT_EQ(refusal(), "");
 }
 
 TEST(DataRecord, IsKeptByManifestsAndMayBeMissing) {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "dist/forwarding_communicator.h"
 #include "support/test_folder.h"
+#include "train/agreement.h"
 
 namespace cola {
 namespace {
@@ -46,7 +47,7 @@ TEST_F(TokenData, LayoutsSurviveAsText) {
 
 TEST_F(TokenData, IsTheSameOnAllRanks) {
   run_on_threads(3, [&](Communicator& world) {
-    const TokenDataset data = open_token_data({folder_.path("*.h5")}, configuration_, world);
+    const TokenDataset data = open_token_data("data.train", {folder_.path("*.h5")}, configuration_, world);
     EXPECT_EQ(data.samples(), 12);
     std::vector<std::int32_t> inputs(8), targets(8);
     data.read(7, inputs, targets);
@@ -98,8 +99,10 @@ TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
   run_on_threads(4, [&](Communicator& world) {
     ForgetfulCommunicator forgetful(world, folder_.path("b.h5"));
     try {
-      open_token_data({folder_.path("*.h5")}, configuration_, forgetful, world.rank() < 2 ? "n0" : "n1");
-    } catch (const UsageError& error) {
+      open_token_data("data.train", {folder_.path("*.h5")}, configuration_, forgetful,
+                      world.rank() < 2 ? "n0" : "n1");
+    } catch (const RankError& error) {
+      EXPECT_EQ(error.rank, 2);
       EXPECT_NE(std::string(error.what()).find("b.h5"), std::string::npos) << error.what();
       ++refused;
     }
@@ -144,9 +147,10 @@ TEST_F(TokenData, FailsOnAllRanksAlike) {
   std::atomic<int> refused = 0;
   run_on_threads(3, [&](Communicator& world) {
     try {
-      open_token_data({folder_.path("none-*.h5")}, configuration_, world);
+      open_token_data("data.train", {folder_.path("none-*.h5")}, configuration_, world);
     } catch (const UsageError& error) {
-      EXPECT_NE(std::string(error.what()).find("none-*.h5"), std::string::npos);
+      EXPECT_EQ(error.what(),
+                fmt::format("data.train: no token file matches '{}'", folder_.path("none-*.h5")));
       ++refused;
     }
   });

@@ -1,4 +1,4 @@
-// The choice of --resume STEP_DIR, kept in run.dir/resumed_from: the same command, given again, goes on from
+// The choice of --resume STEP_DIR, kept in run.dir/resumed_from: the same command, given again, resumes from
 // what has come of it.
 #pragma once
 

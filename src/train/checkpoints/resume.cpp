@@ -35,7 +35,7 @@ std::chrono::seconds patience_with_lock() {
 std::string find_damage_together(Communicator& communicator, const std::string& folder) {
   const std::string own = error_of_slow(
       communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
-  return first_told(communicator, own);
+  return first_told(communicator, own).text;
 }
 
 std::vector<std::string> committed_beyond(const std::string& directory, std::int64_t step) {
@@ -98,18 +98,9 @@ std::optional<std::int64_t> find_step_of_choice(Communicator& communicator, cons
 void require_fresh(const std::string& directory) {
   if (!committed_checkpoints(directory).empty())
     throw UsageError(
-        "--resume none: {} already holds checkpoints, which a fresh start would mix with; set another "
-        "run.dir, or remove them",
+        "--resume none: {} already holds checkpoints; leave --resume out to resume from the newest, or set "
+        "another run.dir or remove that folder to start at step 0",
         directory);
-}
-
-// On rank 0: takes the lock, but for a mistyped choice makes no folder first.
-DirectoryLock enter_run_directory(const RunConfiguration& configuration, const ResumeChoice& choice) {
-  if (choice.kind == Kind::folder && !std::filesystem::exists(configuration.run.dir))
-    resolve_checkpoint(choice.folder);
-  DirectoryLock lock(configuration.run.dir, patience_with_lock());
-  if (choice.kind == Kind::none) require_fresh(checkpoints_of(configuration));
-  return lock;
 }
 
 // The newest of what has come of starting from the chosen checkpoint before; empty if nothing has.
@@ -120,7 +111,7 @@ std::string find_progress(Communicator& communicator, const RunConfiguration& co
   if (configuration.checkpoint.local_dir) commit_staged_checkpoint(communicator, configuration);
   const std::string folder = find_newest_intact(communicator, checkpoints_of(configuration), *beyond);
   if (!folder.empty() && communicator.rank() == 0)
-    information("goes on from what has come of --resume {} (remove {}/resumed_from to begin there again)",
+    information("resumes from what has come of --resume {} (remove {}/resumed_from to begin there again)",
                 choice.folder, configuration.run.dir);
   return folder;
 }
@@ -151,11 +142,15 @@ void require_fitting(const RunIdentity& run, RunStart& start, int ranks) {
   start.is_own = std::filesystem::equivalent(start.folder + "/..", directory, ignored);
 }
 
-// On rank 0. Of another run's checkpoint, that step itself is still to be saved as this run's.
-void prepare_directory(const std::string& directory, const RunStart& start) {
-  make_durable_folder(directory);
+// On rank 0. Makes room first: what a crash left takes some. Of another run's checkpoint, that step itself is
+// still to be saved as this run's.
+void prepare_directory(const std::string& directory, const RunStart& start, const ShardMap& map) {
   for (const std::string& removed : remove_orphans(directory))
     information("removed {}, left by a crash", removed);
+  const auto shards = static_cast<std::uint64_t>(map.shards());
+  require_free_space(directory, shards * shard_bytes(map.shard_elements()),
+                     directory + ", for a single checkpoint");
+  make_durable_folder(directory);
   if (start.folder.empty()) return;
   const std::int64_t step = read_manifest(start.folder).step;
   for (const std::string& moved : set_aside_newer_checkpoints(directory, start.is_own ? step : step - 1))
@@ -170,6 +165,31 @@ void note_start(const RunConfiguration& configuration, const ResumeChoice& choic
   if (!at_choice) return;
   const std::int64_t step = read_manifest(start.folder).step;
   note_chosen_start(configuration.run.dir, choice.folder, start.is_own ? step : step - 1);
+}
+
+// Everything of a start but its lock.
+void settle_start(Communicator& communicator, const RunIdentity& run, const ResumeChoice& choice,
+                  RunStart& start) {
+  const RunConfiguration& configuration = run.configuration;
+  const std::string directory = checkpoints_of(configuration);
+  const ShardMap map = shard_map_of(run.table, configuration.parallel.zero_stage, communicator.size());
+  bool at_choice = false;
+  start.folder = find_folder(communicator, configuration, choice, at_choice);
+  on_rank_0(communicator, [&] {
+    if (!start.folder.empty()) require_fitting(run, start, communicator.size());
+  });
+  if (configuration.checkpoint.local_dir) {  // only now that the run can resume without what is staged
+    clear_staged_checkpoints(communicator, configuration);
+    prepare_staging(communicator, configuration, map);
+  }
+  std::string own;  // rank 0's word: other nodes may see a new directory later
+  on_rank_0(communicator, [&] {
+    prepare_directory(directory, start, map);
+    note_start(configuration, choice, at_choice, start);
+    if (start.is_own) own = "own";
+  });
+  start.is_own = !shared_text(communicator, own).empty();
+  start.attempt = shared_text(communicator, start.attempt);
 }
 
 }  // namespace
@@ -194,31 +214,17 @@ std::string find_checkpoint(Communicator& communicator, const RunConfiguration& 
 }
 
 RunStart find_start(Communicator& communicator, const RunIdentity& run, const ResumeChoice& choice) {
-  const RunConfiguration& configuration = run.configuration;
-  const std::string directory = checkpoints_of(configuration);
-  const ShardMap map = shard_map_of(run.table, configuration.parallel.zero_stage, communicator.size());
   RunStart start;
-  bool at_choice = false;
-  on_rank_0(communicator, [&] { start.lock = enter_run_directory(configuration, choice); });
-  start.folder = find_folder(communicator, configuration, choice, at_choice);
-  on_rank_0(communicator, [&] {
-    if (!start.folder.empty()) require_fitting(run, start, communicator.size());
-  });
-  if (configuration.checkpoint.local_dir) {  // only now that the run can go on without what is staged
-    clear_staged_checkpoints(communicator, configuration);
-    prepare_staging(communicator, configuration, map);
+  try {
+    on_rank_0(communicator, [&] {
+      start.lock = DirectoryLock(run.configuration.run.dir, patience_with_lock());
+      if (choice.kind == Kind::none) require_fresh(checkpoints_of(run.configuration));
+    });
+    settle_start(communicator, run, choice, start);
+  } catch (const Error&) {
+    start.lock.withdraw();  // what cannot begin leaves nothing
+    throw;
   }
-  std::string own;  // rank 0's word: other nodes may see a new directory later
-  on_rank_0(communicator, [&] {
-    prepare_directory(directory, start);
-    const auto shards = static_cast<std::uint64_t>(map.shards());
-    require_free_space(directory, shards * shard_bytes(map.shard_elements()),
-                       directory + ", for a single checkpoint");
-    note_start(configuration, choice, at_choice, start);
-    if (start.is_own) own = "own";
-  });
-  start.is_own = !shared_text(communicator, own).empty();
-  start.attempt = shared_text(communicator, start.attempt);
   return start;
 }
 

@@ -36,7 +36,7 @@ struct RunStart {
 
 /// Locks the run directory, finds the checkpoint to resume from, its shards verified by all ranks together,
 /// and clears away what a crash left. A damaged newest one is passed over with a warning. A folder that the
-/// last start of this kind was given too is the beginning of what has come of it since: the run goes on from
+/// last start of this kind was given too is the beginning of what has come of it since: the run resumes from
 /// there. Collective. Throws UsageError if a fresh start would mix with checkpoints that exist, if the
 /// checkpoint was trained as another model, on other samples or beyond the last step, or if there is no room
 /// for a single checkpoint.

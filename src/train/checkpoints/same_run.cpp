@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "io/tokenizer.h"
 #include "train/configuration/configuration_changes.h"
 
 namespace cola {
@@ -24,7 +25,7 @@ bool decides_on_the_samples(const ConfigurationChange& change) {
   return change.key == "run.seed" || change.key == "data.sequence_length";
 }
 
-// They say where a run lies, or whether it may go on, not how it trains.
+// They say where a run lies, or whether it may resume, not how it trains.
 bool is_worth_telling(const ConfigurationChange& change) {
   constexpr std::array<std::string_view, 3> untold = {"run.name", "run.dir", "data.allow_change"};
   return std::find(untold.begin(), untold.end(), change.key) == untold.end();
@@ -34,6 +35,10 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
                            bool samples_too) {
   RunConfiguration before = configuration_of(manifest, folder);
   before.run.seed = manifest.seed;
+  if (before.model.projection == ProjectionKind::full && now.model.projection == ProjectionKind::full) {
+    before.model.rank = now.model.rank;  // of no account for full-rank models
+    before.model.gate_activation = now.model.gate_activation;
+  }
   std::vector<ConfigurationChange> changes = configuration_changes(before, now);
   std::erase_if(changes, [&](const auto& change) {
     return !decides_on_the_function(change) && !(samples_too && decides_on_the_samples(change));
@@ -45,28 +50,29 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
         folder, describe(changes));
 }
 
-// What of the data differs, the clearest first.
+// What of the data differs, the clearest first; empty if nothing does.
 std::string describe_difference(const DataRecord& before, const DataRecord& now) {
-  if (before.tokenizer != now.tokenizer)
+  if (!is_same_tokenizer(before.tokenizer, now.tokenizer))
     return fmt::format("tokenizer '{}', now '{}'", before.tokenizer, now.tokenizer);
   if (before.tokens != now.tokens || before.files != now.files)
     return fmt::format("{} tokens in {} files, now {} in {}", before.tokens, before.files, now.tokens,
                        now.files);
   if (before.samples != now.samples) return fmt::format("{} samples, now {}", before.samples, now.samples);
-  return "files of other names or sizes, or in another order";
+  if (before.checksum != now.checksum) return "files of other names or sizes, or in another order";
+  return {};
 }
 
 void require_same_data(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
   if (manifest.next_sample == 0) return;  // imported weights, or none trained: nothing has been read yet
   if (!manifest.data)
     return warning("{}: does not say what data it was trained on: data.train is taken for the same", folder);
-  if (*manifest.data == run.data) return;
   const std::string difference = describe_difference(*manifest.data, run.data);
+  if (difference.empty()) return;
   if (!run.configuration.data.allow_change)
     throw UsageError(
-        "data.train: {} was trained on other data ({}); data.allow_change=true goes on with the new ones",
+        "data.train: {} was trained on other data ({}); data.allow_change=true resumes with the new ones",
         folder, difference);
-  warning("data.train: {} was trained on other data ({}): goes on with the new ones, in their own order",
+  warning("data.train: {} was trained on other data ({}): resumes with the new ones, in their own order",
           folder, difference);
 }
 
@@ -88,7 +94,7 @@ void require_same_run(const Manifest& manifest, const RunIdentity& run, const st
 
 std::string describe_changes(const Manifest& manifest, const RunConfiguration& configuration, int ranks,
                              const std::string& folder) {
-  if (manifest.configuration.empty()) return {};
+  if (manifest.configuration.empty() || manifest.next_sample == 0) return {};  // no step was made with it
   const RunConfiguration before = configuration_of(manifest, folder);
   std::vector<ConfigurationChange> changes = configuration_changes(before, configuration);
   std::erase_if(changes, [](const auto& change) { return !is_worth_telling(change); });

@@ -1,4 +1,4 @@
-// Whether a checkpoint can be gone on from as what it was: the same model, samples and data.
+// Whether a run can resume from a checkpoint as what it was: the same model, samples and data.
 #pragma once
 
 #include <string>
@@ -21,7 +21,7 @@ struct RunIdentity {
 void require_same_model(const Manifest& manifest, const RunConfiguration& configuration,
                         const ParameterTable& table, const std::string& folder);
 
-/// Throws UsageError, naming each key with its old and new value, if the run would go on as another model or
+/// Throws UsageError, naming each key with its old and new value, if the run would resume as another model or
 /// on other samples than the checkpoint in `folder` was trained as; FileError for another model where the
 /// checkpoint brings no configuration. Other training data need data.allow_change, and a warning tells of
 /// them; so it does where the checkpoint does not say what it was trained on.

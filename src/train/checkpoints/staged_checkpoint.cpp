@@ -77,18 +77,15 @@ bool is_complete(const Candidate& candidate) {
   return error_of([&] { require_complete_shards(candidate.manifest, "staged"); }).empty();
 }
 
-// Does what may take long, and returns the error of the lowest rank that has one, with its number and host;
-// empty if none has. Collective.
+// Does what may take long, and returns the error of the lowest rank that has one. Collective.
 template <typename Action>
-std::string first_error_of(Communicator& communicator, Action&& action) {
-  std::string own = error_of_slow(communicator, action);
-  if (!own.empty()) own = fmt::format("rank {} on {}: {}", communicator.rank(), host_name(), own);
-  return first_told(communicator, own);
+RankWord first_error_of(Communicator& communicator, Action&& action) {
+  return first_told(communicator, error_of_slow(communicator, action));
 }
 
 // For each shard of a candidate, on the rank that is the first to see it.
 template <typename Action>
-std::string for_each_own_shard(Communicator& communicator, const Candidate& candidate, Action&& action) {
+RankWord for_each_own_shard(Communicator& communicator, const Candidate& candidate, Action&& action) {
   return first_error_of(communicator, [&] {
     for (std::size_t i = 0; i < candidate.owners.size(); ++i)
       if (candidate.owners[i] == communicator.rank()) action(candidate.manifest.shards[i]);
@@ -107,20 +104,21 @@ std::optional<Candidate> find_newest_whole(Communicator& communicator, const std
     if (step <= committed_step) break;
     if (!is_complete(candidate)) continue;
     const std::string folder = attempt + "/" + checkpoint_name(step);
-    const std::string damage =
+    const RankWord damage =
         for_each_own_shard(communicator, candidate, [&](const auto& shard) { verify_shard(folder, shard); });
-    if (damage.empty()) return candidate;
-    if (communicator.rank() == 0) warning("{}; step {} is not drained from there", damage, step);
+    if (damage.text.empty()) return candidate;
+    if (communicator.rank() == damage.rank)
+      warning("{}; step {} is not drained from there", damage.text, step);
   }
   return std::nullopt;
 }
 
 // Each rank drains its shards; rank 0 publishes. Returns the first error.
-std::string commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
-                   const RunConfiguration& configuration) {
+RankWord commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
+                const RunConfiguration& configuration) {
   const std::string name = checkpoint_name(candidate.manifest.step);
   const std::string from = attempt + "/" + name, to = checkpoints_of(configuration) + "/" + name;
-  const std::string error = for_each_own_shard(communicator, candidate, [&](const auto& shard) {
+  const RankWord error = for_each_own_shard(communicator, candidate, [&](const auto& shard) {
     drain_shard(from, to, shard, configuration.checkpoint.verify);
   });
   const auto on_first = [&](const auto& action) {
@@ -128,7 +126,7 @@ std::string commit(Communicator& communicator, const Candidate& candidate, const
       if (communicator.rank() == 0) action();
     });
   };
-  if (error.empty()) return on_first([&] { publish_manifest(to, candidate.manifest); });
+  if (error.text.empty()) return on_first([&] { publish_manifest(to, candidate.manifest); });
   on_first([&] { remove_uncommitted(to); });  // the disk may be full
   return error;
 }
@@ -159,13 +157,14 @@ void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration
   const auto candidate = find_newest_whole(communicator, attempt, committed_step[0]);
   if (!candidate) return;
   on_rank_0(communicator, [&] { remove_orphans(directory); });  // a crash left them, and they take room
-  const std::string error = commit(communicator, *candidate, attempt, configuration);
+  const RankWord error = commit(communicator, *candidate, attempt, configuration);
   const std::string name = checkpoint_name(candidate->manifest.step);
-  if (!error.empty())
-    throw UsageError(
-        "{} lies whole in checkpoint.local_dir, but cannot be drained to {} ({}): make room or mend the disk "
-        "and start again; to do without it, remove {} on its nodes",
-        name, directory, error, staging);
+  if (!error.text.empty())
+    throw RankError(
+        {error.rank, fmt::format("{} lies whole in checkpoint.local_dir, but cannot be drained to {} ({}): "
+                                 "make room or mend the disk and run the same command again; to do without "
+                                 "it, remove {} on its nodes",
+                                 name, directory, error.text, staging)});
   if (communicator.rank() == 0)
     information("drained {} from checkpoint.local_dir, where the run before had left it", name);
 }
@@ -184,7 +183,7 @@ void prepare_staging(Communicator& communicator, const RunConfiguration& configu
   const auto here = static_cast<std::uint64_t>(
       std::count(hosts.begin(), writers, hosts[static_cast<std::size_t>(communicator.rank())]));
   const std::string& local = *configuration.checkpoint.local_dir;
-  const std::string error = first_error_of(communicator, [&] {
+  RankWord error = first_error_of(communicator, [&] {
     if (communicator.rank() >= map.shards()) return;
     const std::string obstacle =
         error_of([&] { make_staging_directory(staging_directory(local, configuration.run.dir)); });
@@ -192,7 +191,9 @@ void prepare_staging(Communicator& communicator, const RunConfiguration& configu
     require_free_space(local, here * shard_bytes(map.shard_elements()),
                        fmt::format("checkpoint.local_dir: {}, for {} shards", local, here));
   });
-  if (!error.empty()) throw UsageError("{}", error);
+  if (error.text.empty()) return;
+  clear_staged_checkpoints(communicator, configuration);  // other ranks have made their folders
+  throw RankError(std::move(error));
 }
 
 }  // namespace cola

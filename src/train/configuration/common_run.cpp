@@ -57,7 +57,7 @@ std::vector<Setting> describe_run_of_rank(const RunConfiguration& configuration,
 
 void require_common_run(Communicator& world, const std::vector<Setting>& settings, const std::string& host) {
   const std::string told = shared_text(world, to_lines(host, settings));
-  const std::string difference = first_told(world, find_difference(told, settings, world.rank(), host));
+  const std::string difference = first_told(world, find_difference(told, settings, world.rank(), host)).text;
   if (!difference.empty()) throw UsageError("{}", difference);
 }
 

@@ -1,4 +1,4 @@
-// What differs between the configuration of a checkpoint and that of the run which goes on from it.
+// What differs between the configuration of a checkpoint and that of the run which resumes from it.
 #pragma once
 
 #include <string>

@@ -27,7 +27,7 @@ struct RunSection {
 struct DataSection {
   std::vector<std::string> train, validation;  // token files or glob patterns, as written
   std::int64_t sequence_length = 256;
-  bool allow_change = false;  // whether a checkpoint may be gone on from with other training data
+  bool allow_change = false;  // whether a run may resume with other training data
   bool operator==(const DataSection&) const = default;
 };
 struct OptimizerSection {
