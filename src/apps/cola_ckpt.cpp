@@ -41,7 +41,8 @@ constexpr const char* help =
   cola_ckpt export [--format hdf5|safetensors] [--force] DIR OUTPUT
                                      weights by name, fp32, padding stripped, optimizer left out: as a file of HDF5
                                      (the default) or a folder for Hugging Face's tools, with model.safetensors and
-                                     config.json; --force replaces what is there
+                                     config.json, or that first file alone, if OUTPUT ends in .safetensors; --force
+                                     replaces what is there
   cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
                                      makes DIRECTORY/step-00000000 of weights, moments zero, in N files (0, the
                                      default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
@@ -231,10 +232,15 @@ int export_weights(const Arguments& arguments) {
   const std::string format = arguments["format"].as<std::string>();
   if (format != "hdf5" && format != "safetensors")
     throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
-  const bool folder = format == "safetensors";
+  const bool folder = format == "safetensors" && !given[1].ends_with(".safetensors");
   require_new(given[1], folder, arguments.count("force") > 0);
   CheckpointReader reader = open_checkpoint(arguments, given[0]);
-  folder ? export_huggingface(reader, model_of(reader), given[1]) : export_hdf5(reader, given[1]);
+  if (format == "hdf5")
+    export_hdf5(reader, given[1]);
+  else if (folder)
+    export_huggingface(reader, model_of(reader), given[1]);
+  else
+    export_safetensors(reader, given[1]);
   const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
   fmt::print("{}: {} tensors, {}\n", written, reader.manifest().parameters.size(),
              readable_bytes(std::filesystem::file_size(written)));

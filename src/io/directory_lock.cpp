@@ -1,6 +1,7 @@
 #include "io/directory_lock.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -43,6 +44,11 @@ std::string signature(const FileDescriptor& file) {
   return end == std::string_view::npos ? "" : fmt::format(" ({})", text.substr(0, end));
 }
 
+bool is_in_its_folder(const FileDescriptor& file) {
+  struct stat state {};
+  return ::fstat(file.number(), &state) != 0 || state.st_nlink > 0;
+}
+
 // The folder and those above it that are not there, the deepest first.
 std::vector<std::string> missing_folders(std::string path) {
   std::vector<std::string> missing;
@@ -82,7 +88,11 @@ bool DirectoryLock::acquire(const std::string& path) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (::fcntl(file_->number(), F_SETLK, &lock) == 0) return true;
+  if (::fcntl(file_->number(), F_SETLK, &lock) == 0) {
+    if (is_in_its_folder(*file_)) return true;
+    make_durable_folder(directory_);  // who held it has withdrawn meanwhile
+    return acquire(path);
+  }
   const int reason = errno;
   if (reason == EACCES || reason == EAGAIN) return false;
   if (reason != ENOSYS && reason != ENOLCK && reason != EOPNOTSUPP)

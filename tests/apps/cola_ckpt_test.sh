@@ -104,6 +104,9 @@ refuse 'folder: is there already' export --format safetensors three folder
 touch folder/tokenizer.model
 expect 0 export --force --format safetensors three folder
 [ "$(ls folder)" = "$(printf 'config.json\nmodel.safetensors\ntokenizer.model')" ] || fail "the folder holds $(ls folder)"
+expect 0 export --format safetensors three alone.safetensors
+cmp folder/model.safetensors alone.safetensors || fail "a file alone differs from the one in a folder"
+refuse 'alone.safetensors: is there already' export --format safetensors three alone.safetensors
 [ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "a refused export changed a file"
 expect 0 export --force three weights.h5
 [ "$before" = "$(cksum weights.h5 text.txt)" ] || fail "the same export made another file"
