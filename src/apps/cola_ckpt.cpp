@@ -21,8 +21,7 @@
 #include "io/checkpoint_reader.h"
 #include "io/durable_file.h"
 #include "io/exported_file.h"
-#include "io/huggingface_configuration.h"
-#include "train/configuration/run_configuration.h"
+#include "train/checkpoints/described_model.h"
 #include "train/progress.h"
 
 namespace {
@@ -218,15 +217,7 @@ void require_new(const std::string& output, bool folder, bool force) {
   if (!force) throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
 }
 
-// The model that a checkpoint's configuration describes.
-ModelConfiguration model_of(const CheckpointReader& reader) {
-  const ModelConfiguration model =
-      parse_run_configuration(reader.manifest().configuration, reader.folder() + "/manifest.json").model;
-  require_same_parameters(reader.manifest(), ParameterTable(model), reader.folder());
-  return model;
-}
-
-int export_weights(const Arguments& arguments) {
+int export_checkpoint(const Arguments& arguments) {
   const std::vector<std::string> given =
       paths(arguments, 2, 2, "export [--format hdf5|safetensors] [--force] [--no-verify] DIR OUTPUT");
   const std::string format = arguments["format"].as<std::string>();
@@ -238,7 +229,7 @@ int export_weights(const Arguments& arguments) {
   if (format == "hdf5")
     export_hdf5(reader, given[1]);
   else if (folder)
-    export_huggingface(reader, model_of(reader), given[1]);
+    export_huggingface(reader, described_model(reader), given[1]);
   else
     export_safetensors(reader, given[1]);
   const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
@@ -247,34 +238,16 @@ int export_weights(const Arguments& arguments) {
   return exit_finished;
 }
 
-// What config.json, in the folder of the weights, says of the model. How and on what it was trained is not
-// known: the rest of the configuration is the defaults.
-Manifest describe_huggingface(const std::string& input) {
-  const std::string folder = std::filesystem::is_directory(input) ? input : parent_folder(input);
-  const std::string path = folder + "/" + exported::configuration_name;
-  if (!std::filesystem::exists(path))
-    throw FileError(
-        "{}: has no {} beside it to say what model it holds; --like CHECKPOINT can say it instead", input,
-        exported::configuration_name);
-  RunConfiguration configuration;
-  configuration.run.name = "imported";
-  configuration.model = configuration_from_huggingface(read_file(path), path);
-  configuration.data.sequence_length = configuration.model.max_position_embeddings;
-  configuration.data.train = configuration.data.validation = {"unknown"};
-  const ParameterTable table(configuration.model);
-  Manifest manifest;
-  manifest.configuration = to_yaml(configuration);
-  manifest.parameters = table.parameters();
-  manifest.units = table.units();
-  return manifest;
-}
-
 Manifest describe_model(const Arguments& arguments, const std::string& input) {
-  if (arguments.count("like")) return read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()));
+  if (arguments.count("like")) {
+    Manifest like = read_manifest(resolve_checkpoint(arguments["like"].as<std::string>()));
+    like.data.reset();  // other weights may have read other text, by another tokenizer
+    return like;
+  }
   return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
 }
 
-int import_weights(const Arguments& arguments) {
+int import_checkpoint(const Arguments& arguments) {
   const std::vector<std::string> given =
       paths(arguments, 2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
   const int shards = arguments["shards"].as<int>();
@@ -308,8 +281,8 @@ std::map<std::string, Command> commands() {
           {"show", {show, with(config, no_verify)}},
           {"verify", {verify, with()}},
           {"diff", {diff, with(no_verify)}},
-          {"export", {export_weights, with(output, no_verify)}},
-          {"import", {import_weights, with(model, no_verify)}}};
+          {"export", {export_checkpoint, with(output, no_verify)}},
+          {"import", {import_checkpoint, with(model, no_verify)}}};
 }
 
 Arguments parse(const Command& command, const std::vector<std::string>& words) {

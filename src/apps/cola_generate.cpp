@@ -126,7 +126,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const CommandLine& line, const Manifes
   std::unique_ptr<Tokenizer> tokenizer = line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
   const std::string trained_with = manifest.data ? manifest.data->tokenizer : std::string();
   if (is_tokenizer_identity(trained_with) && !is_same_tokenizer(tokenizer->identity(), trained_with))
-    throw UsageError("{}: is '{}', but the model was trained with '{}'",
+    throw UsageError("{}: is '{}', but the model was trained with '{}', and needs that one",
                      line.bytes ? "--bytes" : "--tokenizer " + line.tokenizer, tokenizer->identity(),
                      trained_with);
   return tokenizer;

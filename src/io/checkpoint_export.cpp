@@ -92,6 +92,8 @@ void export_huggingface(CheckpointReader& reader, const ModelConfiguration& conf
   const bool is_new = !std::filesystem::exists(folder);
   try {
     make_durable_folder(folder);
+    // An old description beside new weights, should the two not both come to be, would be believed.
+    std::filesystem::remove(folder + "/" + exported::configuration_name);
     export_safetensors(reader, folder + "/" + exported::safetensors_name);
     write_file(folder + "/" + exported::configuration_name, to_huggingface_json(configuration));
   } catch (const Error&) {

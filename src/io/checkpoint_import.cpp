@@ -104,10 +104,13 @@ DirectoryLock lock_run_of(const std::string& directory) {
   return last_name(directory) == "checkpoints" ? DirectoryLock(parent_folder(directory)) : DirectoryLock();
 }
 
-// An empty folder, on a disk with room for the whole.
-void prepare(const std::string& folder, std::int64_t total_elements, int shards) {
+void require_uncommitted(const std::string& folder) {
   if (is_committed(folder))
     throw FileError("{}: is a committed checkpoint already, and will not be written into", folder);
+}
+
+// An empty folder, on a disk with room for the whole.
+void prepare(const std::string& folder, std::int64_t total_elements, int shards) {
   remove_uncommitted(folder);
   const std::int64_t largest = (total_elements + shards - 1) / shards;
   require_free_space(folder, static_cast<std::uint64_t>(shards) * shard_bytes(largest), folder);
@@ -136,7 +139,7 @@ Manifest read_export_manifest(const std::string& input) {
 std::string import_weights(const std::string& input, const Manifest& like, const std::string& directory,
                            int shards, bool verify) {
   Manifest manifest = like;
-  // The model is the same, and its configuration says so; what it was trained on counts no more.
+  // The model and its tokenizer are the same; how far it was trained counts no more.
   manifest.step = manifest.next_sample = manifest.tokens = 0;
   manifest.seed = 0;
   manifest.shards.clear();
@@ -144,13 +147,15 @@ std::string import_weights(const std::string& input, const Manifest& like, const
   const std::string folder = directory + "/" + checkpoint_name(0);
   const ExportedWeights weights(input, verify);
   weights.require_tensors(like);
-  const DirectoryLock lock = lock_run_of(directory);
-  prepare(folder, like.total_elements(), shards);
+  DirectoryLock lock = lock_run_of(directory);
+  require_uncommitted(folder);
   try {
+    prepare(folder, like.total_elements(), shards);
     write_shards(weights, folder, shards, manifest);
     publish_manifest(folder, manifest);
   } catch (const Error&) {
     remove_uncommitted(folder);
+    lock.withdraw();
     throw;
   }
   return folder;

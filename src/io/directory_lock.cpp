@@ -60,9 +60,8 @@ std::vector<std::string> missing_folders(std::string path) {
 }  // namespace
 
 DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds patience)
-    : directory_(directory), made_(missing_folders(directory)) {
+    : directory_(directory) {
   const auto end = std::chrono::steady_clock::now() + patience;
-  make_durable_folder(directory);
   const std::string path = directory + "/lock";
   for (bool waits = false; !acquire(path); waits = true) {
     if (std::chrono::steady_clock::now() >= end)
@@ -76,23 +75,26 @@ DirectoryLock::DirectoryLock(const std::string& directory, std::chrono::seconds 
 }
 
 void DirectoryLock::withdraw() noexcept {
-  std::error_code ignored;
-  if (made_.empty() || std::distance(fs::directory_iterator(directory_, ignored), {}) > 1) return;
-  fs::remove(directory_ + "/lock", ignored);
-  for (const std::string& folder : made_) fs::remove(folder, ignored);
+  if (made_.empty()) return;
+  std::error_code problem;
+  for (fs::directory_iterator entry(directory_, problem), end; !problem && entry != end;
+       entry.increment(problem))
+    if (entry->path().filename() != "lock") return;
+  if (problem) return;
+  fs::remove(directory_ + "/lock", problem);
+  file_.reset();  // NFS keeps the name of a removed file that is open
+  for (const std::string& folder : made_) fs::remove(folder, problem);
 }
 
 // False if another process holds the lock.
 bool DirectoryLock::acquire(const std::string& path) {
+  if (made_.empty()) made_ = missing_folders(directory_);
+  make_durable_folder(directory_);  // who held the lock may have withdrawn, folder and all
   file_.emplace(FileDescriptor::open_or_create(path));
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (::fcntl(file_->number(), F_SETLK, &lock) == 0) {
-    if (is_in_its_folder(*file_)) return true;
-    make_durable_folder(directory_);  // who held it has withdrawn meanwhile
-    return acquire(path);
-  }
+  if (::fcntl(file_->number(), F_SETLK, &lock) == 0) return is_in_its_folder(*file_) || acquire(path);
   const int reason = errno;
   if (reason == EACCES || reason == EAGAIN) return false;
   if (reason != ENOSYS && reason != ENOLCK && reason != EOPNOTSUPP)

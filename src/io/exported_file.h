@@ -26,8 +26,7 @@ class ExportedFile {
 };
 
 /// Hugging Face's folder (its model.safetensors, or those that model.safetensors.index.json names) or a file
-/// NAME.safetensors; any other is HDF5. Throws
-/// FileError for a file that is none or is damaged.
+/// NAME.safetensors; any other is HDF5. Throws FileError for a file that is none or is damaged.
 std::unique_ptr<ExportedFile> open_exported(const std::string& path);
 
 namespace exported {

@@ -108,7 +108,8 @@ std::string to_huggingface_json(const ModelConfiguration& configuration) {
   json["tie_word_embeddings"] = false;
   json["torch_dtype"] = "float32";
   // Which they are is the tokenizer's affair; transformers would take 1 and 2.
-  json["bos_token_id"] = json["eos_token_id"] = nullptr;
+  json["bos_token_id"] = nullptr;
+  json["eos_token_id"] = nullptr;
   if (!full) {
     json["projection"] = "cola";
     json["rank"] = configuration.rank;

@@ -84,7 +84,7 @@ RunData open_run_data(const RunConfiguration& configuration, Communicator& world
   const std::vector<TokenFileLayout> training = find_layouts("data.train", files.train, world);
   const std::vector<TokenFileLayout> validation = find_layouts("data.validation", files.validation, world);
   require_one_tokenizer(training.front(), validation.front());
-  if (world.rank() == 0) warn_of_shared_file(training, validation);
+  on_rank_0(world, [&] { warn_of_shared_file(training, validation); });
   RunData data{make_dataset(training, configuration), make_dataset(validation, configuration), {}};
   data.record = record_of(training, data.training);
   return data;

@@ -60,19 +60,18 @@ bool RaceCheck::is_ordered(const Touch& before, std::uint32_t warp_before, std::
   return before.epoch < known_[warp][warp_before];
 }
 
-std::pair<std::size_t, std::size_t> RaceCheck::cells_of(std::size_t offset, std::size_t bytes) {
+std::pair<std::size_t, std::size_t> RaceCheck::cells_of(std::uint32_t warp, std::size_t offset,
+                                                        std::size_t bytes) {
   const std::size_t end = (offset + bytes + cell_bytes - 1) / cell_bytes;
-  if (end > cells_.size()) {
-    cells_.resize(2 * end);
-    for (std::vector<Touch>& reads : reads_) reads.resize(cells_.size());
-  }
+  if (end > cells_.size()) cells_.resize(end + end / 4);
+  if (end > reads_[warp].size()) reads_[warp].resize(cells_.size());
   return {offset / cell_bytes, end};
 }
 
 std::optional<std::string> RaceCheck::read(std::uint32_t thread, std::size_t offset, std::size_t bytes,
                                            const void* place) {
   const std::uint32_t warp = thread / warp_lanes;
-  const auto [first, end] = cells_of(offset, bytes);
+  const auto [first, end] = cells_of(warp, offset, bytes);
   for (std::size_t i = first; i < end; ++i) {
     Cell& cell = cells_[i];
     if (!is_ordered(cell.written, cell.written.thread / warp_lanes, thread))
@@ -90,7 +89,7 @@ std::optional<std::string> RaceCheck::read(std::uint32_t thread, std::size_t off
 std::optional<std::string> RaceCheck::write(std::uint32_t thread, std::size_t offset, std::size_t bytes,
                                             const void* place) {
   const std::uint32_t warp = thread / warp_lanes;
-  const auto [first, end] = cells_of(offset, bytes);
+  const auto [first, end] = cells_of(warp, offset, bytes);
   const auto conflict = [&](std::size_t i, const std::string& other, const char* did, const void* at) {
     return fmt::format("writes byte {} of shared memory at {}, which {} {} at {}", i * cell_bytes,
                        describe_place(place), other, did, describe_place(at));

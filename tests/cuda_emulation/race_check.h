@@ -52,7 +52,7 @@ class RaceCheck {
     std::uint32_t readers = 0;  // a bit a warp, since then
   };
   /// The cells of these bytes; there are at least as many after that.
-  std::pair<std::size_t, std::size_t> cells_of(std::size_t offset, std::size_t bytes);
+  std::pair<std::size_t, std::size_t> cells_of(std::uint32_t warp, std::size_t offset, std::size_t bytes);
   bool is_ordered(const Touch& before, std::uint32_t warp_before, std::uint32_t thread) const;
 
   Epoch newest_ = 0;

@@ -15,8 +15,9 @@ using OrderedOrNot = void (*)(int*, bool);
 void expect_race_without_barrier(OrderedOrNot kernel, unsigned threads, const char* what) {
   const DeviceArray<int> out(threads);
   for (int time = 0; time < 8; ++time) {
-    EXPECT_EQ(run({dim3(2), dim3(threads)}, kernel, out.data(), true), "");
-    const std::string said = run({dim3(2), dim3(threads)}, kernel, out.data(), false);
+    const cuda::LaunchShape shape{dim3(2), dim3(threads), 10 << 10};
+    EXPECT_EQ(run(shape, kernel, out.data(), true), "");
+    const std::string said = run(shape, kernel, out.data(), false);
     EXPECT_TRUE(says(said, what)) << said;
     EXPECT_TRUE(says(said, "nothing orders the two"));
   }
@@ -33,6 +34,13 @@ TEST(RaceCheck, DoesNotTakeAShuffleForABarrier) {
 }
 TEST(RaceCheck, KnowsWhoTookPartInABarrier) {
   expect_race_without_barrier(read_beside_a_group, 160, "shared memory");
+}
+
+TEST(RaceCheck, CountsWhatMatrixInstructionsRead) {
+  expect_race_without_barrier(load_of_another_warp, 64, "shared memory");
+}
+TEST(RaceCheck, CountsWhatProductsReadFromTheirStart) {
+  expect_race_without_barrier(multiply_early, 128, "shared memory");
 }
 
 TEST(RaceCheck, CopiesArriveForTheirOwnThreadAlone) {

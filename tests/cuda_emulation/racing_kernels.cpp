@@ -52,6 +52,34 @@ __global__ void read_a_copy(const int* in, int* out, bool wait) {
   out[threadIdx.x] = values[threadIdx.x];
 }
 
+__global__ void load_of_another_warp(int* out, bool wait) {
+  alignas(16) __shared__ std::uint32_t values[2][128];
+  const unsigned warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (unsigned i = lane; i < 128; i += 32) values[warp][i] = i;
+  if (wait) __syncthreads();
+  std::uint32_t tiles[4];
+  cuda::load_tiles(tiles, values[1 - warp] + 4 * lane);
+  out[threadIdx.x] = static_cast<int>(tiles[0]);
+}
+
+__global__ void multiply_early(int* out, bool wait) {
+  using namespace cuda;
+  const auto address = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
+  auto* const square = dynamic_shared_memory() + (1024 - address % 1024) % 1024;
+  for (unsigned i = threadIdx.x; i < 4096; i += 128) reinterpret_cast<std::uint16_t*>(square)[i] = 0;
+  warp_group::show_writes_to_products();
+  if (wait) __syncthreads();
+  warp_group::Sums sums = {};
+  warp_group::prepare_products(sums);
+  const auto part = warp_group::part_of<warp_group::Lies::along_rows>(square, 0);
+  warp_group::start_product<warp_group::Lies::along_rows, warp_group::Lies::along_rows>(sums, part, part,
+                                                                                        false);
+  warp_group::close_products();
+  if (!wait) __syncthreads();
+  warp_group::wait_for_products<0>(sums);
+  out[threadIdx.x] = static_cast<int>(sums[0][0]);
+}
+
 __global__ void write_neighbours(int* out) {
   __shared__ std::uint16_t values[64];
   values[threadIdx.x] = static_cast<std::uint16_t>(threadIdx.x);

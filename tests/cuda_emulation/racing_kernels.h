@@ -16,6 +16,10 @@ __global__ void exchange_in_warp(int* out, bool wait);
 __global__ void read_beside_a_group(int* out, bool wait);
 /// A copy that its own thread has waited for is read by others, with or without a barrier.
 __global__ void read_a_copy(const int* in, int* out, bool wait);
+/// A matrix that one warp has written is loaded by the other.
+__global__ void load_of_another_warp(int* out, bool wait);
+/// Four warps multiply what the four have written; they meet before it, or only while it is under way.
+__global__ void multiply_early(int* out, bool wait);
 /// Neighbouring halves of a word belong to different threads.
 __global__ void write_neighbours(int* out);
 

@@ -13,7 +13,6 @@ namespace cola::emulation {
 
 namespace {
 
-constexpr unsigned rows = 64, columns = 64, depth = 16, warp_rows = 16;
 constexpr unsigned lane_sums = 32;
 
 float bfloat16_value(std::uint16_t bits) {
@@ -43,9 +42,10 @@ struct Descriptor {
   }
 };
 
-float element(const Descriptor& descriptor, unsigned place, unsigned deep, bool transposed) {
+float element(const Descriptor& descriptor, unsigned place, unsigned deep, bool transposed,
+              const void* code_place) {
   std::uint16_t bits = 0;
-  std::memcpy(&bits, shared_memory_at(descriptor.address(place, deep, transposed), sizeof(bits)),
+  std::memcpy(&bits, shared_memory_at(descriptor.address(place, deep, transposed), sizeof(bits), code_place),
               sizeof(bits));
   return bfloat16_value(bits);
 }
@@ -63,12 +63,12 @@ std::uint32_t shared_address(const void* memory) {
   const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(memory) - base + base % 1024);
 }
-const void* shared_memory_at(std::uint32_t address, std::size_t bytes) {
+const void* shared_memory_at(std::uint32_t address, std::size_t bytes, const void* place) {
   const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
   const void* memory = reinterpret_cast<const void*>(base - base % 1024 + address);
   check_shared("a product", memory, bytes);
   EmulatedGpu::instance().runner().shared_memory().check_shown(memory, bytes);
-  note_access(memory, bytes, Access::read, __builtin_return_address(0));
+  note_access(memory, bytes, Access::read, place);
   return memory;
 }
 
@@ -90,6 +90,10 @@ void GroupProducts::start(const Operands& lanes, unsigned first_row) {
       for (unsigned i = 0; i < lane_sums; ++i)
         product.sums.push_back(
             std::exchange(lane.sums[i / 4][i % 4], std::numeric_limits<float>::quiet_NaN()));
+  if (accesses_are_observed) {
+    float left[warp_rows][depth], right[depth][columns];
+    read_operands(product, left, right);  // as early as a GPU may; the values count at the wait
+  }
   open_.push_back(std::move(product));
 }
 
@@ -110,26 +114,31 @@ void GroupProducts::clear() {
   closed_.clear();
 }
 
-void GroupProducts::finish(const Product& product) {
+// What the warp multiplies. A warp needs 16 rows of the left operand; that it reads no others is not said.
+void GroupProducts::read_operands(const Product& product, float (&left)[warp_rows][depth],
+                                  float (&right)[depth][columns]) {
   const GroupProductOperand& first = product.lanes.front();
-  float left[warp_rows][depth], right[depth][columns];
   const Descriptor right_descriptor(first.right_descriptor);
   for (unsigned k = 0; k < depth; ++k)
     for (unsigned column = 0; column < columns; ++column)
-      right[k][column] = element(right_descriptor, column, k, first.right_down_columns);
+      right[k][column] = element(right_descriptor, column, k, first.right_down_columns, first.place);
   for (unsigned lane = 0; lane < warp_lanes && first.left; ++lane)
     for (unsigned i = 0; i < 8; ++i)
       left[lane / 4 + i / 2 % 2 * 8][2 * (lane % 4) + i % 2 + i / 4 * 8] =
           left_element(product.lanes[lane], i);
-  // A warp needs 16 rows of them; that it reads no others is not said.
-  if (!first.left) {
-    const Descriptor left_descriptor(first.left_descriptor);
-    for (unsigned row = 0; row < rows; ++row)
-      for (unsigned k = 0; k < depth; ++k) {
-        const float value = element(left_descriptor, row, k, first.left_down_columns);
-        if (row / warp_rows == product.first_row / warp_rows) left[row % warp_rows][k] = value;
-      }
-  }
+  if (first.left) return;
+  const Descriptor left_descriptor(first.left_descriptor);
+  for (unsigned row = 0; row < rows; ++row)
+    for (unsigned k = 0; k < depth; ++k) {
+      const float value = element(left_descriptor, row, k, first.left_down_columns, first.place);
+      if (row / warp_rows == product.first_row / warp_rows) left[row % warp_rows][k] = value;
+    }
+}
+
+void GroupProducts::finish(const Product& product) {
+  const GroupProductOperand& first = product.lanes.front();
+  float left[warp_rows][depth], right[depth][columns];
+  read_operands(product, left, right);
   float products[warp_rows][columns] = {};
   for (unsigned row = 0; row < warp_rows; ++row)
     for (unsigned k = 0; k < depth; ++k)

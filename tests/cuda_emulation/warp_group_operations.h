@@ -19,6 +19,7 @@ struct GroupProductOperand {
   const std::uint32_t* left;
   std::uint64_t left_descriptor, right_descriptor;
   bool left_down_columns, right_down_columns, accumulate;
+  const void* place = nullptr;  // of the code that starts it
 };
 
 /// The products that one warp has started and not waited for.
@@ -41,7 +42,10 @@ class GroupProducts {
     unsigned first_row;
     std::vector<float> sums;  // before it, where no other product under way has the same
   };
+  static constexpr unsigned rows = 64, columns = 64, depth = 16, warp_rows = 16;
 
+  static void read_operands(const Product& product, float (&left)[warp_rows][depth],
+                            float (&right)[depth][columns]);
   static void finish(const Product& product);
 
   bool prepared_ = false;
@@ -51,6 +55,7 @@ class GroupProducts {
 
 /// An address in the block's shared memory as instructions take it, and back.
 std::uint32_t shared_address(const void* memory);
-const void* shared_memory_at(std::uint32_t address, std::size_t bytes);
+/// Noted as read by the code at `place`.
+const void* shared_memory_at(std::uint32_t address, std::size_t bytes, const void* place);
 
 }  // namespace cola::emulation

@@ -32,10 +32,10 @@ std::chrono::seconds patience_with_lock() {
 }
 
 // Each rank reads its share of the shards. What is wrong is known on all ranks; empty if nothing is.
-std::string find_damage_together(Communicator& communicator, const std::string& folder) {
+RankWord find_damage_together(Communicator& communicator, const std::string& folder) {
   const std::string own = error_of_slow(
       communicator, [&] { verify_checkpoint(folder, communicator.rank(), communicator.size()); });
-  return first_told(communicator, own).text;
+  return first_told(communicator, own);
 }
 
 std::vector<std::string> committed_beyond(const std::string& directory, std::int64_t step) {
@@ -51,11 +51,12 @@ std::string find_newest_intact(Communicator& communicator, const std::string& di
   while (true) {
     const std::string folder = shared_text(communicator, candidates.empty() ? "" : candidates.back());
     if (folder.empty()) return {};
-    const std::string damage = find_damage_together(communicator, folder);
-    if (damage.empty()) return folder;
-    if (communicator.rank() != 0) continue;
-    candidates.pop_back();
-    warning("{}{}", damage, candidates.empty() ? "" : "; falling back to the checkpoint before it");
+    const RankWord damage = find_damage_together(communicator, folder);
+    if (damage.text.empty()) return folder;
+    if (communicator.rank() == 0) candidates.pop_back();
+    const bool is_last = !shared_text(communicator, candidates.empty() ? "last" : "").empty();
+    if (communicator.rank() == damage.rank)
+      warning("{}{}", damage.text, is_last ? "" : "; falling back to the checkpoint before it");
   }
 }
 
@@ -78,8 +79,8 @@ std::string find_chosen(Communicator& communicator, const std::string& chosen) {
   std::string folder;
   on_rank_0(communicator, [&] { folder = resolve_checkpoint(chosen); });
   folder = shared_text(communicator, folder);
-  const std::string damage = find_damage_together(communicator, folder);
-  if (!damage.empty()) throw UsageError("{}", damage);
+  const RankWord damage = find_damage_together(communicator, folder);
+  if (!damage.text.empty()) throw RankError(damage);
   return folder;
 }
 

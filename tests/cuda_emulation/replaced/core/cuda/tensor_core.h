@@ -18,16 +18,18 @@ inline void multiply_tiles(float (&d)[4], const std::uint32_t (&a)[4], const std
   emulation::join_warp("multiply_tiles", 0xffffffffu, emulation::multiply_tiles, &operand, site);
 }
 
-inline void load_tiles(std::uint32_t (&tiles)[4], const void* shared_row,
-                       const emulation::Site& site = emulation::Site::current()) {
+// Calls of their own, so that the caller is a place in the kernel.
+[[gnu::noinline]] inline void load_tiles(std::uint32_t (&tiles)[4], const void* shared_row,
+                                         const emulation::Site& site = emulation::Site::current()) {
   emulation::check_shared("load_tiles", shared_row, 16);
   emulation::note_access(shared_row, 16, emulation::Access::read, __builtin_return_address(0));
   emulation::LoadOperand operand{tiles, shared_row};
   emulation::join_warp("load_tiles", 0xffffffffu, emulation::load_tiles, &operand, site);
 }
 
-inline void load_tiles_transposed(std::uint32_t (&tiles)[4], const void* shared_row,
-                                  const emulation::Site& site = emulation::Site::current()) {
+[[gnu::noinline]] inline void load_tiles_transposed(
+    std::uint32_t (&tiles)[4], const void* shared_row,
+    const emulation::Site& site = emulation::Site::current()) {
   emulation::check_shared("load_tiles_transposed", shared_row, 16);
   emulation::note_access(shared_row, 16, emulation::Access::read, __builtin_return_address(0));
   emulation::LoadOperand operand{tiles, shared_row};

@@ -21,7 +21,9 @@ inline emulation::GroupProducts& products() {
   return emulation::EmulatedGpu::instance().runner().products();
 }
 
-inline void start(emulation::GroupProductOperand operand, const emulation::Site& site) {
+// A call of its own, so that its caller is a place in the kernel.
+[[gnu::noinline]] inline void start(emulation::GroupProductOperand operand, const emulation::Site& site) {
+  operand.place = __builtin_return_address(0);
   emulation::join_warp(
       "start_product", 0xffffffffu,
       [](const emulation::Operands& lanes) {
