@@ -111,11 +111,10 @@ void list_one(const std::string& folder) {
 int list(const Arguments& arguments) {
   const std::string path = paths(arguments, 1, 1, "list DIR").front();
   if (!std::filesystem::is_directory(path)) throw FileError("{}: no such folder", path);
-  std::vector<std::string> folders = step_folders(checkpoints_directory(path));
-  std::vector<std::string> abandoned = abandoned_folders(checkpoints_directory(path));
-  if (is_committed(path)) {
-    folders = {path};
-    abandoned.clear();
+  std::vector<std::string> folders = {path}, abandoned;
+  if (!is_committed(path)) {
+    folders = step_folders(checkpoints_directory(path));
+    abandoned = abandoned_folders(checkpoints_directory(path));
   }
   if (folders.empty() && abandoned.empty()) {
     fmt::print("{} holds no checkpoints\n", path);

@@ -12,7 +12,6 @@
 #include "core/error.h"
 #include "core/kernels/cross_entropy.h"
 #include "io/token_file.h"
-#include "io/tokenizer.h"
 
 namespace cola {
 
@@ -88,8 +87,7 @@ std::int64_t count_samples(const TokenFile& file, const TokenFile& first, std::i
                            std::int64_t vocab_size) {
   const auto& mine = file.attributes();
   const auto& theirs = first.attributes();
-  if (!is_same_tokenizer(mine.tokenizer, theirs.tokenizer) || mine.vocab_size != theirs.vocab_size ||
-      mine.eos_id != theirs.eos_id)
+  if (!mine.have_ids_of(theirs))
     throw UsageError("{}: tokenizer '{}' ({} ids, eos_id {}), but {} has '{}' ({} ids, eos_id {})",
                      file.path(), mine.tokenizer, mine.vocab_size, mine.eos_id, first.path(),
                      theirs.tokenizer, theirs.vocab_size, theirs.eos_id);

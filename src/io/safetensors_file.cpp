@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/data_type.h"
 #include "core/error.h"
 #include "io/json_text.h"
 
@@ -25,7 +26,7 @@ constexpr std::uint64_t largest_size = std::numeric_limits<std::int64_t>::max();
 constexpr const char* metadata_name = "__metadata__";
 
 float from_bfloat16(std::uint16_t bits) {
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
+  return static_cast<float>(std::bit_cast<bfloat16>(bits));
 }
 
 float from_float16(std::uint16_t bits) {

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "io/file_descriptor.h"
 #include "io/hdf5_file.h"
+#include "io/tokenizer.h"
 
 namespace cola {
 
@@ -115,6 +116,11 @@ TokenFileLayout read_token_file_layout(const std::string& path) {
   }
   check(layout, bytes);
   return layout;
+}
+
+bool TokenFileAttributes::have_ids_of(const TokenFileAttributes& other) const {
+  return is_same_tokenizer(tokenizer, other.tokenizer) && vocab_size == other.vocab_size &&
+         eos_id == other.eos_id;
 }
 
 std::string to_string(Packing packing) {

@@ -27,6 +27,8 @@ struct TokenFileAttributes {
   Packing packing = Packing::packed;
   std::int64_t sequence_length = 0;  // tokens a row; in document files only
   bool operator==(const TokenFileAttributes&) const = default;
+  /// Whether an id means the same in files with these and with the others.
+  bool have_ids_of(const TokenFileAttributes& other) const;
 };
 
 /// Writes one token file in memory of a few MiB, however large it gets: tokens go to an unnamed scratch file

@@ -43,8 +43,7 @@ std::string describe_activity(const RunState& run, double age) {
   if (run.activity == "saving") return "saving its last checkpoint, or killed since";
   return fmt::format(
       "no sign of life since it was {}: killed, or its node is lost; run the same command again to resume "
-      "from its last "
-      "commit",
+      "from its last commit",
       run.activity);
 }
 

@@ -6,7 +6,6 @@
 #include "core/log.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
-#include "io/tokenizer.h"
 #include "train/agreement.h"
 #include "train/data_files.h"
 
@@ -42,7 +41,7 @@ TokenDataset make_dataset(const std::vector<TokenFileLayout>& layouts,
 // A loss over ids of another tokenizer says nothing.
 void require_one_tokenizer(const TokenFileLayout& training, const TokenFileLayout& validation) {
   const TokenFileAttributes &a = training.attributes, &b = validation.attributes;
-  if (!is_same_tokenizer(a.tokenizer, b.tokenizer) || a.vocab_size != b.vocab_size || a.eos_id != b.eos_id)
+  if (!a.have_ids_of(b))
     throw UsageError(
         "data.validation: {} has tokenizer '{}' ({} ids), but {} of data.train has '{}' ({} ids)",
         validation.path, b.tokenizer, b.vocab_size, training.path, a.tokenizer, a.vocab_size);

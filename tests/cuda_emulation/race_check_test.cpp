@@ -9,47 +9,43 @@
 namespace cola::emulation {
 namespace {
 
-using OrderedOrNot = void (*)(int*, bool);
-
-// Of `threads` threads, many times: the order in which they run is drawn anew.
-void expect_race_without_barrier(OrderedOrNot kernel, unsigned threads, const char* what) {
+// Of `threads` threads, many times: the order in which they run is drawn anew. Kernels take their inputs,
+// where to write, and whether to wait for one another.
+template <typename Kernel, typename... Inputs>
+void expect_race_without_barrier(Kernel kernel, unsigned threads, Inputs... inputs) {
   const DeviceArray<int> out(threads);
+  const cuda::LaunchShape shape{dim3(2), dim3(threads), 10 << 10};
   for (int time = 0; time < 8; ++time) {
-    const cuda::LaunchShape shape{dim3(2), dim3(threads), 10 << 10};
-    EXPECT_EQ(run(shape, kernel, out.data(), true), "");
-    const std::string said = run(shape, kernel, out.data(), false);
-    EXPECT_TRUE(says(said, what)) << said;
+    EXPECT_EQ(run(shape, kernel, inputs..., out.data(), true), "");
+    const std::string said = run(shape, kernel, inputs..., out.data(), false);
+    EXPECT_TRUE(says(said, "of shared memory")) << said;
     EXPECT_TRUE(says(said, "nothing orders the two"));
   }
 }
 
 TEST(RaceCheck, FindsReadsAndWritesOfAnotherWarp) {
-  expect_race_without_barrier(read_of_another_warp, 64, "shared memory");
+  expect_race_without_barrier(read_of_another_warp, 64);
 }
 TEST(RaceCheck, FindsWhatIsOverwrittenTooEarly) {
-  expect_race_without_barrier(write_after_read, 64, "of shared memory");
+  expect_race_without_barrier(write_after_read, 64);
 }
 TEST(RaceCheck, DoesNotTakeAShuffleForABarrier) {
-  expect_race_without_barrier(exchange_in_warp, 32, "shared memory");
+  expect_race_without_barrier(exchange_in_warp, 32);
 }
 TEST(RaceCheck, KnowsWhoTookPartInABarrier) {
-  expect_race_without_barrier(read_beside_a_group, 160, "shared memory");
+  expect_race_without_barrier(read_beside_a_group, 160);
 }
 
 TEST(RaceCheck, CountsWhatMatrixInstructionsRead) {
-  expect_race_without_barrier(load_of_another_warp, 64, "shared memory");
+  expect_race_without_barrier(load_of_another_warp, 64);
 }
 TEST(RaceCheck, CountsWhatProductsReadFromTheirStart) {
-  expect_race_without_barrier(multiply_early, 128, "shared memory");
+  expect_race_without_barrier(multiply_early, 128);
 }
 
 TEST(RaceCheck, CopiesArriveForTheirOwnThreadAlone) {
-  const DeviceArray<int> in(std::vector<int>(64, 1)), out(64);
-  for (int time = 0; time < 8; ++time) {
-    EXPECT_EQ(run({dim3(1), dim3(64), 256}, read_a_copy, in.data(), out.data(), true), "");
-    EXPECT_TRUE(
-        says(run({dim3(1), dim3(64), 256}, read_a_copy, in.data(), out.data(), false), "nothing orders"));
-  }
+  const DeviceArray<int> in(std::vector<int>(64, 1));
+  expect_race_without_barrier(read_a_copy, 64, in.data());
 }
 
 TEST(RaceCheck, HalvesOfAWordAreNotShared) {

@@ -48,16 +48,17 @@ std::vector<std::string> committed_beyond(const std::string& directory, std::int
 std::string find_newest_intact(Communicator& communicator, const std::string& directory, std::int64_t step) {
   std::vector<std::string> candidates;  // on rank 0, the newest last
   on_rank_0(communicator, [&] { candidates = committed_beyond(directory, step); });
-  while (true) {
-    const std::string folder = shared_text(communicator, candidates.empty() ? "" : candidates.back());
-    if (folder.empty()) return {};
+  const auto newest = [&] { return shared_text(communicator, candidates.empty() ? "" : candidates.back()); };
+  std::string folder = newest();
+  while (!folder.empty()) {
     const RankWord damage = find_damage_together(communicator, folder);
     if (damage.text.empty()) return folder;
     if (communicator.rank() == 0) candidates.pop_back();
-    const bool is_last = !shared_text(communicator, candidates.empty() ? "last" : "").empty();
+    folder = newest();
     if (communicator.rank() == damage.rank)
-      warning("{}{}", damage.text, is_last ? "" : "; falling back to the checkpoint before it");
+      warning("{}{}", damage.text, folder.empty() ? "" : "; falling back to the checkpoint before it");
   }
+  return {};
 }
 
 // A run must not begin anew beside checkpoints that a disk may only have failed to read.
@@ -68,8 +69,7 @@ std::string find_newest(Communicator& communicator, const std::string& directory
       if (!committed_checkpoints(directory).empty())
         throw UsageError(
             "{}: none of its checkpoints is intact, and all are left as they are; bring one back, or set "
-            "another "
-            "run.dir to start anew",
+            "another run.dir to start anew",
             directory);
     });
   return found;
