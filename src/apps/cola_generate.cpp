@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apps/program.h"
+#include "apps/tokenizer_choice.h"
 #include "core/device.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/philox.h"
@@ -27,8 +28,9 @@ namespace options = boost::program_options;
 using namespace cola;
 
 struct CommandLine {
-  std::string checkpoint, prompt, tokenizer;
-  bool bytes = false, no_verify = false;
+  std::string checkpoint, prompt, precision = "auto";
+  TokenizerChoice tokenizer;
+  bool no_verify = false;
   CommonOptions common;
   std::int64_t tokens = 64;
   double temperature = 0.8;
@@ -50,9 +52,7 @@ options::options_description describe(CommandLine& line) {
   add("checkpoint", options::value(&line.checkpoint)->value_name("DIR"),
       "a run's directory or a checkpoint's folder");
   add("prompt", options::value(&line.prompt)->value_name("TEXT"), "the text to continue");
-  add("tokenizer", options::value(&line.tokenizer)->value_name("MODEL"),
-      "the SentencePiece model of the training data");
-  add("bytes", options::bool_switch(&line.bytes), "the training data was tokenized as bytes");
+  add_tokenizer_options(description, line.tokenizer);
   add("tokens", options::value(&line.tokens)->default_value(line.tokens)->value_name("N"),
       "how many tokens to add at most");
   add("temperature",
@@ -62,6 +62,9 @@ options::options_description describe(CommandLine& line) {
       "choose among the K likeliest tokens; 0: all");
   add("seed", options::value(&line.seed)->default_value(line.seed)->value_name("N"),
       "another seed, another text");
+  add("precision",
+      options::value(&line.precision)->default_value(line.precision)->value_name("auto|fp32|bf16"),
+      "what to compute in; auto: bf16 where it is faster");
   add("no-verify", options::bool_switch(&line.no_verify),
       "takes the checkpoint's files as they are, without a look at their checksums");
   add_common_options(description, line.common);
@@ -71,7 +74,9 @@ options::options_description describe(CommandLine& line) {
 void check(const CommandLine& line) {
   if (line.checkpoint.empty() || line.prompt.empty())
     throw UsageError("--checkpoint DIR and --prompt TEXT are needed (see cola_generate --help)");
-  if (line.bytes == !line.tokenizer.empty()) throw UsageError("give either --tokenizer MODEL or --bytes");
+  line.tokenizer.require();
+  if (line.precision != "auto" && line.precision != "fp32" && line.precision != "bf16")
+    throw UsageError("--precision {}: is one of auto, fp32 and bf16", line.precision);
   if (line.tokens < 1 || !(line.temperature >= 0) || line.top_k < 0 || line.seed < 0)
     throw UsageError("--tokens is at least 1; --temperature, --top-k and --seed are not negative");
 }
@@ -121,17 +126,6 @@ std::vector<float> logits_of_last(Transformer& model, ParameterStore& weights,
   return model.logits(weights, {inputs, targets, 1, padded}, length - 1, length);
 }
 
-// Ids of another tokenizer are other text. Not every checkpoint says which one it was.
-std::unique_ptr<Tokenizer> make_tokenizer(const CommandLine& line, const Manifest& manifest) {
-  std::unique_ptr<Tokenizer> tokenizer = line.bytes ? make_byte_tokenizer() : load_tokenizer(line.tokenizer);
-  const std::string trained_with = manifest.data ? manifest.data->tokenizer : std::string();
-  if (is_tokenizer_identity(trained_with) && !is_same_tokenizer(tokenizer->identity(), trained_with))
-    throw UsageError("{}: is '{}', but the model was trained with '{}', and needs that one",
-                     line.bytes ? "--bytes" : "--tokenizer " + line.tokenizer, tokenizer->identity(),
-                     trained_with);
-  return tokenizer;
-}
-
 std::vector<std::int32_t> encode_prompt(const Tokenizer& tokenizer, const std::string& prompt,
                                         std::int64_t vocab_size) {
   std::vector<std::int32_t> ids = tokenizer.encode(prompt);
@@ -161,12 +155,13 @@ int generate(const CommandLine& line) {
       parse_run_configuration(checkpoint.manifest().configuration, checkpoint.folder() + "/manifest.json");
   const ParameterTable table(configuration.model);
   require_same_parameters(checkpoint.manifest(), table, checkpoint.folder());
-  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(line, checkpoint.manifest());
+  const std::unique_ptr<Tokenizer> tokenizer = make_tokenizer(line.tokenizer, checkpoint.manifest());
   std::vector<std::int32_t> ids = encode_prompt(*tokenizer, line.prompt, configuration.model.vocab_size);
   const std::size_t prompt_tokens = ids.size();
 
   const std::unique_ptr<Device> device = make_device();
-  const DataType type = device->prefers_bfloat16() ? DataType::bfloat16 : DataType::float32;
+  const bool rounds = line.precision == "auto" ? device->prefers_bfloat16() : line.precision == "bf16";
+  const DataType type = rounds ? DataType::bfloat16 : DataType::float32;
   LoadedWeights weights(*device, checkpoint, table, type);
   // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
   // activations.

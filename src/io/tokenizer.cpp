@@ -43,6 +43,7 @@ class ByteTokenizer final : public Tokenizer {
   std::int64_t eos_id() const override { return 256; }
   std::int64_t pad_id() const override { return 257; }
   std::string identity() const override { return std::string(bytes_identity); }
+  std::string model() const override { return {}; }
 };
 
 std::string read_model(const std::string& path) {
@@ -55,14 +56,13 @@ std::string read_model(const std::string& path) {
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  explicit SentencePieceTokenizer(const std::string& path) {
-    const std::string model = read_model(path);
+  explicit SentencePieceTokenizer(const std::string& path) : model_(read_model(path)) {
     // The library accepts an empty model and then fails at each call.
-    if (model.empty() || !processor_.LoadFromSerializedProto(model).ok())
+    if (model_.empty() || !processor_.LoadFromSerializedProto(model_).ok())
       throw UsageError("{}: not a SentencePiece model", path);
     if (processor_.eos_id() < 0) throw UsageError("{}: this model has no end-of-sentence piece", path);
     identity_ = fmt::format("{}{}{:016x}", std::filesystem::path(path).filename().string(), hash_mark,
-                            XXH3_64bits(model.data(), model.size()));
+                            XXH3_64bits(model_.data(), model_.size()));
   }
 
   std::vector<std::int32_t> encode(std::string_view text) const override {
@@ -86,8 +86,10 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::int64_t eos_id() const override { return processor_.eos_id(); }
   std::int64_t pad_id() const override { return processor_.pad_id() >= 0 ? processor_.pad_id() : eos_id(); }
   std::string identity() const override { return identity_; }
+  std::string model() const override { return model_; }
 
  private:
+  std::string model_;
   sentencepiece::SentencePieceProcessor processor_;
   std::string identity_;
 };

@@ -26,6 +26,8 @@ class Tokenizer {
   /// Name, and hash where there is a model: "bytes", or "c4.model xxh3:0123456789abcdef". Equal if and only
   /// if the ids mean the same (up to the model file's name).
   virtual std::string identity() const = 0;
+  /// The content of its model's file; empty where there is none.
+  virtual std::string model() const = 0;
 };
 
 /// Whether a text is an identity as tokenizers here give it. Token files of other origin may say anything.

@@ -17,6 +17,7 @@ says '^cola_generate [0-9]+\.[0-9]+\.[0-9]+$'
 refuse 'are needed' --checkpoint run --bytes
 refuse 'give either' --checkpoint run --prompt Paragraph
 refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --seed -1
+refuse 'precision fp16: is one of auto, fp32 and bf16' --checkpoint run --prompt Paragraph --bytes --precision fp16
 refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --temperature -1
 refuse 'unrecognised option' --check run --prompt Paragraph --bytes
 expect 1 --checkpoint nowhere --prompt Paragraph --bytes
@@ -32,6 +33,11 @@ expect 0 --checkpoint run --prompt Paragraph --bytes --seed 1
 cp stdout first
 expect 0 --checkpoint run --prompt Paragraph --bytes --seed 1
 cmp -s first stdout || fail "the same seed gave another text"
+
+for precision in fp32 bf16; do
+  expect 0 --checkpoint run --prompt Paragraph --bytes --temperature 0 --precision $precision
+  says '^Paragraph'
+done
 
 # Another tokenizer than that of the training data is refused; a renamed model is the same one.
 spm_train --input=text.txt --model_prefix=pieces --vocab_size=60 --minloglevel=2 >log 2>&1 || { cat log; exit 1; }
