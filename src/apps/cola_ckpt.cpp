@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "apps/program.h"
+#include "apps/tokenizer_choice.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/version.h"
@@ -37,11 +38,13 @@ constexpr const char* help =
   cola_ckpt show --config DIR        the configuration the checkpoint was trained with, as YAML
   cola_ckpt verify DIR...            reads every byte against the checksums; names the file that is bad
   cola_ckpt diff A B                 compares weights and both optimizer moments, whatever the number of shards
-  cola_ckpt export [--format hdf5|safetensors] [--force] DIR OUTPUT
+  cola_ckpt export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] DIR OUTPUT
                                      weights by name, fp32, padding stripped, optimizer left out: as a file of HDF5
                                      (the default) or a folder for Hugging Face's tools, with model.safetensors and
-                                     config.json, or that first file alone, if OUTPUT ends in .safetensors; --force
-                                     replaces what is there
+                                     config.json, or that first file alone, if OUTPUT ends in .safetensors; --tokenizer
+                                     puts the SentencePiece model of the training data beside them, --bytes one for
+                                     bytes, as is done unasked where the checkpoint says that it was trained on bytes;
+                                     --force replaces what is there
   cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
                                      makes DIRECTORY/step-00000000 of weights, moments zero, in N files (0, the
                                      default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
@@ -216,19 +219,39 @@ void require_new(const std::string& output, bool folder, bool force) {
   if (!force) throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
 }
 
+TokenizerChoice tokenizer_choice(const Arguments& arguments) {
+  return {arguments.count("tokenizer") ? arguments["tokenizer"].as<std::string>() : std::string(),
+          arguments.count("bytes") > 0};
+}
+
+void export_folder(CheckpointReader& reader, TokenizerChoice choice, const std::string& folder) {
+  const Manifest& manifest = reader.manifest();
+  const std::string trained_with = manifest.data ? manifest.data->tokenizer : std::string();
+  if (!choice.is_given()) choice.bytes = is_same_tokenizer(make_byte_tokenizer()->identity(), trained_with);
+  const auto tokenizer = choice.is_given() ? make_tokenizer(choice, manifest) : nullptr;
+  export_huggingface(reader, described_model(reader), tokenizer.get(), folder);
+  if (!tokenizer)
+    fmt::print("{}: without a tokenizer; --tokenizer MODEL puts it there{}\n", folder,
+               trained_with.empty() ? std::string() : ": trained with " + trained_with);
+}
+
 int export_checkpoint(const Arguments& arguments) {
-  const std::vector<std::string> given =
-      paths(arguments, 2, 2, "export [--format hdf5|safetensors] [--force] [--no-verify] DIR OUTPUT");
+  const std::vector<std::string> given = paths(
+      arguments, 2, 2,
+      "export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] [--no-verify] DIR OUTPUT");
   const std::string format = arguments["format"].as<std::string>();
   if (format != "hdf5" && format != "safetensors")
     throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
   const bool folder = format == "safetensors" && !given[1].ends_with(".safetensors");
+  const TokenizerChoice choice = tokenizer_choice(arguments);
+  if (choice.is_given() && !folder)
+    throw UsageError("--tokenizer and --bytes: only a folder, of --format safetensors, holds a tokenizer");
   require_new(given[1], folder, arguments.count("force") > 0);
   CheckpointReader reader = open_checkpoint(arguments, given[0]);
   if (format == "hdf5")
     export_hdf5(reader, given[1]);
   else if (folder)
-    export_huggingface(reader, described_model(reader), given[1]);
+    export_folder(reader, choice, given[1]);
   else
     export_safetensors(reader, given[1]);
   const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
@@ -271,7 +294,8 @@ std::map<std::string, Command> commands() {
   const auto config = [](auto known) { known("config", ""); };
   const auto no_verify = [](auto known) { known("no-verify", ""); };
   const auto output = [](auto known) {
-    known("format", options::value<std::string>()->default_value("hdf5"), "")("force", "");
+    known("format", options::value<std::string>()->default_value("hdf5"), "")("force", "")(
+        "tokenizer", options::value<std::string>(), "")("bytes", "");
   };
   const auto model = [](auto known) {
     known("shards", options::value<int>()->default_value(0), "")("like", options::value<std::string>(), "");

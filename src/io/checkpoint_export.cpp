@@ -1,6 +1,7 @@
 #include "io/checkpoint_export.h"
 
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "io/exported_file.h"
 #include "io/hdf5_file.h"
 #include "io/huggingface_configuration.h"
+#include "io/huggingface_tokenizer.h"
+#include "io/modeling_cola.h"
 #include "io/safetensors_file.h"
 
 namespace cola {
@@ -65,6 +68,25 @@ Hdf5Places lay_out_hdf5(const Manifest& manifest, const std::string& path) {
   return places;
 }
 
+// The small files beside the weights; the last one makes the folder a model.
+std::vector<NamedText> describing_files(const ModelConfiguration& configuration, const Tokenizer* tokenizer) {
+  std::vector<NamedText> files;
+  std::optional<std::int64_t> eos_id;
+  if (configuration.projection == ProjectionKind::cola)
+    files.push_back({exported::cola_model_name, modeling_cola});
+  if (tokenizer) {
+    if (tokenizer->vocab_size() > configuration.vocab_size)
+      throw UsageError("{}: has {} ids, more than the model's vocab_size of {}", tokenizer->identity(),
+                       tokenizer->vocab_size(), configuration.vocab_size);
+    for (NamedText& file : huggingface_tokenizer_files(*tokenizer, configuration.max_position_embeddings))
+      files.push_back(std::move(file));
+    files.push_back(huggingface_generation_file(*tokenizer));
+    eos_id = tokenizer->eos_id();
+  }
+  files.push_back({exported::configuration_name, to_huggingface_json(configuration, eos_id)});
+  return files;
+}
+
 }  // namespace
 
 void export_hdf5(CheckpointReader& reader, const std::string& output) {
@@ -88,14 +110,15 @@ void export_safetensors(CheckpointReader& reader, const std::string& output) {
 }
 
 void export_huggingface(CheckpointReader& reader, const ModelConfiguration& configuration,
-                        const std::string& folder) {
+                        const Tokenizer* tokenizer, const std::string& folder) {
+  const std::vector<NamedText> files = describing_files(configuration, tokenizer);
   const bool is_new = !std::filesystem::exists(folder);
   try {
     make_durable_folder(folder);
     // An old description beside new weights, should the two not both come to be, would be believed.
     std::filesystem::remove(folder + "/" + exported::configuration_name);
     export_safetensors(reader, folder + "/" + exported::safetensors_name);
-    write_file(folder + "/" + exported::configuration_name, to_huggingface_json(configuration));
+    for (const NamedText& file : files) write_file(folder + "/" + file.name, file.text);
   } catch (const Error&) {
     std::error_code ignored;
     if (is_new) std::filesystem::remove_all(folder, ignored);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "io/checkpoint_reader.h"
+#include "io/tokenizer.h"
 
 namespace cola {
 
@@ -15,11 +16,12 @@ void export_hdf5(CheckpointReader& reader, const std::string& output);
 /// The same weights as a safetensors file, the lines of /checksums among its metadata.
 void export_safetensors(CheckpointReader& reader, const std::string& output);
 
-/// A folder for Hugging Face's tools: that file as model.safetensors, and config.json, which says what model
-/// it is. Made where it is missing, and then there whole or not at all; files in it are replaced. Throws
-/// FileError.
+/// A folder for Hugging Face's tools: that file as model.safetensors, config.json, which says what model it
+/// is, modeling_cola.py for a CoLA model, and of a tokenizer, if there is one, all that they need. Made where
+/// it is missing, and then there whole or not at all; files in it are replaced. Throws FileError, UsageError
+/// for a tokenizer that does not fit the model or cannot be described.
 void export_huggingface(CheckpointReader& reader, const ModelConfiguration& configuration,
-                        const std::string& folder);
+                        const Tokenizer* tokenizer, const std::string& folder);
 
 /// What an exported HDF5 file says about the model it holds. Throws FileError.
 Manifest read_export_manifest(const std::string& input);

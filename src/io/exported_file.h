@@ -34,6 +34,7 @@ namespace exported {
 /// What a folder for Hugging Face's tools holds.
 inline constexpr const char* configuration_name = "config.json";
 inline constexpr const char* safetensors_name = "model.safetensors";
+inline constexpr const char* cola_model_name = "modeling_cola.py";
 
 /// The checkpoint's description (no shards), a manifest's JSON: a text of exported HDF5 files.
 inline constexpr const char* manifest_name = "manifest";

@@ -86,10 +86,14 @@ void read_projections(const Keys& keys, ModelConfiguration& configuration, const
 
 }  // namespace
 
-std::string to_huggingface_json(const ModelConfiguration& configuration) {
+std::string to_huggingface_json(const ModelConfiguration& configuration, std::optional<std::int64_t> eos_id) {
   const bool full = configuration.projection == ProjectionKind::full;
-  nlohmann::ordered_json json;
-  if (full) json["architectures"] = {"LlamaForCausalLM"};
+  nlohmann::ordered_json json, end;
+  if (eos_id) end = *eos_id;
+  json["architectures"] = {full ? "LlamaForCausalLM" : "ColaForCausalLM"};
+  if (!full)
+    json["auto_map"] = {{"AutoConfig", "modeling_cola.ColaConfig"},
+                        {"AutoModelForCausalLM", "modeling_cola.ColaForCausalLM"}};
   json["model_type"] = full ? llama_type : cola_type;
   json["vocab_size"] = configuration.vocab_size;
   json["hidden_size"] = configuration.hidden_size;
@@ -101,15 +105,15 @@ std::string to_huggingface_json(const ModelConfiguration& configuration) {
   json["max_position_embeddings"] = configuration.max_position_embeddings;
   json["rms_norm_eps"] = configuration.rms_norm_eps;
   json["rope_theta"] = configuration.rope_theta;
-  json["rope_scaling"] = nullptr;
   json["hidden_act"] = "silu";
   json["attention_bias"] = false;
   json["mlp_bias"] = false;
   json["tie_word_embeddings"] = false;
   json["torch_dtype"] = "float32";
-  // Which they are is the tokenizer's affair; transformers would take 1 and 2.
-  json["bos_token_id"] = nullptr;
-  json["eos_token_id"] = nullptr;
+  // Left out, transformers would take 1 and 2. No pad_token_id: it would keep that id, which may be the
+  // end's, from learning.
+  json["bos_token_id"] = end;
+  json["eos_token_id"] = end;
   if (!full) {
     json["projection"] = "cola";
     json["rank"] = configuration.rank;

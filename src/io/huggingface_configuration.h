@@ -1,6 +1,8 @@
 // config.json: how Hugging Face's tools are told what a model is.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "model/model_configuration.h"
@@ -8,8 +10,10 @@
 namespace cola {
 
 /// A full-rank model is a LLaMA, which LlamaForCausalLM loads; a CoLA model has the model_type "cola_llama"
-/// and besides the same keys projection, rank and gate_activation.
-std::string to_huggingface_json(const ModelConfiguration& configuration);
+/// and besides the same keys projection, rank and gate_activation, and names modeling_cola.py, which loads
+/// it. `eos_id`: the tokenizer's, where it is known.
+std::string to_huggingface_json(const ModelConfiguration& configuration,
+                                std::optional<std::int64_t> eos_id = {});
 
 /// The model that the text of a config.json describes: of model_type llama or cola_llama. Throws FileError
 /// naming `origin` and the key for one that this program does not know.

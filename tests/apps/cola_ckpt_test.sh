@@ -101,9 +101,23 @@ refuse 'text.txt: is a file; name the folder' export --force --format safetensor
 before_folder=$(cksum folder/*)
 refuse 'folder: is there already' export --format safetensors three folder
 [ "$before_folder" = "$(cksum folder/*)" ] || fail "a refused export changed a folder"
-touch folder/tokenizer.model
+touch folder/notes
 expect 0 export --force --format safetensors three folder
-[ "$(ls folder)" = "$(printf 'config.json\nmodel.safetensors\ntokenizer.model')" ] || fail "the folder holds $(ls folder)"
+[ "$(ls folder)" = "$(printf '%s\n' config.json generation_config.json model.safetensors modeling_cola.py notes tokenizer.json \
+  tokenizer_config.json)" ] || fail "the folder holds $(ls folder)"
+# A tokenizer goes with the folder: the one of the training data, which fits the model.
+spm_train --input=text.txt --model_prefix=pieces --model_type=bpe --byte_fallback --vocab_size=300 --hard_vocab_limit=false \
+  --minloglevel=2 >log 2>&1 || { cat log; exit 1; }
+refuse 'nowhere.model' export --format safetensors --tokenizer nowhere.model three tokenized
+refuse "is 'pieces.model .*trained with 'bytes'" export --format safetensors --tokenizer pieces.model three tokenized
+refuse "more than the model's vocab_size of 258" export --format safetensors --tokenizer pieces.model like tokenized
+refuse 'give either' export --format safetensors --tokenizer pieces.model --bytes like tokenized
+refuse 'only a folder' export --format safetensors --bytes like tokenized.safetensors
+[ ! -e tokenized ] || fail "a refused export left a folder"
+expect 0 export --format safetensors like untokenized
+says 'untokenized: without a tokenizer; --tokenizer MODEL puts it there'
+expect 0 export --format safetensors --bytes like tokenized
+cmp folder/tokenizer.json tokenized/tokenizer.json || fail "another tokenizer of bytes"
 expect 0 export --format safetensors three alone.safetensors
 cmp folder/model.safetensors alone.safetensors || fail "a file alone differs from the one in a folder"
 refuse 'alone.safetensors: is there already' export --format safetensors three alone.safetensors

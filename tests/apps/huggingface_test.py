@@ -122,7 +122,7 @@ class HuggingFace(harness.TrainingTest):
         return float(re.search(r"validation loss ([0-9.]+)", done.stdout)[1])
 
     def test_a_full_rank_model_is_a_llama(self):
-        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["config.json", "model.safetensors"])
+        self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
         config = json.loads((self.folder / "config.json").read_text())
         self.assertEqual((config["architectures"], config["model_type"], config["tie_word_embeddings"], config["hidden_act"]),
                          (["LlamaForCausalLM"], "llama", False, "silu"))
@@ -254,7 +254,9 @@ class HuggingFace(harness.TrainingTest):
         self.train("cola", 2, "schedule.total_steps=5")
         self.call([CKPT, "export", "--format", "safetensors", self.directory / "cola", self.directory / "cola-out"], expect=0)
         config = json.loads((self.directory / "cola-out/config.json").read_text())
-        self.assertNotIn("architectures", config)
+        self.assertEqual(config["architectures"], ["ColaForCausalLM"])
+        code = (harness.pathlib.Path(__file__).resolve().parents[2] / "src/io/modeling_cola.py").read_text()
+        self.assertEqual((self.directory / "cola-out/modeling_cola.py").read_text(), code)
         self.assertEqual([config[key] for key in ("model_type", "projection", "rank", "gate_activation")],
                          ["cola_llama", "cola", 12, True])
         self.imported(self.directory / "cola-out", "cola-back")

@@ -65,6 +65,9 @@ TEST(HuggingFaceConfiguration, SaysWhatHuggingFaceNeeds) {
   EXPECT_EQ(json["tie_word_embeddings"], false);
   EXPECT_EQ(json["torch_dtype"], "float32");
   EXPECT_FALSE(json.contains("rank"));
+  EXPECT_FALSE(json.contains("auto_map"));
+  EXPECT_TRUE(json["bos_token_id"].is_null() && json["eos_token_id"].is_null());
+  EXPECT_EQ(Json::parse(to_huggingface_json(model, 256))["eos_token_id"], 256);
   EXPECT_EQ(configuration_from_huggingface(json.dump(), ""), model);
 }
 
@@ -75,7 +78,8 @@ TEST(HuggingFaceConfiguration, SaysThatColaIsNoLlama) {
   model.rope_theta = 12345.678;
   const Json json = Json::parse(to_huggingface_json(model));
   EXPECT_EQ(json["model_type"], "cola_llama");
-  EXPECT_FALSE(json.contains("architectures"));
+  EXPECT_EQ(json["architectures"], Json::parse(R"(["ColaForCausalLM"])"));
+  EXPECT_EQ(json["auto_map"]["AutoModelForCausalLM"], "modeling_cola.ColaForCausalLM");
   EXPECT_EQ(json["projection"], "cola");
   EXPECT_EQ(json["rank"], 48);
   EXPECT_EQ(configuration_from_huggingface(json.dump(), ""), model);
