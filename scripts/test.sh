@@ -34,6 +34,6 @@ ctest --preset release --no-tests=error --parallel "$(nproc)" "$@" 2>&1 | tee "$
 
 say "Summary (all of it in $log)"
 skipped=$(grep -c '\*\*\*Skipped' "$log" || true)
-[ "$skipped" -eq 0 ] || echo "$skipped tests skipped: what they need is not here (a GPU; for Slurm: root and namespaces)"
+[ "$skipped" -eq 0 ] || echo "$skipped tests skipped: what they need is not here (a GPU; transformers; for Slurm: root and namespaces)"
 grep -E '^[0-9]+% tests passed|^Total Test time|^No tests were found' "$log" || true
 exit "$status"
