@@ -1,6 +1,15 @@
 # shellcheck shell=bash
 # What the PBS jobs share: training across as many time limits as it takes. Sourced, never run.
 
+# shellcheck source=jobs/progress.sh
+. "${BASH_SOURCE[0]%/*}/../progress.sh"
+
+# One log over all restarts, called NAME-NUMBER.log with the number of the first of these jobs: others may have its name.
+open_log() {
+  export COLA_FIRST_JOB=${COLA_FIRST_JOB:-${PBS_JOBID%%.*}}
+  exec >>"$PBS_JOBNAME-$COLA_FIRST_JOB.log" 2>&1
+}
+
 # What the server says of this job: "    NAME = VALUE" lines. A busy server is asked again; nothing and false where none
 # answers.
 describe_job() {
@@ -33,20 +42,21 @@ set_ones_of() {
 }
 
 # Submits this script once more, to start when this job has ended: qrerun would keep the job, but is for operators.
-# usage: run_again MOST_RESTARTS SCRIPT
+# usage: run_again MOST_RESTARTS SCRIPT REASON
 run_again() {
   local restarts=$((COLA_RESTARTS + 1))
   if [ "$restarts" -gt "$1" ]; then
-    echo "restarted $1 times already, so the job ends here: submit it again to resume"
+    echo "$3; restarted $1 times already, so the job ends here: submit it again to resume"
     exit 75
   fi
   export COLA_RESTARTS=$restarts
   local variables
-  variables=$(set_ones_of CONFIGURATION SETTINGS SLINGSHOT_NCCL COLA_RESTARTS COLA_JOBS COLA_DIST)
+  variables=$(set_ones_of CONFIGURATION SETTINGS RESUME SLINGSHOT_NCCL COLA_RESTARTS COLA_MOST_RESTARTS COLA_FIRST_JOB \
+    COLA_JOBS COLA_DIST)
   local pause
   for pause in 10 0; do # the server may be busy
     if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
-      echo "stopped early with a committed checkpoint: submitted again as restart $restarts"
+      echo "$3: submitted again as restart $restarts"
       exit 75
     fi
     sleep "$pause"
@@ -83,14 +93,15 @@ launch_and_wait() {
   return "$code"
 }
 
-# Runs the launcher with the program at its end, and sees to the next job if it stopped early (exit code 75) by itself and
-# not because the job is to end. Any other exit code ends the chain. CONFIGURATION is the run's file, SETTINGS are
-# "section.key=value ..." for it.
-# usage: train MOST_RESTARTS SCRIPT LAUNCHER... PROGRAM
+# Runs the program on all ranks, and sees to the next job if it stopped early (exit code 75), or failed after it had made
+# progress, by itself and not because the job is to end. Any other end of the program ends the chain. CONFIGURATION is the
+# run's file, SETTINGS are "section.key=value ..." for it, RESUME is a checkpoint's folder to start from.
+# usage: train MOST_RESTARTS SCRIPT LAUNCHER... -- PROGRAM
 train() {
-  local most_restarts=$1 script=$2 code=0 description limit left starts setting told_to_end=no
-  local -a settings=() wanted=()
+  local most_restarts=$1 script=$2 code=0 run commits description limit left starts setting told_to_end=no
+  local -a launch=() command=() wanted=()
   shift 2
+  while [ "$1" != -- ]; do launch+=("$1"); shift; done
   [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   [ -z "${PBS_ARRAY_INDEX:-}" ] || { echo "a run cannot be shared by a job array: submit one job a configuration"; exit 2; }
   # The limit is not in a job's environment, but the server knows it, and this script tells what was asked for.
@@ -103,17 +114,31 @@ train() {
   left=$(seconds_left_of "$limit")
   starts=$(field run_count <<<"$description") # PBS starts a job again after it lost a node, and where qrerun asked for it
   export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
-  [ -z "$left" ] || settings+=(--set "run.time_limit=$left")
+  unset COLA_JOB_END_TIME # of another job, which this one was submitted in
+  [ -z "$left" ] || export COLA_JOB_END_TIME=$(($(date +%s) + left))
+  command=("$2" --config "$CONFIGURATION")
+  [ -z "${RESUME:-}" ] || command+=(--resume "$RESUME")
   read -ra wanted <<<"${SETTINGS:-}"
-  for setting in "${wanted[@]}"; do settings+=(--set "$setting"); done
+  for setting in "${wanted[@]}"; do command+=(--set "$setting"); done
+  run=$(run_directory_of "${command[@]}" 2>/dev/null)
+  [ "$COLA_RESTARTS" -gt 0 ] || forget_failures "$run"
+  commits=$(commits_of "$run")
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
   echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
-  launch_and_wait "$@" --config "$CONFIGURATION" --resume auto "${settings[@]}" || code=$?
+  launch_and_wait "${launch[@]}" "${command[@]}" || code=$?
   if [ "$told_to_end" = yes ]; then
     echo "told to end (SIGTERM), so not submitted again: do so to resume"
     exit "$code"
   fi
-  [ "$code" -ne 75 ] || run_again "$most_restarts" "$script"
+  case $code in
+    0 | 75) forget_failures "$run" ;;&
+    75) run_again "$most_restarts" "$script" "stopped early with a committed checkpoint" ;;
+    0 | 2) ;; # done, or not to be mended by another start
+    *)
+      ! is_worth_another_start "$run" "$commits" ||
+        run_again "$most_restarts" "$script" "failed (exit code $code) after new checkpoints"
+      ;;
+  esac
   exit "$code"
 }

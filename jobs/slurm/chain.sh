@@ -21,12 +21,14 @@ if [ $# -lt 3 ] || [ "${1#-}" != "$1" ]; then
 fi
 configuration=$1 data=$2
 shift 2
-jobs=${COLA_JOBS:-jobs}/slurm
-run=$("$programs/cola_dist" --config "$configuration" --print-config | sed -n 's/^  dir: "\?\([^"]*\)"\?$/\1/p')
+jobs=${COLA_JOBS:-jobs}
+# shellcheck source=jobs/progress.sh
+. "$jobs/progress.sh"
+run=$(run_directory_of "$programs/cola_dist" --config "$configuration")
 
 submit() { sbatch --parsable --kill-on-invalid-dep=yes "$@" | cut -d ';' -f 1; }
-prepare=$(submit "${preparation[@]}" "$jobs/prepare-data.sbatch" "$data" "$@")
-train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/$script" "$configuration" \
+prepare=$(submit "${preparation[@]}" "$jobs/slurm/prepare-data.sbatch" "$data" "$@")
+train=$(submit "${training[@]}" --dependency="afterok:$prepare" "$jobs/slurm/$script" "$configuration" \
   --set "data.train=[$data/train-*.h5]" --set "data.validation=[$data/validation-*.h5]")
 printf -v verification '%q verify %q' "$programs/cola_ckpt" "$run" # a shell will read it
 verify=$(submit "${check[@]}" --dependency="afterok:$train" --wrap "$verification")

@@ -1,12 +1,22 @@
 # shellcheck shell=bash
 # What the Slurm jobs share: training across as many time limits and lost nodes as it takes. Sourced, never run.
 
-# Newer versions of Slurm tell a job its end themselves; the program stops before it, whether or not a signal comes.
+# shellcheck source=jobs/progress.sh
+. "${BASH_SOURCE[0]%/*}/../progress.sh"
+
+# Newer versions of Slurm tell a job its end themselves; the program stops before it, whether or not a signal comes. A
+# job without a limit has none.
 export_job_end() {
   [ -z "${SLURM_JOB_END_TIME:-}" ] || return 0
-  local end
-  end=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e) && end=$(date --date="$end" +%s) || return 0
-  export SLURM_JOB_END_TIME=$end
+  local end pause
+  for pause in 2 5 0; do # the controller may be busy
+    if end=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%e); then
+      ! end=$(date --date="$end" +%s 2>/dev/null) || export SLURM_JOB_END_TIME=$end
+      return 0
+    fi
+    sleep "$pause"
+  done
+  echo "squeue does not answer: the job's end is not known, and the run stops when --signal warns it"
 }
 
 # Whether a step that does nothing runs within that many seconds.
@@ -40,18 +50,32 @@ requeue() {
   exit 75
 }
 
-# Runs srun, and requeues the job if it stopped early (exit code 75) or lost a node. Any other exit code ends the job.
-# usage: train MOST_RESTARTS SRUN_ARGUMENT...
+# Runs the program on all ranks, and requeues the job if it stopped early (exit code 75), lost a node, or failed after it
+# had made progress. Any other end of the program ends the job.
+# usage: train MOST_RESTARTS SRUN_ARGUMENT... -- PROGRAM ARGUMENT...
 train() {
-  local most_restarts=$1 code=0
+  local most_restarts=$1 code=0 run commits
+  local -a launch=()
+  shift
+  while [ "$1" != -- ]; do launch+=("$1"); shift; done
   shift
   [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   export_job_end
   echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0} of at most $most_restarts, $(date)"
+  run=$(run_directory_of "$@" 2>/dev/null)
+  [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || forget_failures "$run"
+  commits=$(commits_of "$run")
   # Ranks do not end at the same moment. With --kill-on-bad-exit the first one's 75 would get the others killed, and srun
   # return their signal in its place; where one rank dies alone, the others follow after this wait.
-  srun --kill-on-bad-exit=0 --wait=60 "$@" || code=$?
-  [ "$code" -ne 75 ] || requeue "$most_restarts" "stopped early with a committed checkpoint"
-  [ "$code" -eq 0 ] || [ "$code" -eq 2 ] || ! has_lost_a_node || requeue "$most_restarts" "lost a node"
+  srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "${launch[@]}" "$@" || code=$?
+  case $code in
+    0 | 75) forget_failures "$run" ;;&
+    75) requeue "$most_restarts" "stopped early with a committed checkpoint" ;;
+    0 | 2) ;; # done, or not to be mended by another start
+    *)
+      ! is_worth_another_start "$run" "$commits" || requeue "$most_restarts" "failed (exit code $code) after new checkpoints"
+      ! has_lost_a_node || requeue "$most_restarts" "lost a node"
+      ;;
+  esac
   exit "$code"
 }

@@ -29,8 +29,9 @@ std::optional<SystemTime> find_job_end(const VariableLookup& lookup, std::int64_
                                        SystemTime now) {
   std::optional<SystemTime> end;
   if (time_limit > 0) end = now + std::chrono::seconds(time_limit);
-  constexpr const char* variable = "SLURM_JOB_END_TIME";
-  if (const std::optional<std::string> text = lookup(variable); text && !text->empty()) {
+  for (const char* variable : {"SLURM_JOB_END_TIME", "COLA_JOB_END_TIME"}) {
+    const std::optional<std::string> text = lookup(variable);
+    if (!text || text->empty()) continue;
     const SystemTime told(std::chrono::seconds(read_seconds(variable, *text)));
     if (!end || told < *end) end = told;
   }

@@ -15,8 +15,9 @@ namespace cola {
 
 using SystemTime = std::chrono::system_clock::time_point;
 
-/// When this job will be killed: the earlier of SLURM_JOB_END_TIME (seconds since 1970) and `now` plus
-/// `time_limit` seconds (0: none). Throws UsageError for a variable that is no number.
+/// When this job will be killed: the earliest of SLURM_JOB_END_TIME, of COLA_JOB_END_TIME, which job scripts
+/// set under other schedulers (both in seconds since 1970), and of `now` plus `time_limit` seconds (0: none).
+/// Throws UsageError for a variable that is no number.
 std::optional<SystemTime> find_job_end(const VariableLookup& lookup, std::int64_t time_limit, SystemTime now);
 
 class StopCondition {

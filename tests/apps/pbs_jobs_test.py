@@ -27,7 +27,7 @@ STAND_INS = {
     "qrerun": 'echo "qrerun $*" >>"$CALLS"',
     "module": 'echo "module $*" >>"$CALLS"',
     # PALS' options are not those of Open MPI.
-    "mpiexec": """printf 'mpiexec %s\\n' "$*" >>"$CALLS"; env | grep -E '^(NCCL|FI_|MPICH|OMP_NUM)' >>"$CALLS"
+    "mpiexec": """printf 'mpiexec %s\\n' "$*" >>"$CALLS"; env | grep -E '^(NCCL|FI_|MPICH|OMP_NUM|COLA_JOB_END)' >>"$CALLS"
                   [ "$3" != --ppn ] || { ranks=$2; shift 7; set -- -n "$ranks" "$@"; }
                   exec mpirun --oversubscribe "$@" """,
 }
@@ -103,7 +103,10 @@ class PbsJobs(harness.TrainingTest):
     def finish(self, run, job):
         """The job's exit code, its log and the stand-ins' calls."""
         code = job.wait(timeout=120)
-        return code, (self.directory / f"{run}.log").read_text(), self.calls_of(run).read_text()
+        return code, self.log_of(run, 7), self.calls_of(run).read_text()
+
+    def log_of(self, run, number):
+        return (self.directory / f"{run}-{number}.log").read_text()
 
     def submit(self, run, *arguments, **more):
         return self.finish(run, self.start(run, *arguments, **more))
@@ -124,14 +127,40 @@ class PbsJobs(harness.TrainingTest):
         self.assertEqual(code, 75, log)
         self.assertRegex(log, r"stopped by the time limit after step \d+, saved")
         self.assertIn("qsub -W depend=afterany:7.pbs -N limited -v "
-                      "CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_JOBS,COLA_DIST ", calls)
+                      "CONFIGURATION,SETTINGS,COLA_RESTARTS,COLA_FIRST_JOB,COLA_JOBS,COLA_DIST ", calls)
         self.assertNotIn("qrerun", calls)
         self.assertTrue(re.search(r"jobs/pbs/generic.pbs\nqsub restarts=1\n", calls), calls)
-        code, log, _ = self.submit("limited", COLA_RESTARTS="1")
+        code, log, _ = self.submit("limited", PBS_JOBID="8.pbs", COLA_FIRST_JOB="7", COLA_RESTARTS="1")
         self.assertEqual(code, 0, log)
         self.assertIn("stopped by the time limit", log)  # one log over all restarts
         self.assertIn("restart 1 of at most 100", log)
+        self.assertNotIn("changed since", log)
+        self.assertIn("time_limit: 0\n", (self.directory / "limited/config.yaml").read_text())
         self.assert_identical("whole", "limited")
+
+    def test_the_end_is_told_as_a_time_however_long_the_launch_takes(self):
+        begin = time.time()
+        _, log, calls = self.submit("timed", walltime="00:10:00")
+        end = int(re.search(r"COLA_JOB_END_TIME=(\d+)", calls)[1])
+        self.assertTrue(begin + 590 < end < begin + 602, log)
+
+    def test_jobs_of_one_name_have_logs_of_their_own(self):
+        self.assertEqual(self.submit("twice")[0], 0)
+        _, log, _ = self.submit("twice", PBS_JOBID="8.pbs")
+        self.assertEqual(log.count("job 7.pbs"), 1)
+        self.assertEqual(log.count("job 8.pbs"), 0)
+        self.assertEqual(self.log_of("twice", 8).count("job 8.pbs"), 1)
+
+    def test_a_job_that_starts_from_a_chosen_checkpoint_goes_on_from_what_came_of_it(self):
+        chosen = {"RESUME": str(self.directory / "whole/checkpoints/step-00000020")}
+        code, log, calls = self.submit("chosen", walltime="00:00:20", **chosen)
+        self.assertEqual(code, 75, log)
+        self.assertRegex(log, r"resumes from \S*whole/checkpoints/step-00000020, step 20 of 40")
+        self.assertIn("-v CONFIGURATION,SETTINGS,RESUME,COLA_RESTARTS,", calls)
+        code, log, _ = self.submit("chosen", COLA_RESTARTS="1", **chosen)
+        self.assertEqual(code, 0, log)
+        self.assertIn("resumes from what has come of --resume", log)
+        self.assert_identical("whole", "chosen")
 
     def test_the_next_job_is_submitted_where_only_the_configuration_is_set(self):
         """As the documented command leaves it, in the project's folder: no SETTINGS, nothing of an installation."""
@@ -142,13 +171,21 @@ class PbsJobs(harness.TrainingTest):
         code, log, calls = self.submit("bare", walltime="00:00:20", settings=None, COLA_JOBS=None, COLA_DIST=None)
         self.assertEqual(code, 75, log)
         self.assertIn("submitted again as restart 1", log)
-        self.assertIn("-v CONFIGURATION,COLA_RESTARTS jobs/pbs/generic.pbs\n", calls)
+        self.assertIn("-v CONFIGURATION,COLA_RESTARTS,COLA_FIRST_JOB jobs/pbs/generic.pbs\n", calls)
         self.assertNotIn("qrerun", calls)
 
     def test_restarts_are_bounded(self):
         code, log, calls = self.submit("bounded", walltime="00:00:20", COLA_RESTARTS="100")
         self.assertEqual(code, 75)
         self.assertIn("restarted 100 times already", log)
+        self.assertNotIn("qsub", calls)
+
+    def test_the_bound_on_restarts_is_chosen_by_a_variable_and_handed_on(self):
+        code, _, calls = self.submit("few", walltime="00:00:20", COLA_MOST_RESTARTS="1")
+        self.assertEqual(code, 75)
+        self.assertIn(",COLA_MOST_RESTARTS,", calls)
+        _, log, calls = self.submit("few", walltime="00:00:20", COLA_MOST_RESTARTS="1", COLA_RESTARTS="1")
+        self.assertIn("restarted 1 times already", log)
         self.assertNotIn("qsub", calls)
 
     def test_what_pbs_starts_again_counts_as_a_restart(self):
@@ -186,10 +223,10 @@ class PbsJobs(harness.TrainingTest):
             self.assertEqual(said, "" if seconds is None else f"{seconds}\n", form)
 
     def test_a_job_array_is_refused(self):
-        code, log, calls = self.submit("array", PBS_JOBID="7[3].pbs", PBS_ARRAY_INDEX="3")
-        self.assertEqual(code, 2)
-        self.assertEqual(log, "a run cannot be shared by a job array: submit one job a configuration\n")
-        self.assertEqual(calls, "")
+        job = self.start("array", PBS_JOBID="7[3].pbs", PBS_ARRAY_INDEX="3")
+        self.assertEqual(job.wait(timeout=60), 2)
+        self.assertEqual(self.log_of("array", "7[3]"), "a run cannot be shared by a job array: submit one job a configuration\n")
+        self.assertEqual(self.calls_of("array").read_text(), "")
 
     def test_data_are_prepared(self):
         code = self.start("data-job", script="prepare-data", OUTPUT="tokens",
@@ -229,6 +266,35 @@ class PbsJobs(harness.TrainingTest):
         for process in processes_of_session(job.pid):
             os.kill(process, signal.SIGTERM)
         self.assert_saved_and_not_submitted("deleted", job)
+
+    def test_a_failure_after_a_new_checkpoint_is_followed_by_another_start(self):
+        code, log, calls = self.submit("crashing", COLA_FAULT_POINT="committed:2")
+        self.assertEqual(code, 75, log)
+        self.assertRegex(log, r"failed \(exit code \d+\) after new checkpoints: submitted again as restart 1")
+        self.assertIn("qsub -W depend=afterany:7.pbs", calls)
+        committed = self.checkpoints("crashing")
+        code, log, calls = self.submit("crashing", COLA_RESTARTS="1", COLA_FAULT_POINT="manifest:1")  # none is new
+        self.assertNotIn(code, (0, 2, 75), log)
+        self.assertNotIn("qsub", calls)
+        self.assertEqual(self.checkpoints("crashing"), committed)
+        self.assertEqual(self.submit("crashing")[0], 0)
+        self.assertFalse((self.directory / "crashing/failed_starts").exists())
+        self.assert_identical("whole", "crashing")
+
+    def test_failures_in_a_row_are_bounded(self):
+        for failed in range(4):
+            code, log, calls = self.submit("unstable", COLA_RESTARTS=str(failed), COLA_FAULT_POINT="committed:1")
+            self.assertEqual(code == 75, failed < 3, log)
+            self.assertEqual("qsub" in calls, failed < 3)
+
+    def test_a_loss_that_is_not_finite_does_not_come_back_for_ever(self):
+        settings = "optimizer.lr=1e30 optimizer.grad_clip=0 checkpoint.every=1"
+        code, log, _ = self.submit("exploding", settings=settings)
+        self.assertEqual(code, 75, log)
+        code, log, calls = self.submit("exploding", settings=settings, COLA_RESTARTS="1")
+        self.assertEqual(code, 1, log)
+        self.assertEqual(log.count("is not finite"), 2)
+        self.assertNotIn("qsub", calls)
 
     def test_a_failure_is_not_repeated(self):
         code, log, calls = self.submit("failing", settings="model.hidden_size=33")

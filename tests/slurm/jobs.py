@@ -21,8 +21,8 @@ class Job:
         text = CONFIGURATION.replace("DIRECTORY", name).replace("DATA", "data").replace("STEPS", str(steps))
         (slurm.folder / f"{name}.yaml").write_text(text)
 
-    def submit(self, *settings, minutes=20, options=(), environment=None):
-        words = [word for setting in settings for word in ("--set", setting)]
+    def submit(self, *settings, minutes=20, options=(), environment=None, more=()):
+        words = [word for setting in settings for word in ("--set", setting)] + list(more)
         self.number = self.slurm.submit(
             f"--job-name={self.name}", "--cpus-per-task=1", f"--time={minutes}", f"--output={self.name}.log", *options,
             "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words, environment=environment)

@@ -1,6 +1,7 @@
 """Training as a job of a real Slurm of two nodes: it finishes, meets its time limit, is cancelled, and loses a node."""
 import pathlib
 import re
+import subprocess
 import sys
 import unittest
 
@@ -98,6 +99,17 @@ class SlurmTest(unittest.TestCase):
         resumed = re.search(r"resumes from \S*lost/checkpoints/(step-\d+)", job.log())
         self.assertGreaterEqual(resumed[1], committed)
         job.assert_finished_as(self.whole, STEPS)
+
+    def test_killed_after_a_checkpoint_of_its_own_that_came_of_another_runs(self):
+        job = Job(self.slurm, "chosen", STEPS)
+        job.submit(more=("--resume", "whole/checkpoints/step-00000600"))
+        self.assertGreater(job.wait_for_checkpoint(), "step-00000600")
+        self.slurm.call("scancel", "--signal=KILL", f"{job.number}.0")
+        job.wait("PENDING")
+        job.wait("COMPLETED")
+        self.assertIn("after new checkpoints: back into the queue", job.log())
+        self.assertIn("resumes from what has come of --resume", job.log())
+        self.assertEqual(subprocess.run(["bin/cola_ckpt", "diff", "whole", "chosen"]).returncode, 0)
 
     def test_a_chain_of_jobs(self):
         Job(self.slurm, "chained", steps=100)

@@ -101,6 +101,8 @@ TEST_F(SameRun, TellsWhatElseHasChanged) {
   EXPECT_EQ(describe_changes(manifest_, now_, 2, "folder"), "");
   now_.optimizer.lr = 0.004;
   now_.run.dir = "elsewhere";
+  now_.run.time_limit = 3600;
+  now_.run.stop_margin = 60;
   EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "optimizer.lr 0.001 -> 0.004, 2 ranks -> 1");
   manifest_.step = manifest_.next_sample = 0;  // imported weights, which no setting has trained
   EXPECT_EQ(describe_changes(manifest_, now_, 1, "folder"), "");

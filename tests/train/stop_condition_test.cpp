@@ -13,21 +13,27 @@ using namespace std::chrono_literals;
 
 const SystemTime noon = SystemTime(std::chrono::seconds(1'800'000'000));
 
-std::optional<SystemTime> job_end(const std::string& slurm_end, std::int64_t time_limit) {
+std::optional<SystemTime> job_end(const std::string& slurm_end, std::int64_t time_limit,
+                                  const std::string& script_end = "") {
   return find_job_end(
       [&](const std::string& name) -> std::optional<std::string> {
+        if (name == "COLA_JOB_END_TIME") return script_end;
         return name == "SLURM_JOB_END_TIME" ? std::optional(slurm_end) : std::nullopt;
       },
       time_limit, noon);
 }
 
-TEST(JobEnd, IsTheEarlierOfSlurmsAndTheConfigured) {
+TEST(JobEnd, IsTheEarliestOfSlurmsTheScriptsAndTheConfigured) {
   EXPECT_FALSE(job_end("", 0));  // an empty variable is none
   EXPECT_EQ(job_end("", 60), noon + 60s);
   EXPECT_EQ(job_end("1800000030", 0), noon + 30s);
   EXPECT_EQ(job_end("1800000030", 60), noon + 30s);
   EXPECT_EQ(job_end("1800000090", 60), noon + 60s);
   EXPECT_THROW(job_end("12:00", 0), UsageError);
+  EXPECT_EQ(job_end("", 0, "1800000040"), noon + 40s);
+  EXPECT_EQ(job_end("1800000030", 60, "1800000040"), noon + 30s);
+  EXPECT_EQ(job_end("1800000090", 60, "1800000040"), noon + 40s);
+  EXPECT_THROW(job_end("", 0, "soon"), UsageError);
 }
 
 TEST(StopCondition, IsNoneWithoutSignalAndLimit) {

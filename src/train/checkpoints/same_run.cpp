@@ -25,9 +25,10 @@ bool decides_on_the_samples(const ConfigurationChange& change) {
   return change.key == "run.seed" || change.key == "data.sequence_length";
 }
 
-// They say where a run lies, or whether it may resume, not how it trains.
+// They say where a run lies, whether it may resume and how long a job lasts, not how it trains.
 bool is_worth_telling(const ConfigurationChange& change) {
-  constexpr std::array<std::string_view, 3> untold = {"run.name", "run.dir", "data.allow_change"};
+  constexpr std::array<std::string_view, 5> untold = {"run.name", "run.dir", "run.time_limit",
+                                                      "run.stop_margin", "data.allow_change"};
   return std::find(untold.begin(), untold.end(), change.key) == untold.end();
 }
 
