@@ -160,20 +160,12 @@ void settle_common_run(RunConfiguration& configuration, const CommandLine& line,
       common_precision(session.world(), configuration.train.precision, device.prefers_bfloat16());
 }
 
-// What is allowed and yet hardly meant.
-void warn_of_settings(const RunSection& run) {
-  if (run.time_limit > 0 && run.time_limit <= run.stop_margin)
-    warning("run.time_limit ({} s) is not more than run.stop_margin ({} s): every start makes a single step",
-            run.time_limit, run.stop_margin);
-}
-
 // For rank 0. A path is looked for where a run starts, which can do without its folder if it resumed from it
 // before.
-void check_start(const CommandLine& line, const RunConfiguration& configuration) {
+void check_start(const CommandLine& line) {
   const bool is_path = line.resume.find('/') != line.resume.npos || std::filesystem::exists(line.resume);
   if (line.resume != "auto" && line.resume != "none" && !is_path)
     throw UsageError("--resume {}: neither auto, none, nor a checkpoint's folder", line.resume);
-  if (!line.evaluate) warn_of_settings(configuration.run);
 }
 
 // What a rank has before it trains or evaluates.
@@ -215,7 +207,7 @@ int work(const CommandLine& line, MpiSession& session, const StopSignal& signal,
   job.place = place_rank(job.configuration, session);
   job.device = together(world, [&] { return make_device(job.configuration, job.place); });
   settle_common_run(job.configuration, line, *job.device, session);
-  on_rank_0(world, [&] { check_start(line, job.configuration); });
+  on_rank_0(world, [&] { check_start(line); });
   job.communicator = make_training_communicator(job.configuration.parallel, *job.device, session);
   return line.evaluate ? evaluate(job) : train(job);
 }

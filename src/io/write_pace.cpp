@@ -12,8 +12,9 @@ namespace {
 constexpr auto longest_sleep = std::chrono::milliseconds(20);
 }  // namespace
 
-WritePace::WritePace(double bytes_per_second, std::stop_token stop, const std::atomic<bool>& unlimited)
-    : bytes_per_second_(bytes_per_second), stop_(std::move(stop)), unlimited_(&unlimited) {}
+WritePace::WritePace(double bytes_per_second, std::stop_token stop, const std::atomic<bool>& unlimited,
+                     double* slept)
+    : bytes_per_second_(bytes_per_second), stop_(std::move(stop)), unlimited_(&unlimited), slept_(slept) {}
 
 void WritePace::spend(std::size_t bytes) {
   if (stop_.stop_requested()) throw Error("stopped before the end");
@@ -24,6 +25,7 @@ void WritePace::spend(std::size_t bytes) {
       std::chrono::duration<double>(static_cast<double>(bytes) / bytes_per_second_));
   for (auto now = Clock::now(); now < due_ && !*unlimited_; now = Clock::now()) {
     std::this_thread::sleep_for(std::min<Clock::duration>(due_ - now, longest_sleep));
+    if (slept_) *slept_ += std::chrono::duration<double>(Clock::now() - now).count();
     if (stop_.stop_requested()) throw Error("stopped before the end");
   }
 }

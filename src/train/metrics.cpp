@@ -116,11 +116,12 @@ void MetricsWriter::write_start(std::int64_t step, std::int64_t ranks, std::int6
                          {"checkpoint", checkpoint.empty() ? Json(nullptr) : Json(checkpoint)}}));
 }
 
-void MetricsWriter::write_checkpoint(std::int64_t step, double seconds) {
+void MetricsWriter::write_checkpoint(std::int64_t step, double seconds, double full_speed_seconds) {
   write_line(timed_line({{"event", "checkpoint"},
                          {"step", step},
                          {"message", fmt::format("committed in {:.2f} s", seconds)},
-                         {"seconds", seconds}}));
+                         {"seconds", seconds},
+                         {"full_speed_seconds", full_speed_seconds}}));
 }
 
 void MetricsWriter::write_event(const std::string& event, std::int64_t step, const std::string& message) {

@@ -37,7 +37,8 @@ class MetricsWriter {
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
   /// A job begins at `step`, after `checkpoint` (a folder; empty: from nothing).
   void write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts, const std::string& checkpoint);
-  void write_checkpoint(std::int64_t step, double seconds);
+  /// `full_speed_seconds`: without what checkpoint.bandwidth_mib has held back.
+  void write_checkpoint(std::int64_t step, double seconds, double full_speed_seconds);
   /// Anything else worth keeping: {"event": event, "step": step, "message": message}.
   void write_event(const std::string& event, std::int64_t step, const std::string& message);
 

@@ -72,6 +72,12 @@ void StopCondition::learn_step(double seconds) {
   step_seconds_ = std::max(seconds, 0.95 * step_seconds_);
 }
 
+bool StopCondition::is_near() const {
+  constexpr int few_steps = 3;
+  const std::optional<double> left = seconds_left();
+  return left && *left < margin() + few_steps * step_seconds_;
+}
+
 std::optional<double> StopCondition::seconds_left() const {
   if (!job_end_) return std::nullopt;
   return Seconds(*job_end_ - std::chrono::system_clock::now()).count();

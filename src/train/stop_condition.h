@@ -42,6 +42,8 @@ class StopCondition {
   double margin() const { return least_margin_ + 2 * (step_seconds_ + checkpoint_seconds_); }
   /// Seconds until the job is killed; nothing without a limit.
   std::optional<double> seconds_left() const;
+  /// Whether no more than a few steps fit in before the run stops for the job's end.
+  bool is_near() const;
 
  private:
   std::int64_t local_cause() const;

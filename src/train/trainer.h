@@ -65,7 +65,9 @@ class Trainer {
   [[noreturn]] void end_alone(const std::exception& error);
   ExitCode finish();
 
+  void learn_past_pace();
   void open_run_directory(bool is_finished);
+  void warn_of_short_job() const;
   void report_start(const RunStart& start) const;
   std::string describe_memory_of_rank() const;
   std::string describe_data() const;

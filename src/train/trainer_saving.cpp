@@ -31,8 +31,8 @@ void Trainer::proceed_with_checkpoint() {
 
 void Trainer::report(const SaveOutcome& saved) {
   if (saved.error.empty()) {
-    stop_.learn_checkpoint(saved.seconds);
-    if (metrics_) metrics_->write_checkpoint(saved.step, saved.seconds);
+    stop_.learn_checkpoint(saved.full_speed_seconds);  // the last one is saved so
+    if (metrics_) metrics_->write_checkpoint(saved.step, saved.seconds, saved.full_speed_seconds);
     return progress_.announce(fmt::format("step {}: saved {}/{} in {:.2f} s", saved.step,
                                           checkpoints_of(configuration_), checkpoint_name(saved.step),
                                           saved.seconds));

@@ -13,6 +13,7 @@
 #include "train/configuration/precision.h"
 #include "train/configuration/transformer_options.h"
 #include "train/evaluation.h"
+#include "train/past_pace.h"
 #include "train/peak_rate.h"
 #include "train/plan/memory_plan.h"
 #include "train/plan/plan.h"
@@ -90,12 +91,37 @@ void Trainer::start(const ResumeChoice& resume) {
     if (found.is_own) checkpointer_.set_committed_step(state_.step);
   }
   communicator_.all_reduce(std::span(&product_rate_, 1));
+  learn_past_pace();
   open_run_directory(found.is_own && finished());
   const std::vector<std::string> hosts = communicator_.all_gather(host_name());
   if (metrics_)
     metrics_->write_start(state_.step, communicator_.size(),
                           std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder);
-  if (speaks()) report_start(found);
+  if (!speaks()) return;
+  report_start(found);
+  warn_of_short_job();
+}
+
+// The first checkpoint may come late in a job, or never.
+void Trainer::learn_past_pace() {
+  std::array<std::int64_t, 2> microseconds{};  // all ranks look at the job's end
+  on_rank_0(communicator_, [&] {
+    const PastPace pace = read_past_pace(configuration_.run.dir, communicator_.size());
+    microseconds = {static_cast<std::int64_t>(1e6 * pace.step_seconds),
+                    static_cast<std::int64_t>(1e6 * pace.checkpoint_seconds)};
+  });
+  communicator_.all_reduce_maximum(microseconds);
+  stop_.learn_step(1e-6 * static_cast<double>(microseconds[0]));
+  if (microseconds[1] > 0) stop_.learn_checkpoint(1e-6 * static_cast<double>(microseconds[1]));
+}
+
+// Such a job ends well, with its checkpoint, and yet a chain of them gets nowhere.
+void Trainer::warn_of_short_job() const {
+  if (!stop_.is_near() || finished()) return;
+  warning(
+      "the job ends in {:.0f} s, of which {:.0f} s are kept to save in (run.stop_margin, two steps, two "
+      "checkpoints): it makes a few steps at most; ask for more time",
+      *stop_.seconds_left(), stop_.margin());
 }
 
 // config.yaml says what a run was trained with; one that has no step left keeps what stands there.

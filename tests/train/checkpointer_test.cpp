@@ -165,7 +165,7 @@ TEST_F(CheckpointerTest, SavesNoNewerValuesThanTheStepItIsNamedAfter) {
 
 TEST_F(CheckpointerTest, ASlowedWriterWritesTheSameFilesAsASynchronousSave) {
   RunConfiguration fast = configuration("fast"), slow = configuration("slow");
-  slow.checkpoint.bandwidth_mib = 1;
+  slow.checkpoint.bandwidth_mib = 0.5;
   slow.checkpoint.verify = true;
   std::array<double, 2> seconds{};
   for (const bool slowed : {false, true})
@@ -177,6 +177,8 @@ TEST_F(CheckpointerTest, ASlowedWriterWritesTheSameFilesAsASynchronousSave) {
       const SaveOutcome outcome = slowed ? rank.poll_while_training(step) : *rank.checkpointer().wait();
       EXPECT_EQ(outcome.error, "");
       if (communicator.rank() == 0) seconds[slowed] = outcome.seconds;
+      EXPECT_GT(outcome.full_speed_seconds, 0);
+      if (slowed) EXPECT_LT(outcome.full_speed_seconds, outcome.seconds - 0.1);  // of 0.3 that were slept
     });
   EXPECT_GT(seconds[1], 0.1);  // a shard of 0.16 MiB
   EXPECT_EQ(shard_checksums(fast.run.dir + "/checkpoints/step-00000001"),

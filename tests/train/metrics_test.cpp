@@ -144,13 +144,14 @@ TEST(MetricsWriter, TellsWhatAJobBeganWithAndWhatCheckpointsTook) {
   const std::string path = folder.path("metrics.jsonl");
   MetricsWriter writer(path, 4);
   writer.write_start(4, 64, 16, "checkpoints/step-00000004");
-  writer.write_checkpoint(8, 1.5);
+  writer.write_checkpoint(8, 1.5, 1.25);
   const auto entries = read(path);
   EXPECT_EQ(entries[0]["event"], "start");
   EXPECT_EQ(entries[0]["ranks"], 64);
   EXPECT_EQ(entries[0]["hosts"], 16);
   EXPECT_EQ(entries[0]["checkpoint"], "checkpoints/step-00000004");
   EXPECT_EQ(entries[1]["seconds"], 1.5);
+  EXPECT_EQ(entries[1]["full_speed_seconds"], 1.25);
   EXPECT_EQ(entries[1]["message"], "committed in 1.50 s");
 }
 

@@ -111,6 +111,19 @@ TEST(StopCondition, ComesBeforeTheJobsEndByWhatStepsAndCheckpointsTake) {
   EXPECT_EQ(stop.cause(), "the time limit");
 }
 
+TEST(StopCondition, IsNearWhereOnlyAFewStepsFitIn) {
+  const auto self = make_self_communicator();
+  const StopSignal signals;
+  StopCondition stop(*self, signals, std::chrono::system_clock::now() + 100s, 30, 5);
+  EXPECT_FALSE(stop.is_near());
+  stop.learn_step(11);  // 30 + 2 (11 + 5) + 3 x 11
+  EXPECT_FALSE(stop.is_near());
+  stop.learn_step(13);
+  EXPECT_TRUE(stop.is_near());
+  EXPECT_FALSE(stop.ask());
+  EXPECT_FALSE(StopCondition(*self, signals, std::nullopt, 30, 5).is_near());
+}
+
 // Only one rank's clock says that it is time.
 TEST(StopCondition, IsAgreedByAllRanks) {
   const StopSignal signals;

@@ -1,5 +1,6 @@
 #include "train/checkpoints/checkpointer.h"
 
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -91,6 +92,7 @@ void Checkpointer::start(const TrainingState& state) {
   state_ = state;
   snapshot_finished_ = false;
   started_ = Clock::now();
+  slept_seconds_ = 0;
   folder_ = checkpoints_of(configuration_) + "/" + checkpoint_name(state.step);
   if (!writes_) return;
   ring_->start({store_.master_weights(), store_.exp_avg(), store_.exp_avg_sq()});
@@ -133,7 +135,7 @@ std::string Checkpointer::save_shard(std::stop_token stop) {
   const RingReader reader(*ring_);
   give_way();
   const CheckpointSection& options = configuration_.checkpoint;
-  WritePace pace(options.bandwidth_mib * mebibyte, stop, unlimited_);
+  WritePace pace(options.bandwidth_mib * mebibyte, stop, unlimited_, &slept_seconds_);
   if (!options.local_dir) return to_json(write_shard(folder_, std::move(pace)));
   // The node's own disk frees the ring sooner, and holds the shard until the shared one has it.
   const std::string attempt =
@@ -261,7 +263,15 @@ SaveOutcome Checkpointer::end() {
   if (error.empty()) committed_step_ = state_.step;
   failures_in_a_row_ = error.empty() ? 0 : failures_in_a_row_ + 1;
   const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
-  return {state_.step, seconds, error, failures_in_a_row_};
+  return {state_.step, seconds, without_sleep(seconds), error, failures_in_a_row_};
+}
+
+// On all ranks what the slowest writer would have needed at full speed. Collective.
+double Checkpointer::without_sleep(double seconds) const {
+  std::array<std::int64_t, 1> microseconds{
+      writes_ ? static_cast<std::int64_t>(1e6 * (seconds - slept_seconds_)) : 0};
+  communicator_.all_reduce_maximum(microseconds);
+  return 1e-6 * static_cast<double>(microseconds[0]);
 }
 
 double Checkpointer::take_blocked_seconds() {

@@ -27,8 +27,9 @@ namespace cola {
 /// How the saving of a step ended; the same on all ranks.
 struct SaveOutcome {
   std::int64_t step = 0;
-  double seconds = 0;  // from the snapshot to the commit
-  std::string error;   // of the lowest rank that failed, with its number; empty if committed
+  double seconds = 0;             // from the snapshot to the commit
+  double full_speed_seconds = 0;  // without what checkpoint.bandwidth_mib has held back
+  std::string error;              // of the lowest rank that failed, with its number; empty if committed
   int failures_in_a_row = 0;
 };
 
@@ -90,6 +91,7 @@ class Checkpointer {
   void retire();
   void clear_abandoned();
   SaveOutcome end();
+  double without_sleep(double seconds) const;
 
   Communicator& communicator_;
   const ParameterTable& table_;
@@ -110,6 +112,7 @@ class Checkpointer {
   double blocked_seconds_ = 0;
   std::optional<SnapshotRing> ring_;
   std::atomic<bool> unlimited_ = false;  // while training waits for the writer
+  double slept_seconds_ = 0;             // of the writer, to keep to checkpoint.bandwidth_mib
   BackgroundTask task_;                  // last: it uses the others
 };
 
