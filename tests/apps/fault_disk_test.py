@@ -90,6 +90,15 @@ class Disk(harness.TrainingTest):
         self.verify_newest("full")
         self.assertEqual(len(self.checkpoints("full")), 2)
 
+    def test_a_finished_run_needs_no_room(self):
+        (self.disk / "run").mkdir()
+        (self.directory / "done").symlink_to(self.disk / "run")
+        self.train("done", 2)
+        self.fill(left=100_000)
+        self.assertIn("nothing is left to do", self.train("done", 2).stdout)
+        said = self.train("done", 2, "schedule.total_steps=80", expect=2).stderr
+        self.assertIn("for a single checkpoint", said)
+
     def test_failures_in_a_row_end_the_run(self):
         process = self.start("hopeless", "checkpoint.max_failures=3")
         self.wait_for("hopeless", "checkpoint", 1, process)

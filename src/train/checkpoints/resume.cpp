@@ -141,6 +141,15 @@ void require_fitting(const RunIdentity& run, RunStart& start, int ranks) {
   const std::string directory = checkpoints_of(run.configuration);
   std::error_code ignored;  // there is none yet
   start.is_own = std::filesystem::equivalent(start.folder + "/..", directory, ignored);
+  start.is_finished = start.is_own && manifest.step == run.configuration.schedule.total_steps;
+}
+
+// Rank 0's word: other nodes may see a new directory later. Collective.
+void share_verdict(Communicator& communicator, RunStart& start) {
+  const std::string own = start.is_own ? "own" : "";
+  const std::string word = shared_text(communicator, start.is_finished ? "finished" : own);
+  start.is_own = !word.empty();
+  start.is_finished = word == "finished";
 }
 
 // On rank 0. Makes room first: what a crash left takes some. Of another run's checkpoint, that step itself is
@@ -149,8 +158,9 @@ void prepare_directory(const std::string& directory, const RunStart& start, cons
   for (const std::string& removed : remove_orphans(directory))
     information("removed {}, left by a crash", removed);
   const auto shards = static_cast<std::uint64_t>(map.shards());
-  require_free_space(directory, shards * shard_bytes(map.shard_elements()),
-                     directory + ", for a single checkpoint");
+  if (!start.is_finished)
+    require_free_space(directory, shards * shard_bytes(map.shard_elements()),
+                       directory + ", for a single checkpoint");
   make_durable_folder(directory);
   if (start.folder.empty()) return;
   const std::int64_t step = read_manifest(start.folder).step;
@@ -179,17 +189,15 @@ void settle_start(Communicator& communicator, const RunIdentity& run, const Resu
   on_rank_0(communicator, [&] {
     if (!start.folder.empty()) require_fitting(run, start, communicator.size());
   });
+  share_verdict(communicator, start);
   if (configuration.checkpoint.local_dir) {  // only now that the run can resume without what is staged
     clear_staged_checkpoints(communicator, configuration);
-    prepare_staging(communicator, configuration, map);
+    if (!start.is_finished) prepare_staging(communicator, configuration, map);
   }
-  std::string own;  // rank 0's word: other nodes may see a new directory later
   on_rank_0(communicator, [&] {
     prepare_directory(directory, start, map);
     note_start(configuration, choice, at_choice, start);
-    if (start.is_own) own = "own";
   });
-  start.is_own = !shared_text(communicator, own).empty();
   start.attempt = shared_text(communicator, start.attempt);
 }
 

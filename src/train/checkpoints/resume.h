@@ -24,11 +24,11 @@ std::string find_checkpoint(Communicator& communicator, const RunConfiguration& 
                             const ResumeChoice& choice);
 
 /// What a run begins with: the checkpoint's folder, empty for a fresh start, whether it lies in the run's own
-/// directory (another run's step is not saved there yet), what has changed since, the attempt's name, and
-/// rank 0's lock on the run directory.
+/// directory (another run's step is not saved there yet) and is of its last step, so that nothing is left to
+/// save, what has changed since, the attempt's name, and rank 0's lock on the run directory.
 struct RunStart {
   std::string folder = {};
-  bool is_own = false;
+  bool is_own = false, is_finished = false;
   std::string changes = {};  // on rank 0; empty if nothing has
   std::string attempt = {};
   DirectoryLock lock = {};
@@ -39,7 +39,7 @@ struct RunStart {
 /// last start of this kind was given too is the beginning of what has come of it since: the run resumes from
 /// there. Collective. Throws UsageError if a fresh start would mix with checkpoints that exist, if the
 /// checkpoint was trained as another model, on other samples or beyond the last step, or if there is no room
-/// for a single checkpoint.
+/// for a single checkpoint where one will be saved.
 RunStart find_start(Communicator& communicator, const RunIdentity& run, const ResumeChoice& choice);
 
 }  // namespace cola
