@@ -5,14 +5,17 @@
 #include <boost/program_options.hpp>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apps/early_place.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/gpu_facts.h"
 #include "core/log.h"
 #include "dist/launch.h"
+#include "dist/launch_environment.h"
 #include "dist/rank_binding.h"
 #include "train/configuration/run_configuration.h"
 
@@ -39,12 +42,30 @@ inline EarlyChoices early_choices(int count, char** arguments) try {
   return {};
 }
 
+/// One line with its cure on a job in which a program that can use GPUs finds none: schedulers hide the GPUs
+/// that a job has not asked for. Empty outside of a job.
+inline std::string describe_missing_gpus(const std::optional<Allocation>& job) {
+  if (!job) return {};
+  return fmt::format(
+      "this run is on the CPU, as {} gave the job no GPU here: ask for one a rank ({}), or set train.device: "
+      "cpu",
+      job->scheduler, job->scheduler == "Slurm" ? "--gpus-per-node" : "ngpus in -l select");
+}
+
+/// Says why `auto` leads to the CPU, where a GPU was probably meant.
+inline void warn_of_missing_gpus(bool speaks) {
+  if (const std::string obstacle = find_cuda_obstacle(); !obstacle.empty())
+    return warning("this run is on the CPU, as no GPU can be used: {}", obstacle);
+  if (!speaks || describe_cuda().empty()) return;
+  const std::string told = describe_missing_gpus(find_allocation(environment_variable, lines_of_file));
+  if (!told.empty()) warning("{}", told);
+}
+
 /// Chooses and binds the rank's GPU, cores and threads. Collective.
 inline RankPlace place_rank(const RunConfiguration& configuration, MpiSession& session) {
   const int gpus = configuration.train.device == DeviceChoice::cpu ? 0 : cuda_device_count();
   if (configuration.train.device == DeviceChoice::automatic && gpus == 0)
-    if (const std::string obstacle = find_cuda_obstacle(); !obstacle.empty())
-      warning("this run is on the CPU, as no GPU can be used: {}", obstacle);
+    warn_of_missing_gpus(session.world().rank() == 0);
   return bind_rank(session, gpus, configuration.train.threads);
 }
 
