@@ -1,5 +1,5 @@
 // The errors of the project. Each carries one clear line for the person at the terminal; programs map the
-// type to an exit code (exit_code below) in a single place.
+// type to an exit code (exit_code_of in apps/program.h) in a single place.
 #pragma once
 
 #include <fmt/format.h>
