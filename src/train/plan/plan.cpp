@@ -1,5 +1,7 @@
 #include "train/plan/plan.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "dist/store_memory.h"
 #include "model/cost.h"
@@ -36,6 +38,15 @@ double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfig
                           : stage == 3 ? compute * gathered_elements(map, micro_batches)
                                        : compute * elements;
   return static_cast<double>(target.ranks - 1) / target.ranks * (reduced + gathered);
+}
+
+// At the end of the run: the newest, one more that is being written, and of those before the lasting ones.
+std::int64_t most_checkpoints(const CheckpointSection& checkpoint, std::int64_t total_steps) {
+  if (checkpoint.every == 0) return 1;
+  const std::int64_t saved = divide_up(total_steps, checkpoint.every);
+  const std::int64_t newest = std::min(saved, checkpoint.keep + 1);
+  const std::int64_t last_older_step = checkpoint.every * (saved - newest);
+  return newest + (checkpoint.keep_every > 0 ? last_older_step / checkpoint.keep_every : 0);
 }
 
 std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const PlanTarget& target,
@@ -95,6 +106,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
                              static_cast<double>(configuration.train.global_batch * length);
   plan.sent_bytes_per_step = sent_bytes(map, target, configuration);
   plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.padded_total());
+  plan.checkpoints = most_checkpoints(configuration.checkpoint, configuration.schedule.total_steps);
   return plan;
 }
 

@@ -105,7 +105,9 @@ std::string describe_work(const Plan& plan) {
          row("recomputed besides", fmt::format("{:.1f} %", share)) +
          row("FLOP a step, all ranks", format_count(plan.operations_per_step)) +
          row("sent a rank and step", format_bytes(plan.sent_bytes_per_step)) +
-         row("one checkpoint, all ranks", format_bytes(plan.checkpoint_bytes));
+         row("one checkpoint, all ranks", format_bytes(plan.checkpoint_bytes)) +
+         row(fmt::format("checkpoints on disk, at most {}", plan.checkpoints),
+             format_bytes(plan.checkpoint_bytes * static_cast<double>(plan.checkpoints)));
 }
 
 }  // namespace
