@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "train/heartbeat.h"
-#include "train/progress.h"
 
 namespace cola {
 

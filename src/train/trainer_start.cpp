@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/agreement.h"

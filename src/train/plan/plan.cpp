@@ -2,20 +2,18 @@
 
 #include <algorithm>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "dist/store_memory.h"
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
+#include "train/batch_loader.h"
 #include "train/configuration/precision.h"
 
 namespace cola {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t count, std::int64_t parts) {
-  return (count + parts - 1) / parts;
-}
 
 // Elements that stage 3 gathers in a step: every unit for the first forward pass, and every block but the
 // last for each backward pass, which finds that one still there; a later forward pass finds the first block.
@@ -29,7 +27,7 @@ double gathered_elements(const ShardMap& map, std::int64_t micro_batches) {
 // In rings, a rank sends (N - 1) / N of the data of a reduce-scatter or an all-gather; an all-reduce is both.
 double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfiguration& configuration) {
   const std::int64_t micro_batches =
-      divide_up(divide_up(configuration.train.global_batch, target.ranks), configuration.train.micro_batch);
+      micro_batches_of(configuration.train.global_batch, configuration.train.micro_batch, target.ranks);
   const int stage = map.shards() > 1 ? configuration.parallel.zero_stage : 0;
   const auto elements = static_cast<double>(map.padded_total()), fp32 = 4.0;
   const auto compute = static_cast<double>(size_of(target.type));
