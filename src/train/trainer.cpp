@@ -67,6 +67,7 @@ StepMetrics Trainer::step() {
   require_finite(local_loss, metrics.loss, metrics.gradient_norm);
 
   metrics.step = state_.step + 1;
+  metrics.step_target_tokens = static_cast<std::int64_t>(sums[1]);
   metrics.learning_rate = schedule_.at(metrics.step);
   const OptimizerSection& optimizer = configuration_.optimizer;
   checkpointer_.finish_snapshot();

@@ -95,7 +95,8 @@ void Trainer::start(const ResumeChoice& resume) {
   const std::vector<std::string> hosts = communicator_.all_gather(host_name());
   if (metrics_)
     metrics_->write_start(state_.step, communicator_.size(),
-                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder);
+                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder,
+                          operations_per_token_);
   if (speaks()) report_start(found);
 }
 
