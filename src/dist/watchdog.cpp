@@ -30,6 +30,11 @@ void Watchdog::remove(BackgroundCollectives& collectives) {
   std::erase_if(background_, [&](const Background& entry) { return entry.collectives == &collectives; });
 }
 
+double Watchdog::seconds_inside() const {
+  const std::lock_guard lock(mutex_);
+  return all_inside_.count();
+}
+
 Watchdog::Inside::Inside(Watchdog& watchdog, const char* operation) : watchdog_(watchdog) {
   const std::lock_guard lock(watchdog_.mutex_);
   entry_ = watchdog_.entered_.insert(watchdog_.entered_.end(), {operation});
@@ -37,6 +42,7 @@ Watchdog::Inside::Inside(Watchdog& watchdog, const char* operation) : watchdog_(
 
 Watchdog::Inside::~Inside() {
   const std::lock_guard lock(watchdog_.mutex_);
+  watchdog_.all_inside_ += std::chrono::steady_clock::now() - begin_;
   watchdog_.entered_.erase(entry_);
 }
 

@@ -96,7 +96,10 @@ void MetricsWriter::write(const StepMetrics& metrics) {
                          {"mfu", metrics.model_flops_utilization},
                          {"checkpoint_blocked_seconds", metrics.checkpoint_blocked_seconds},
                          {"peak_bytes", metrics.peak_bytes},
-                         {"step_target_tokens", metrics.step_target_tokens}}));
+                         {"step_target_tokens", metrics.step_target_tokens},
+                         {"slowest_rank", metrics.ranks.slowest_rank},
+                         {"slowest_seconds", metrics.ranks.slowest_seconds},
+                         {"median_seconds", metrics.ranks.median_seconds}}));
 }
 
 void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& result) {

@@ -54,8 +54,10 @@ ExitCode Trainer::train() {
 StepMetrics Trainer::step() {
   const ProfileRange range(device_, "step");
   const auto begin = Clock::now();
+  const double waited_before = communicator_.waited_seconds();
   store_.zero_gradients();
   const double local_loss = forward_backward();
+  const double own_seconds = seconds_since(begin) - (communicator_.waited_seconds() - waited_before);
   std::array<double, 2> sums{local_loss, static_cast<double>(loader_.targets_of_step())};
   communicator_.all_reduce(sums);  // losses and targets of all ranks
 
@@ -82,6 +84,7 @@ StepMetrics Trainer::step() {
   state_.step = metrics.step;
   state_.next_sample += configuration_.train.global_batch;
   state_.tokens += configuration_.train.global_batch * configuration_.data.sequence_length;
+  metrics.ranks = compare_ranks(communicator_, own_seconds);  // a GPU is busy with the update meanwhile
   add_rates(metrics, seconds_since(begin));
   return metrics;
 }

@@ -97,6 +97,7 @@ void Trainer::start(const ResumeChoice& resume) {
     metrics_->write_start(state_.step, communicator_.size(),
                           std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder,
                           operations_per_token_);
+  heartbeat_.set_hosts(hosts);
   if (speaks()) report_start(found);
 }
 

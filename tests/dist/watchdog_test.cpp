@@ -150,6 +150,19 @@ TEST(Watchdog, LetsARankWorkAloneForAsLongAsItLikes) {
   }
 }
 
+TEST(Watchdog, AddsUpTheTimeInsideCollectives) {
+  run_on_threads(2, [](Communicator& threads) {
+    Watchdog watchdog(end_process);
+    const auto communicator = make_watched_communicator(threads.split(0), watchdog);
+    if (communicator->rank() == 1) sleep_for(milliseconds(800));  // alone: does not count
+    communicator->barrier();
+    if (communicator->rank() == 0)
+      EXPECT_GT(communicator->waited_seconds(), 0.6);
+    else
+      EXPECT_LT(communicator->waited_seconds(), 0.4);
+  });
+}
+
 TEST(Watchdog, LetsCollectivesInTheBackgroundFollowEachOther) {
   Watchdog watchdog(end_process);
   std::uint64_t number = 0;

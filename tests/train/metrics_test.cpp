@@ -40,7 +40,8 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
                 .step_seconds = 1.024,
                 .model_flops_utilization = 0.5,
                 .checkpoint_blocked_seconds = 0.25,
-                .peak_bytes = 4096});
+                .peak_bytes = 4096,
+                .ranks = {.slowest_rank = 5, .slowest_seconds = 0.875, .median_seconds = 0.5}});
   writer.write_evaluation(3, {.loss = 2.0, .tokens = 512});
   auto entries = read(path);
   ASSERT_EQ(entries.size(), 2u);
@@ -57,7 +58,10 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
                                    {"mfu", 0.5},
                                    {"checkpoint_blocked_seconds", 0.25},
                                    {"peak_bytes", 4096},
-                                   {"step_target_tokens", 1000}};
+                                   {"step_target_tokens", 1000},
+                                   {"slowest_rank", 5},
+                                   {"slowest_seconds", 0.875},
+                                   {"median_seconds", 0.5}};
   EXPECT_EQ(entries[0], expected);
   EXPECT_EQ(entries[1]["event"], "evaluation");
   EXPECT_DOUBLE_EQ(entries[1]["perplexity"], std::exp(2.0));

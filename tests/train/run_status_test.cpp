@@ -54,6 +54,21 @@ TEST_F(RunStatus, TellsProgressOfALivingRun) {
                 "3.25", "65.5 k tokens/s", "25 min 0 s", "none"});
 }
 
+TEST_F(RunStatus, NamesARankThatIsSlowForLong) {
+  Heartbeat heart = heartbeat();
+  heart.set_hosts({"n1", "n1", "n2", "n2"});
+  StepMetrics metrics;
+  metrics.ranks = {.slowest_rank = 2, .slowest_seconds = 1.5, .median_seconds = 1};
+  for (int step = 0; step < SlowRankSearch::patience; ++step) heart.note_step(metrics);
+  heart.last_word("training");
+  expect_words(describe_run(directory(), now()),
+               {"slow rank   2 on n2: 1.5 s of forward and backward a step, the median rank 1 s"});
+  metrics.ranks.slowest_rank = 3;
+  heart.note_step(metrics);
+  heart.last_word("training");
+  EXPECT_EQ(describe_run(directory(), now()).find("slow rank"), std::string::npos);
+}
+
 TEST_F(RunStatus, SaysWhenARunIsSilent) {
   Heartbeat heart = heartbeat();
   heart.beat("evaluating");
