@@ -50,6 +50,9 @@ class Watchdog {
   void add(BackgroundCollectives& collectives);
   void remove(BackgroundCollectives& collectives);
 
+  /// What is to be done with the problem for which the job is about to end, from the watchdog's thread.
+  void set_last_word(std::function<void(const std::string& problem)> last_word);
+
   /// How long threads of this process have been inside collectives that have ended, in seconds.
   double seconds_inside() const;
 
@@ -75,6 +78,7 @@ class Watchdog {
   Seconds limit_{0};
   mutable std::mutex mutex_;  // of all that follows
   std::condition_variable_any wake_;
+  std::function<void(const std::string&)> last_word_;
   Seconds all_inside_{0};
   std::list<Entered> entered_;
   std::vector<Background> background_;

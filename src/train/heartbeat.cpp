@@ -1,5 +1,7 @@
 #include "train/heartbeat.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -54,6 +56,15 @@ void visit_fields(State& state, const Visitor& visit) {
   visit("slow_host", state.slow_host);
   visit("slow_seconds", state.slow_seconds);
   visit("median_seconds", state.median_seconds);
+}
+
+// No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
+void replace(const std::string& path, const RunState& state, const std::string& temporary) {
+  Json json;
+  visit_fields(state, [&](const char* key, const auto& value) { json[key] = value; });
+  std::error_code ignored;
+  if (std::ofstream file(temporary); file << json_text(json, 2) << '\n' && file.flush())
+    std::filesystem::rename(temporary, path, ignored);
 }
 
 /// The number that Slurm or PBS gave this job; empty outside of one.
@@ -135,13 +146,7 @@ void Heartbeat::write(const std::string& activity) noexcept try {
   state_.activity = activity;
   state_.written = now_since_1970();
   last_written_ = Clock::now();
-  Json json;
-  visit_fields(std::as_const(state_), [&](const char* key, const auto& value) { json[key] = value; });
-  // No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
-  const std::string temporary = path_ + std::string(temporary_suffix);
-  std::error_code ignored;
-  if (std::ofstream file(temporary); file << json_text(json, 2) << '\n' && file.flush())
-    std::filesystem::rename(temporary, path_, ignored);
+  replace(path_, state_, path_ + std::string(temporary_suffix));
 } catch (const std::exception&) {  // the run goes on, or ends with an error of its own
 }
 
@@ -164,6 +169,18 @@ void require_sense(const RunState& state) {
 }
 
 }  // namespace
+
+// Each process has a temporary name of its own: several ranks may fail at once.
+void mark_failed(const std::string& directory, const std::string& reason) noexcept try {
+  std::optional<RunState> state = read_heartbeat(directory);
+  if (!state) return;
+  state->activity = "failed";
+  state->reason = reason;
+  state->written = now_since_1970();
+  const std::string path = directory + file_name;
+  replace(path, *state, fmt::format("{}.{}-{}{}", path, host_name(), ::getpid(), temporary_suffix));
+} catch (const std::exception&) {  // damaged, or out of reach
+}
 
 std::optional<RunState> read_heartbeat(const std::string& directory) {
   const std::string path = directory + file_name;

@@ -68,6 +68,10 @@ class Heartbeat {
   Clock::time_point last_written_{};
 };
 
+/// Changes DIRECTORY/heartbeat.json, where there is one, to say that the run has failed and why: for the rank
+/// that meets the error, whichever it is. Rank 0, which may write there at the same time, ends soon after.
+void mark_failed(const std::string& directory, const std::string& reason) noexcept;
+
 /// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
 /// file.
 std::optional<RunState> read_heartbeat(const std::string& directory);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "train/agreement.h"
 #include "train/evaluation.h"
@@ -35,9 +36,24 @@ ExitCode Trainer::run() {
 // and the launcher may end this process meanwhile.
 void Trainer::end_alone(const std::exception& error) {
   log_error(error.what());
-  heartbeat_.fail(error.what());
+  if (speaks())
+    heartbeat_.fail(error.what());
+  else
+    note_failure(error);
   if (communicator_.size() > 1) communicator_.abort(exit_failed);
   throw ReportedError(exit_failed);
+}
+
+// What all ranks have met alike rank 0 says for all.
+void Trainer::note_failure(const std::exception& error) const noexcept try {
+  const bool is_of_all = dynamic_cast<const UsageError*>(&error) != nullptr ||
+                         dynamic_cast<const AgreedError*>(&error) != nullptr;
+  if (!holds_run_ || (is_of_all && !speaks())) return;
+  const bool names_rank = !is_of_all && communicator_.size() > 1;
+  mark_failed(configuration_.run.dir,
+              names_rank ? fmt::format("rank {} on {}: {}", communicator_.rank(), host_name(), error.what())
+                         : error.what());
+} catch (const std::exception&) {  // the error itself is said all the same
 }
 
 ExitCode Trainer::train() {

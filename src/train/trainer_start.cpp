@@ -82,6 +82,7 @@ void Trainer::start(const ResumeChoice& resume) {
   on_rank_0(communicator_, [&] { require_targets(data_.validation, configuration_.evaluation.tokens); });
   RunStart found = find_start(communicator_, {configuration_, table_, data_.record}, resume);
   lock_ = std::move(found.lock);
+  holds_run_ = true;
   checkpointer_.set_attempt(found.attempt);
   checkpointer_.set_data(data_.record);
   if (found.folder.empty()) {

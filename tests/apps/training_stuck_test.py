@@ -85,6 +85,8 @@ class Stuck(harness.TrainingTest):
             errors = self.assert_ends(job)
             self.assertRegex(errors, r"cola_dist: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
             self.assert_gone(ranks)
+            status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / f"stopped{stage}"], expect=0)
+            self.assertRegex(status.stdout, r"state +failed: rank [02] on \S+: stuck in ")
 
     def test_a_rank_that_stood_still_for_a_while_is_the_slowest(self):
         """Unless it did so while it waited for others: then again."""

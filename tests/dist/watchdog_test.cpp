@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "dist/watched_communicator.h"
 
 namespace cola {
@@ -47,6 +48,17 @@ TEST_F(WatchdogDeath, EndsTheJobThatIsStuckAndNamesTheOperation) {
   };
   EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog),
               "error: stuck in the all-gather of weights for 0 s: another rank is dead");
+}
+
+TEST_F(WatchdogDeath, HandsTheProblemToWhoWantsTheLastWord) {
+  const auto get_stuck = [] {
+    Watchdog watchdog(end_process);
+    watchdog.set_last_word([](const std::string& problem) { log_warning("the last word: " + problem); });
+    watchdog.start(milliseconds(100));
+    const Watchdog::Inside inside(watchdog, "a barrier");
+    sleep_for(seconds(20));
+  };
+  EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog), "the last word: stuck in a barrier");
 }
 
 TEST_F(WatchdogDeath, EndsTheProcessWhereTheJobCannotBeEnded) {

@@ -69,6 +69,18 @@ TEST_F(RunStatus, NamesARankThatIsSlowForLong) {
   EXPECT_EQ(describe_run(directory(), now()).find("slow rank"), std::string::npos);
 }
 
+// By a rank that writes no heartbeats itself.
+TEST_F(RunStatus, SaysWhyAnyRankHasFailed) {
+  mark_failed(directory(), "rank 2 on n2: nothing runs here yet");
+  EXPECT_FALSE(read_heartbeat(directory()));
+  Heartbeat heart = heartbeat();
+  heart.note_start(7);
+  heart.last_word("training");
+  mark_failed(directory(), "rank 2 on n2: a disk is gone");
+  expect_words(describe_run(directory(), now()), {"failed: rank 2 on n2: a disk is gone", "7 of 1000"});
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory()), {}), 1);
+}
+
 TEST_F(RunStatus, SaysWhenARunIsSilent) {
   Heartbeat heart = heartbeat();
   heart.beat("evaluating");
