@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Draws the training curves of one or more runs as an SVG, and prints a table that compares them.
 
-usage: scripts/plot_metrics.py RUN_DIR... [--x step|tokens|flops|seconds] [--output CURVES.svg] [--csv POINTS.csv] [--table]
+usage: scripts/plot_metrics.py RUN_DIR... [--x step|tokens|targets|flops|seconds] [--output CURVES.svg] [--csv POINTS.csv] [--table]
 
 Reads RUN_DIR/metrics.jsonl, and the newest checkpoint's manifest.json for the number of parameters. Needs nothing but
 Python's standard library. Where a resumed run logged a step twice, the later line counts. Runs without steps are passed
-over. flops are 6 times parameters times tokens, seconds the time spent in steps.
+over. tokens count padding, targets do not; flops are the run's own count of forward and backward (of an older run that did
+not write it, 6 times parameters times tokens), seconds the time spent in steps.
 """
 import argparse
 import csv
@@ -29,7 +30,8 @@ DASHES = ("none", "7 3", "2 3", "9 3 2 3")
 AXES = {
     "step": "step (optimizer updates)",
     "tokens": "tokens trained on",
-    "flops": "training operations (6 x parameters x tokens)",
+    "targets": "target tokens trained on",
+    "flops": "training operations",
     "seconds": "seconds in steps",
 }
 
@@ -59,6 +61,7 @@ class Run:
         self.directory = pathlib.Path(directory)
         self.name = self.directory.name
         self.steps, self.evaluations = {}, {}
+        self.operations_per_token = None
         metrics = self.directory / "metrics.jsonl"
         for number, line in enumerate(metrics.read_text(encoding="utf-8").splitlines(), 1):
             try:
@@ -66,6 +69,8 @@ class Run:
             except json.JSONDecodeError:
                 print(f"{metrics}:{number}: skipped, not a whole JSON object", file=sys.stderr)
                 continue
+            if isinstance(event, dict) and event.get("event") == "start":
+                self.operations_per_token = event.get("operations_per_token", self.operations_per_token)
             if not isinstance(event, dict) or event.get("loss") is None:  # a failed checkpoint, or a loss that was not finite
                 continue
             if event["event"] == "step":
@@ -77,11 +82,18 @@ class Run:
         """Where each step lies on the axis `axis`."""
         if axis == "step":
             return {step: step for step in self.steps}
-        if axis == "seconds":
-            ends = itertools.accumulate(self.steps[step]["step_seconds"] for step in sorted(self.steps))
+        if axis in ("seconds", "targets"):
+            ends = itertools.accumulate(self.of_step(step, axis) for step in sorted(self.steps))
             return dict(zip(sorted(self.steps), ends))
-        scale = 1 if axis == "tokens" else 6 * self.parameters_or_fail()
+        scale = 1 if axis == "tokens" else self.operations_per_token or 6 * self.parameters_or_fail()
         return {step: scale * event["tokens"] for step, event in self.steps.items()}
+
+    def of_step(self, step, axis):
+        """What a single step adds to an axis of sums."""
+        key = {"seconds": "step_seconds", "targets": "step_target_tokens"}[axis]
+        if key not in self.steps[step]:
+            raise ValueError(f"{self.directory}: its step {step} does not tell {key}, which --x {axis} needs")
+        return self.steps[step][key]
 
     def parameters_or_fail(self):
         parameters = self.parameters()
@@ -255,6 +267,10 @@ def draw_and_print(arguments):
     runs = [run for run in runs if run.steps]
     if not runs:
         raise ValueError("no run has steps to show")
+    for run in runs:
+        if arguments.x == "flops" and not run.operations_per_token:
+            print(f"plot_metrics.py: {run.directory}: does not tell its operations a token; 6 x parameters is taken, which "
+                  "counts the embedding and leaves attention out", file=sys.stderr)
     if arguments.output:
         pathlib.Path(arguments.output).write_text(draw(runs, arguments.x), encoding="utf-8")
     if arguments.csv:

@@ -1,8 +1,8 @@
 #include "apps/bench_checkpoint.h"
 
 #include "core/log.h"
+#include "core/text.h"
 #include "train/benchmarks/checkpoint_benchmark.h"
-#include "train/progress.h"
 
 namespace cola {
 

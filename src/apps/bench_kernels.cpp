@@ -5,9 +5,9 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "train/benchmarks/attention_benchmark.h"
 #include "train/benchmarks/step_breakdown.h"
-#include "train/progress.h"
 
 namespace cola {
 

@@ -11,11 +11,11 @@
 #include "apps/device_choice.h"
 #include "apps/program.h"
 #include "core/host.h"
+#include "core/text.h"
 #include "io/durable_file.h"
 #include "train/benchmarks/memory_benchmark.h"
 #include "train/configuration/precision.h"
 #include "train/peak_rate.h"
-#include "train/progress.h"
 
 namespace cola {
 
@@ -92,17 +92,16 @@ void print_heading() {
 }
 
 void print_row(const MemoryRow& row) {
-  const auto size = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   const std::size_t activations = row.plan.used(MemoryUse::activations),
                     workspace = row.plan.used(MemoryUse::workspace);
   const std::size_t state = row.plan.peak_bytes() - activations - workspace;
   const std::string measured =
-      row.measured ? size(row.measured->device_bytes + row.plan.kernel_workspace) : "-";
+      row.measured ? format_bytes(row.measured->device_bytes + row.plan.kernel_workspace) : "-";
   const std::string speed =
       row.measured ? fmt::format("{:.0f}", row.measured->tokens_per_second) : row.why_planned;
   information("{:<10} {:<18} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9}", row.size, row.method,
-              row.micro_batch, size(state), size(activations), size(workspace), size(row.plan.peak_bytes()),
-              measured, speed);
+              row.micro_batch, format_bytes(state), format_bytes(activations), format_bytes(workspace),
+              format_bytes(row.plan.peak_bytes()), measured, speed);
 }
 
 std::vector<RunConfiguration> load_runs(const CommandLine& line) {

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "core/log.h"
+#include "core/text.h"
 #include "train/benchmarks/training_benchmark.h"
-#include "train/progress.h"
 
 namespace cola {
 
@@ -18,12 +18,11 @@ void print_heading() {
 }
 
 void print_row(const std::string& name, const TrainingBenchmark& result) {
-  const auto megabytes = [](std::size_t bytes) { return format_bytes(static_cast<double>(bytes)); };
   information("{:<10} {:>10} {:>12.3f} {:>14.0f} {:>12} {:>12} {:>9.1f} % {:>11} {:>11} {:>11}", name,
               result.tokens_per_step, result.step_seconds, result.tokens_per_second,
               format_count(result.operations_per_second), format_count(result.product_rate),
-              100 * result.utilization(), megabytes(result.planned_bytes), megabytes(result.device_bytes),
-              megabytes(result.resident_bytes));
+              100 * result.utilization(), format_bytes(result.planned_bytes),
+              format_bytes(result.device_bytes), format_bytes(result.resident_bytes));
 }
 
 }  // namespace

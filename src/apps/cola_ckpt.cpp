@@ -15,6 +15,7 @@
 #include "apps/tokenizer_choice.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "core/version.h"
 #include "io/checkpoint_compare.h"
 #include "io/checkpoint_directory.h"
@@ -23,7 +24,6 @@
 #include "io/durable_file.h"
 #include "io/exported_file.h"
 #include "train/checkpoints/described_model.h"
-#include "train/progress.h"
 
 namespace {
 
@@ -69,10 +69,6 @@ std::vector<std::string> paths(const Arguments& arguments, std::size_t least, st
   return found;
 }
 
-std::string readable_bytes(std::uint64_t bytes) {
-  return format_bytes(static_cast<double>(bytes));
-}
-
 CheckpointReader open_checkpoint(const Arguments& arguments, const std::string& path) {
   return CheckpointReader(resolve_checkpoint(path),
                           arguments.count("no-verify") ? ShardCheck::size : ShardCheck::checksum);
@@ -107,7 +103,7 @@ void list_one(const std::string& folder) {
     return;
   }
   const Manifest manifest = read_manifest(folder);
-  print_row(name, age, readable_bytes(manifest.total_bytes()), std::to_string(manifest.tokens),
+  print_row(name, age, format_bytes(manifest.total_bytes()), std::to_string(manifest.tokens),
             std::to_string(manifest.shards.size()), "committed");
 }
 
@@ -171,7 +167,7 @@ int show(const Arguments& arguments) {
   fmt::print("next sample  {}\n", manifest.next_sample);
   fmt::print("seed         {}\n", manifest.seed);
   fmt::print("model        {}\n", model_summary(manifest));
-  fmt::print("shards       {} ({})\n\n", manifest.shards.size(), readable_bytes(manifest.total_bytes()));
+  fmt::print("shards       {} ({})\n\n", manifest.shards.size(), format_bytes(manifest.total_bytes()));
   print_tensors(reader);
   return exit_finished;
 }
@@ -184,7 +180,7 @@ int verify(const Arguments& arguments) {
       verify_checkpoint(folder);
       const Manifest manifest = read_manifest(folder);
       fmt::print("{}: good: {} shards, {}\n", folder, manifest.shards.size(),
-                 readable_bytes(manifest.total_bytes()));
+                 format_bytes(manifest.total_bytes()));
     } catch (const FileError& damage) {
       log_error(damage.what());
       code = exit_failed;
@@ -256,7 +252,7 @@ int export_checkpoint(const Arguments& arguments) {
     export_safetensors(reader, given[1]);
   const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
   fmt::print("{}: {} tensors, {}\n", written, reader.manifest().parameters.size(),
-             readable_bytes(std::filesystem::file_size(written)));
+             format_bytes(std::filesystem::file_size(written)));
   return exit_finished;
 }
 

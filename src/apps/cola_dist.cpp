@@ -180,13 +180,33 @@ struct Job {
   std::unique_ptr<Communicator> communicator;
 };
 
+// While it lives, the run's heartbeat says why a watchdog has ended the job.
+class LastWord {
+ public:
+  LastWord(Watchdog& watchdog, const Trainer& trainer) : watchdog_(watchdog) {
+    watchdog.set_last_word([&](const std::string& problem) { trainer.note_failure(Error("{}", problem)); });
+  }
+  ~LastWord() { watchdog_.set_last_word({}); }
+  LastWord(const LastWord&) = delete;
+  LastWord& operator=(const LastWord&) = delete;
+
+ private:
+  Watchdog& watchdog_;
+};
+
 int train(Job& job) {
   const auto trainer = together(job.session.world(), [&] {
     return std::make_unique<Trainer>(job.configuration, *job.device, *job.communicator, job.signal,
                                      job.started);
   });
   report_layout("cola_dist", job.session, job.place);
-  trainer->start(parse_resume(job.line.resume));
+  const LastWord last_word(job.session.watchdog(), *trainer);
+  try {
+    trainer->start(parse_resume(job.line.resume));
+  } catch (const std::exception& error) {
+    trainer->note_failure(error);
+    throw;
+  }
   return trainer->run();
 }
 

@@ -34,6 +34,9 @@ class Communicator {
   /// Pinned host memory of this rank that tensors pass through.
   virtual std::size_t staging_bytes() const { return 0; }
 
+  /// How long this rank's host has waited inside collectives so far, in seconds; 0 where nobody counts it.
+  virtual double waited_seconds() const { return 0; }
+
   /// Sums over all ranks, in place.
   virtual void all_reduce(std::span<double> values) = 0;
   virtual void all_reduce(std::span<std::int64_t> values) = 0;

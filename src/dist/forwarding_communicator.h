@@ -17,6 +17,7 @@ class ForwardingCommunicator : public Communicator {
   int size() const override { return host_.size(); }
   std::string transport() const override { return host_.transport(); }
   std::size_t staging_bytes() const override { return host_.staging_bytes(); }
+  double waited_seconds() const override { return host_.waited_seconds(); }
 
   void all_reduce(std::span<double> values) override { host_.all_reduce(values); }
   void all_reduce(std::span<std::int64_t> values) override { host_.all_reduce(values); }

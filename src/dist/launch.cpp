@@ -8,6 +8,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "dist/launch_environment.h"
 #include "dist/mpi_communicator.h"
@@ -24,13 +25,6 @@ void start_mpi(int& argument_count, char**& arguments) {
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
   if (provided < MPI_THREAD_SERIALIZED)
     throw Error("this MPI library cannot be called from more than one thread (MPI_THREAD_SERIALIZED)");
-}
-
-std::string read_host_name() {
-  char name[MPI_MAX_PROCESSOR_NAME] = {};
-  int length = 0;
-  check_mpi(MPI_Get_processor_name(name, &length), "MPI_Get_processor_name");
-  return std::string(name, static_cast<std::size_t>(length));
 }
 
 struct NodePlace {
@@ -87,7 +81,7 @@ MpiSession::MpiSession(int& argument_count, char**& arguments)
     local_size_ = place.size;
     node_ = place.node;
     nodes_ = place.nodes;
-    host_ = read_host_name();
+    host_ = host_name();
     if (environment) launcher_ = environment->launcher;
     check_launch(environment, *world_, place);
   } catch (const UsageError&) {  // all ranks have it

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "dist/even_chunk.h"
 #include "dist/mpi_library.h"
 
 namespace cola {
@@ -124,14 +125,6 @@ class MpiCommunicator final : public Communicator {
     return elements <= static_cast<std::size_t>(count_limit_);
   }
 
-  /// Elements of one rank's chunk. Throws Error unless `elements` divides evenly.
-  std::size_t chunk_of(std::size_t elements, const char* operation) const {
-    const auto ranks = static_cast<std::size_t>(size_);
-    if (elements % ranks != 0)
-      throw Error("{} of {} elements over {} ranks is uneven", operation, elements, size_);
-    return elements / ranks;
-  }
-
   MPI_Comm handle_;
   std::int64_t count_limit_;
   int rank_ = 0;
@@ -168,7 +161,7 @@ std::vector<std::string> MpiCommunicator::all_gather(const std::string& text) {
 
 std::unique_ptr<PendingCollective> MpiCommunicator::start_reduce_scatter(std::span<float> values,
                                                                          std::span<float> sum) {
-  const std::size_t chunk = chunk_of(values.size(), "a reduce-scatter");
+  const std::size_t chunk = even_chunk(values.size(), size(), "a reduce-scatter");
   if (sum.size() != chunk)
     throw Error("a reduce-scatter of chunks of {} into {} elements", chunk, sum.size());
   auto pending = std::make_unique<PendingMpi>("the reduce-scatter of gradients");
@@ -198,7 +191,7 @@ std::unique_ptr<PendingCollective> MpiCommunicator::start_all_reduce(std::span<f
 }
 
 std::unique_ptr<PendingCollective> MpiCommunicator::start_all_gather(std::span<std::byte> bytes) {
-  const std::size_t chunk = chunk_of(bytes.size(), "an all-gather");
+  const std::size_t chunk = even_chunk(bytes.size(), size(), "an all-gather");
   auto pending = std::make_unique<PendingMpi>("the all-gather of weights");
   if (fits_one_call(bytes.size())) {
     pending->started(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, bytes.data(), static_cast<int>(chunk),

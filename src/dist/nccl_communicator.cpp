@@ -1,7 +1,6 @@
 #include "dist/nccl_communicator.h"
 
 #include <nccl.h>
-#include <unistd.h>
 
 #include <array>
 #include <cstdint>
@@ -13,6 +12,8 @@
 #include "core/cuda/check.h"
 #include "core/cuda/cuda_device.h"
 #include "core/error.h"
+#include "core/host.h"
+#include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
 #include "dist/gpu_place.h"
 
@@ -37,9 +38,7 @@ std::string place_of(const cuda::CudaDevice& gpu) {
   std::array<char, 32> bus_id{};
   cuda::check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), gpu.ordinal()),
               "reading the GPU's place");
-  std::array<char, 256> host{};
-  if (gethostname(host.data(), host.size() - 1) != 0) throw Error("this node's name cannot be read");
-  return gpu_place(bus_id.data(), host.data());
+  return gpu_place(bus_id.data(), host_name());
 }
 
 /// Ahead of kernels wherever multiprocessors become free: a rank that is late with a collective holds up all.
@@ -125,7 +124,6 @@ class NcclCommunicator final : public ForwardingCommunicator, private Background
   std::optional<Operation> under_way() override;
   void abandon() noexcept override;
   void drop_finished();
-  std::size_t chunk_of(std::size_t elements, const char* operation) const;
 
   const cuda::CudaDevice& device_;
   Watchdog& watchdog_;
@@ -191,16 +189,9 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start(const char* operation
   return std::make_unique<PendingNccl>(*this, device_.stream(), flight);
 }
 
-std::size_t NcclCommunicator::chunk_of(std::size_t elements, const char* operation) const {
-  const auto ranks = static_cast<std::size_t>(size());
-  if (elements % ranks != 0)
-    throw Error("{} of {} elements over {} ranks is uneven", operation, elements, ranks);
-  return elements / ranks;
-}
-
 std::unique_ptr<PendingCollective> NcclCommunicator::start_reduce_scatter(std::span<float> values,
                                                                           std::span<float> sum) {
-  const std::size_t chunk = chunk_of(values.size(), "a reduce-scatter");
+  const std::size_t chunk = even_chunk(values.size(), size(), "a reduce-scatter");
   if (sum.size() != chunk)
     throw Error("a reduce-scatter of chunks of {} into {} elements", chunk, sum.size());
   return start("the reduce-scatter of gradients", [&] {
@@ -216,7 +207,7 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start_all_reduce(std::span<
 }
 
 std::unique_ptr<PendingCollective> NcclCommunicator::start_all_gather(std::span<std::byte> bytes) {
-  const std::size_t chunk = chunk_of(bytes.size(), "an all-gather");
+  const std::size_t chunk = even_chunk(bytes.size(), size(), "an all-gather");
   const std::byte* own = bytes.data() + static_cast<std::size_t>(rank()) * chunk;
   return start("the all-gather of weights",
                [&] { return ncclAllGather(own, bytes.data(), chunk, ncclChar, handle_, stream_.get()); });

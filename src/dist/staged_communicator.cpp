@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
 #include "dist/staging_pipeline.h"
 
@@ -77,12 +78,6 @@ class StagedCommunicator final : public ForwardingCommunicator {
   /// Room for one number of every rank and for their sum.
   std::size_t smallest_slot_bytes() const { return (ranks() + 1) * sizeof(float); }
 
-  std::size_t chunk_of(std::size_t elements, const char* operation) const {
-    if (elements % ranks() != 0)
-      throw Error("{} of {} elements over {} ranks is uneven", operation, elements, ranks());
-    return elements / ranks();
-  }
-
   /// Cuts `elements` into pieces of at most `longest`; plan(first, count) says what one is.
   template <typename Plan>
   std::unique_ptr<PendingCollective> start(std::size_t elements, std::size_t longest, Plan&& plan) {
@@ -105,7 +100,7 @@ class StagedCommunicator final : public ForwardingCommunicator {
 // In a slot: the piece of every rank's chunk, then their sum.
 std::unique_ptr<PendingCollective> StagedCommunicator::start_reduce_scatter(std::span<float> values,
                                                                             std::span<float> sum) {
-  const std::size_t chunk = chunk_of(values.size(), "a reduce-scatter");
+  const std::size_t chunk = even_chunk(values.size(), size(), "a reduce-scatter");
   if (sum.size() != chunk)
     throw Error("a reduce-scatter of chunks of {} into {} elements", chunk, sum.size());
   const std::size_t longest = pipeline_.slot_bytes() / smallest_slot_bytes();
@@ -135,7 +130,8 @@ std::unique_ptr<PendingCollective> StagedCommunicator::start_all_reduce(std::spa
 }
 
 std::unique_ptr<PendingCollective> StagedCommunicator::start_all_gather(std::span<std::byte> bytes) {
-  const std::size_t chunk = chunk_of(bytes.size(), "an all-gather"), own = static_cast<std::size_t>(rank());
+  const std::size_t chunk = even_chunk(bytes.size(), size(), "an all-gather");
+  const auto own = static_cast<std::size_t>(rank());
   const std::size_t longest = pipeline_.slot_bytes() / ranks();
   return start(chunk, longest, [&](std::size_t first, std::size_t count) {
     StagedPiece piece;

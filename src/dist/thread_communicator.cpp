@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "dist/communicator.h"
+#include "dist/even_chunk.h"
 
 namespace cola {
 
@@ -176,13 +177,6 @@ class ThreadCommunicator final : public Communicator {
         [=](const std::vector<Bytes>& deposits) { combine_deposits(deposits, 0, values, operation); });
   }
 
-  std::size_t chunk_of(std::size_t elements, const char* operation) const {
-    const auto ranks = static_cast<std::size_t>(group_->size);
-    if (elements % ranks != 0)
-      throw Error("{} of {} elements over {} ranks is uneven", operation, elements, ranks);
-    return elements / ranks;
-  }
-
   std::shared_ptr<Group> group_;
   int rank_;
   std::int64_t next_exchange_ = 0;
@@ -208,7 +202,7 @@ std::shared_ptr<Exchange> ThreadCommunicator::enter(std::span<const std::byte> b
 
 std::unique_ptr<PendingCollective> ThreadCommunicator::start_reduce_scatter(std::span<float> values,
                                                                             std::span<float> sum) {
-  const std::size_t chunk = chunk_of(values.size(), "a reduce-scatter");
+  const std::size_t chunk = even_chunk(values.size(), size(), "a reduce-scatter");
   if (sum.size() != chunk)
     throw Error("a reduce-scatter of chunks of {} into {} elements", chunk, sum.size());
   const std::size_t first = chunk * static_cast<std::size_t>(rank_);
@@ -224,7 +218,7 @@ std::unique_ptr<PendingCollective> ThreadCommunicator::start_all_reduce(std::spa
 }
 
 std::unique_ptr<PendingCollective> ThreadCommunicator::start_all_gather(std::span<std::byte> bytes) {
-  const std::size_t chunk = chunk_of(bytes.size(), "an all-gather");
+  const std::size_t chunk = even_chunk(bytes.size(), size(), "an all-gather");
   return start(bytes.subspan(chunk * static_cast<std::size_t>(rank_), chunk),
                [=](const std::vector<Bytes>& deposits) {
                  for (std::size_t rank = 0; rank < deposits.size(); ++rank)

@@ -30,6 +30,16 @@ void Watchdog::remove(BackgroundCollectives& collectives) {
   std::erase_if(background_, [&](const Background& entry) { return entry.collectives == &collectives; });
 }
 
+void Watchdog::set_last_word(std::function<void(const std::string&)> last_word) {
+  const std::lock_guard lock(mutex_);
+  last_word_ = std::move(last_word);
+}
+
+double Watchdog::seconds_inside() const {
+  const std::lock_guard lock(mutex_);
+  return all_inside_.count();
+}
+
 Watchdog::Inside::Inside(Watchdog& watchdog, const char* operation) : watchdog_(watchdog) {
   const std::lock_guard lock(watchdog_.mutex_);
   entry_ = watchdog_.entered_.insert(watchdog_.entered_.end(), {operation});
@@ -37,6 +47,7 @@ Watchdog::Inside::Inside(Watchdog& watchdog, const char* operation) : watchdog_(
 
 Watchdog::Inside::~Inside() {
   const std::lock_guard lock(watchdog_.mutex_);
+  watchdog_.all_inside_ += std::chrono::steady_clock::now() - begin_;
   watchdog_.entered_.erase(entry_);
 }
 
@@ -91,6 +102,7 @@ void Watchdog::end(const std::string& problem) {
     std::_Exit(exit_failed);
   }).detach();
   log_error(problem);
+  if (last_word_) last_word_(problem);
   for (const Background& entry : background_) entry.collectives->abandon();
   end_job_();
 }

@@ -50,6 +50,12 @@ class Watchdog {
   void add(BackgroundCollectives& collectives);
   void remove(BackgroundCollectives& collectives);
 
+  /// What is to be done with the problem for which the job is about to end, from the watchdog's thread.
+  void set_last_word(std::function<void(const std::string& problem)> last_word);
+
+  /// How long threads of this process have been inside collectives that have ended, in seconds.
+  double seconds_inside() const;
+
  private:
   using Seconds = std::chrono::duration<double>;
   struct Entered {
@@ -70,8 +76,10 @@ class Watchdog {
   std::function<void()> end_job_;
   std::chrono::seconds grace_;
   Seconds limit_{0};
-  std::mutex mutex_;  // of all that follows
+  mutable std::mutex mutex_;  // of all that follows
   std::condition_variable_any wake_;
+  std::function<void(const std::string&)> last_word_;
+  Seconds all_inside_{0};
   std::list<Entered> entered_;
   std::vector<Background> background_;
   std::jthread thread_;
@@ -88,6 +96,7 @@ class Watchdog::Inside {
  private:
   Watchdog& watchdog_;
   std::list<Entered>::iterator entry_;
+  std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace cola

@@ -36,6 +36,8 @@ class WatchedCommunicator final : public ForwardingCommunicator {
   WatchedCommunicator(std::unique_ptr<Communicator> inner, Watchdog& watchdog)
       : ForwardingCommunicator(std::move(inner)), watchdog_(watchdog) {}
 
+  double waited_seconds() const override { return watchdog_.seconds_inside(); }
+
   void all_reduce(std::span<double> values) override { add_up(values); }
   void all_reduce(std::span<std::int64_t> values) override { add_up(values); }
   void all_reduce_maximum(std::span<std::int64_t> values) override {

@@ -1,4 +1,4 @@
-// A communicator whose collectives a watchdog looks at.
+// A communicator whose collectives a watchdog looks at, and adds up the time of.
 #pragma once
 
 #include <memory>

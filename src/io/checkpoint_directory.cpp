@@ -63,6 +63,11 @@ void withdraw(const std::string& folder) {
   synchronize_folder(folder);
 }
 
+bool is_lasting(const std::string& folder, std::int64_t keep_every) {
+  const std::optional<std::int64_t> step = checkpoint_step(last_name(folder));
+  return keep_every > 0 && step && *step % keep_every == 0;
+}
+
 void retire(const std::string& folder) {
   fault_point("retire");
   withdraw(folder);
@@ -170,15 +175,15 @@ std::string find_damage(const std::string& folder) {
   return "";
 }
 
-void retire_old_checkpoints(const std::string& directory, std::int64_t keep) {
+void retire_old_checkpoints(const std::string& directory, std::int64_t keep, std::int64_t keep_every) {
   std::vector<std::string> newest_first = committed_checkpoints(directory);
   std::reverse(newest_first.begin(), newest_first.end());
   std::int64_t good = 0;
   for (const std::string& folder : newest_first) {
-    if (good >= std::max<std::int64_t>(keep, 1))
+    if (good < std::max<std::int64_t>(keep, 1))
+      good += find_damage(folder).empty() ? 1 : 0;
+    else if (!is_lasting(folder, keep_every))
       retire(folder);
-    else if (find_damage(folder).empty())
-      ++good;
   }
 }
 

@@ -45,9 +45,10 @@ void verify_checkpoint(const std::string& folder, int part = 0, int parts = 1);
 /// nothing.
 std::string find_damage(const std::string& folder);
 
-/// Keeps the newest `keep` (at least 1) and removes the older ones, their manifests first. Checkpoints that
-/// are visibly damaged do not count as kept, so that the last good one stays.
-void retire_old_checkpoints(const std::string& directory, std::int64_t keep);
+/// Keeps the newest `keep` (at least 1), and every one whose step is a multiple of `keep_every` (0: none);
+/// the other older ones are removed, their manifests first. Checkpoints that are visibly damaged do not count
+/// as kept, so that the last good one stays.
+void retire_old_checkpoints(const std::string& directory, std::int64_t keep, std::int64_t keep_every = 0);
 
 /// Renames committed checkpoints beyond `step` to abandoned-NAME and returns their new paths: a run that
 /// resumes from an older step must neither collide with them, nor count them as its newest.

@@ -1,18 +1,16 @@
 #include "train/batch_loader.h"
 
 #include <algorithm>
-#include <span>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "core/kernels/cross_entropy.h"
 
 namespace cola {
 
-namespace {
-std::int64_t divide_up(std::int64_t count, std::int64_t parts) {
-  return (count + parts - 1) / parts;
+std::int64_t micro_batches_of(std::int64_t global_batch, std::int64_t micro_batch, int ranks) {
+  return divide_up(divide_up(global_batch, ranks), micro_batch);
 }
-}  // namespace
 
 TokenBatch batch_without_targets(std::vector<std::int32_t>& inputs, std::vector<std::int32_t>& targets,
                                  std::int64_t sequence_length) {
@@ -26,7 +24,7 @@ BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::i
     : dataset_(dataset),
       order_(seed, dataset.samples(), dataset.sample_bytes()),
       micro_batch_(micro_batch),
-      micro_batches_(divide_up(divide_up(global_batch, ranks), micro_batch)),
+      micro_batches_(micro_batches_of(global_batch, micro_batch, ranks)),
       begin_(global_batch * rank / ranks),
       end_(global_batch * (rank + 1) / ranks) {
   if (begin_ == end_)
@@ -34,19 +32,12 @@ BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::i
 }
 
 TokenBatch BatchLoader::load(std::int64_t first_sample, std::int64_t index) {
-  const std::int64_t length = dataset_.sequence_length();
   const std::int64_t first = begin_ + index * micro_batch_, last = std::min(end_, first + micro_batch_);
-  if (first >= last) return batch_without_targets(inputs_, targets_, length);
-  inputs_.resize(static_cast<std::size_t>((last - first) * length));
-  targets_.resize(inputs_.size());
-  for (std::int64_t sequence = first; sequence < last; ++sequence) {
-    const auto offset = static_cast<std::size_t>((sequence - first) * length);
-    dataset_.read(order_.at(first_sample + sequence),
-                  std::span(inputs_).subspan(offset, static_cast<std::size_t>(length)),
-                  std::span(targets_).subspan(offset, static_cast<std::size_t>(length)));
-  }
+  const TokenBatch batch = read_batch(
+      dataset_, first, last, [&](std::int64_t sequence) { return order_.at(first_sample + sequence); },
+      inputs_, targets_);
   targets_of_step_ = (index == 0 ? 0 : targets_of_step_) + count_targets(targets_);
-  return {inputs_, targets_, last - first, length};
+  return batch;
 }
 
 }  // namespace cola

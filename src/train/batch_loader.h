@@ -3,7 +3,9 @@
 // step do not depend on the number of ranks.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "io/dataset.h"
@@ -12,10 +14,32 @@
 
 namespace cola {
 
+/// How many micro-batches a rank makes of its part of a global batch: at least one, and as many on all ranks,
+/// so that passes may be collective.
+std::int64_t micro_batches_of(std::int64_t global_batch, std::int64_t micro_batch, int ranks);
+
 /// One sequence that adds nothing to loss and gradient, for a rank that has no samples left while others make
 /// another pass. The two vectors hold its memory.
 TokenBatch batch_without_targets(std::vector<std::int32_t>& inputs, std::vector<std::int32_t>& targets,
                                  std::int64_t sequence_length);
+
+/// Samples sample_at(first) to sample_at(last - 1) as one batch; without any, one without targets. The two
+/// vectors hold its memory. Throws FileError.
+template <typename SampleAt>
+TokenBatch read_batch(const TokenDataset& dataset, std::int64_t first, std::int64_t last,
+                      SampleAt&& sample_at, std::vector<std::int32_t>& inputs,
+                      std::vector<std::int32_t>& targets) {
+  const std::int64_t length = dataset.sequence_length();
+  if (first >= last) return batch_without_targets(inputs, targets, length);
+  inputs.resize(static_cast<std::size_t>((last - first) * length));
+  targets.resize(inputs.size());
+  for (std::int64_t place = first; place < last; ++place) {
+    const auto offset = static_cast<std::size_t>((place - first) * length);
+    dataset.read(sample_at(place), std::span(inputs).subspan(offset, static_cast<std::size_t>(length)),
+                 std::span(targets).subspan(offset, static_cast<std::size_t>(length)));
+  }
+  return {inputs, targets, last - first, length};
+}
 
 class BatchLoader {
  public:
@@ -23,8 +47,7 @@ class BatchLoader {
   BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::int64_t global_batch,
               std::int64_t micro_batch, int rank, int ranks);
 
-  /// Number of micro-batches in every step: at least one, and the same on all ranks, so that passes may be
-  /// collective.
+  /// Number of micro-batches in every step.
   std::int64_t micro_batches() const { return micro_batches_; }
 
   /// Micro-batch `index` of the step that starts at position `first_sample` of the sample order; a rank whose

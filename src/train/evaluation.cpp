@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <span>
 #include <vector>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "train/batch_loader.h"
 
@@ -12,20 +12,8 @@ namespace cola {
 
 namespace {
 
-// Samples [first, last) of the data set; without any, a batch without targets.
-TokenBatch load(const TokenDataset& dataset, std::int64_t first, std::int64_t last,
-                std::vector<std::int32_t>& inputs, std::vector<std::int32_t>& targets) {
-  const std::int64_t length = dataset.sequence_length();
-  if (first >= last) return batch_without_targets(inputs, targets, length);
-  inputs.resize(static_cast<std::size_t>((last - first) * length));
-  targets.resize(inputs.size());
-  for (std::int64_t sample = first; sample < last; ++sample) {
-    const auto offset = static_cast<std::size_t>((sample - first) * length);
-    dataset.read(sample, std::span(inputs).subspan(offset, static_cast<std::size_t>(length)),
-                 std::span(targets).subspan(offset, static_cast<std::size_t>(length)));
-  }
-  return {inputs, targets, last - first, length};
-}
+// Samples in their own order.
+constexpr auto in_order = [](std::int64_t sample) { return sample; };
 
 std::int64_t evaluated_samples(const TokenDataset& dataset, std::int64_t token_limit) {
   return std::clamp<std::int64_t>(token_limit / dataset.sequence_length(), 1, dataset.samples());
@@ -37,7 +25,7 @@ void require_targets(const TokenDataset& dataset, std::int64_t token_limit) {
   std::vector<std::int32_t> inputs, targets;
   const std::int64_t samples = evaluated_samples(dataset, token_limit);
   for (std::int64_t sample = 0; sample < samples; ++sample) {
-    load(dataset, sample, sample + 1, inputs, targets);
+    read_batch(dataset, sample, sample + 1, in_order, inputs, targets);
     if (count_targets(targets) > 0) return;
   }
   throw UsageError("data.validation: the {} sequences to evaluate hold no target tokens, only padding",
@@ -51,7 +39,7 @@ std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& sto
   const std::int64_t samples = evaluated_samples(dataset, token_limit);
   const std::int64_t begin = samples * communicator.rank() / communicator.size();
   const std::int64_t end = samples * (communicator.rank() + 1) / communicator.size();
-  const std::int64_t largest_share = (samples + communicator.size() - 1) / communicator.size();
+  const std::int64_t largest_share = divide_up(samples, communicator.size());
   std::vector<std::int32_t> inputs, targets;
   std::array<double, 2> sums{0, 0};  // losses, targets
   // As many passes on every rank, for they may be collective.
@@ -61,7 +49,7 @@ std::optional<EvaluationResult> evaluate(Transformer& model, ParameterStore& sto
       return std::nullopt;
     }
     const std::int64_t first = begin + done, last = std::min(end, first + micro_batch);
-    model.forward(store, load(dataset, first, last, inputs, targets));
+    model.forward(store, read_batch(dataset, first, last, in_order, inputs, targets));
     sums[1] += static_cast<double>(count_targets(targets));
   }
   sums[0] = model.take_loss();

@@ -1,7 +1,12 @@
 #include "train/heartbeat.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <fstream>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -19,7 +24,9 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds interval{5};
 constexpr const char* file_name = "/heartbeat.json";
-constexpr const char* reason_key = "reason";  // not in files of earlier versions
+// Not in files of earlier versions.
+constexpr std::array<std::string_view, 5> later_keys{"reason", "slow_rank", "slow_host", "slow_seconds",
+                                                     "median_seconds"};
 
 std::int64_t seconds_since_1970(SystemTime time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -33,7 +40,7 @@ template <typename State, typename Visitor>
 void visit_fields(State& state, const Visitor& visit) {
   visit("name", state.name);
   visit("activity", state.activity);
-  visit(reason_key, state.reason);
+  visit("reason", state.reason);
   visit("host", state.host);
   visit("job", state.job);
   visit("ranks", state.ranks);
@@ -45,6 +52,19 @@ void visit_fields(State& state, const Visitor& visit) {
   visit("started", state.started);
   visit("written", state.written);
   visit("job_end", state.job_end);
+  visit("slow_rank", state.slow_rank);
+  visit("slow_host", state.slow_host);
+  visit("slow_seconds", state.slow_seconds);
+  visit("median_seconds", state.median_seconds);
+}
+
+// No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
+void replace(const std::string& path, const RunState& state, const std::string& temporary) {
+  Json json;
+  visit_fields(state, [&](const char* key, const auto& value) { json[key] = value; });
+  std::error_code ignored;
+  if (std::ofstream file(temporary); file << json_text(json, 2) << '\n' && file.flush())
+    std::filesystem::rename(temporary, path, ignored);
 }
 
 /// The number that Slurm or PBS gave this job; empty outside of one.
@@ -96,6 +116,17 @@ void Heartbeat::note_step(const StepMetrics& metrics) {
   if (state_.seconds_per_step > 0) state_.tokens_per_second = tokens_per_step_ / state_.seconds_per_step;
   state_.step = metrics.step;
   state_.loss = metrics.loss;
+  note_slow_rank(metrics.ranks);
+}
+
+void Heartbeat::note_slow_rank(const RankTimes& step) {
+  slow_ranks_.note(step);
+  const std::optional<RankTimes> slow = slow_ranks_.found();
+  const auto rank = static_cast<std::size_t>(slow ? slow->slowest_rank : 0);
+  state_.slow_rank = slow ? slow->slowest_rank : -1;
+  state_.slow_host = slow && rank < hosts_.size() ? hosts_[rank] : std::string();
+  state_.slow_seconds = slow ? slow->slowest_seconds : 0;
+  state_.median_seconds = slow ? slow->median_seconds : 0;
 }
 
 void Heartbeat::beat(const std::string& activity) {
@@ -115,13 +146,7 @@ void Heartbeat::write(const std::string& activity) noexcept try {
   state_.activity = activity;
   state_.written = now_since_1970();
   last_written_ = Clock::now();
-  Json json;
-  visit_fields(std::as_const(state_), [&](const char* key, const auto& value) { json[key] = value; });
-  // No flush to the disk, which may take long: after a power cut an old heartbeat tells as much as a new one.
-  const std::string temporary = path_ + std::string(temporary_suffix);
-  std::error_code ignored;
-  if (std::ofstream file(temporary); file << json_text(json, 2) << '\n' && file.flush())
-    std::filesystem::rename(temporary, path_, ignored);
+  replace(path_, state_, path_ + std::string(temporary_suffix));
 } catch (const std::exception&) {  // the run goes on, or ends with an error of its own
 }
 
@@ -129,7 +154,7 @@ namespace {
 
 template <typename Value>
 void read_member(const Json& json, const char* key, Value& value) {
-  if (key == reason_key && !json.contains(key)) return;
+  if (!json.contains(key) && std::find(later_keys.begin(), later_keys.end(), key) != later_keys.end()) return;
   const Json& member = json.at(key);
   if (std::is_integral_v<Value> && !member.is_number_integer()) throw Error("{} is no whole number", key);
   member.get_to(value);
@@ -139,11 +164,23 @@ void require_sense(const RunState& state) {
   const auto is_count = [](auto... values) { return (... && (values >= 0)); };
   const auto is_rate = [](auto... values) { return (... && (values >= 0 && values < 1e15)); };
   if (!is_count(state.ranks, state.step, state.total_steps, state.started, state.written, state.job_end) ||
-      !is_rate(state.tokens_per_second, state.seconds_per_step))
+      !is_rate(state.tokens_per_second, state.seconds_per_step, state.slow_seconds, state.median_seconds))
     throw Error("a number in it is out of range");
 }
 
 }  // namespace
+
+// Each process has a temporary name of its own: several ranks may fail at once.
+void mark_failed(const std::string& directory, const std::string& reason) noexcept try {
+  std::optional<RunState> state = read_heartbeat(directory);
+  if (!state) return;
+  state->activity = "failed";
+  state->reason = reason;
+  state->written = now_since_1970();
+  const std::string path = directory + file_name;
+  replace(path, *state, fmt::format("{}.{}-{}{}", path, host_name(), ::getpid(), temporary_suffix));
+} catch (const std::exception&) {  // damaged, or out of reach
+}
 
 std::optional<RunState> read_heartbeat(const std::string& directory) {
   const std::string path = directory + file_name;

@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "train/configuration/run_configuration.h"
 #include "train/metrics.h"
+#include "train/rank_times.h"
 #include "train/stop_condition.h"
 
 namespace cola {
@@ -22,7 +25,10 @@ struct RunState {
   std::int64_t step = 0, total_steps = 0;
   double loss = 0, tokens_per_second = 0, seconds_per_step = 0;  // rates: of late, smoothed
   std::int64_t started = 0, written = 0;
-  std::int64_t job_end = 0;  // 0: not known
+  std::int64_t job_end = 0;                     // 0: not known
+  std::int64_t slow_rank = -1;                  // see SlowRankSearch; -1: none
+  std::string slow_host;                        // its
+  double slow_seconds = 0, median_seconds = 0;  // of forward and backward: that rank's, the median rank's
   bool operator==(const RunState&) const = default;
 };
 
@@ -37,6 +43,8 @@ class Heartbeat {
   /// What the next beats will say; at the start, also what the last one said of the same step.
   void note_start(std::int64_t step);
   void note_step(const StepMetrics& metrics);
+  /// The ranks' hosts, by rank.
+  void set_hosts(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
   /// Writes the state at the first step, and five seconds after the last time or later. A file that cannot be
   /// written is left as it is: training goes on.
   void beat(const std::string& activity);
@@ -47,6 +55,7 @@ class Heartbeat {
 
  private:
   using Clock = std::chrono::steady_clock;
+  void note_slow_rank(const RankTimes& step);
   void write(const std::string& activity) noexcept;
 
   std::string path_;
@@ -54,8 +63,14 @@ class Heartbeat {
   bool beats_;
   std::int64_t steps_seen_ = 0;
   double tokens_per_step_ = 0;  // smoothed
+  SlowRankSearch slow_ranks_;
+  std::vector<std::string> hosts_;
   Clock::time_point last_written_{};
 };
+
+/// Changes DIRECTORY/heartbeat.json, where there is one, to say that the run has failed and why: for the rank
+/// that meets the error, whichever it is. Rank 0, which may write there at the same time, ends soon after.
+void mark_failed(const std::string& directory, const std::string& reason) noexcept;
 
 /// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
 /// file.

@@ -95,7 +95,11 @@ void MetricsWriter::write(const StepMetrics& metrics) {
                          {"step_seconds", metrics.step_seconds},
                          {"mfu", metrics.model_flops_utilization},
                          {"checkpoint_blocked_seconds", metrics.checkpoint_blocked_seconds},
-                         {"peak_bytes", metrics.peak_bytes}}));
+                         {"peak_bytes", metrics.peak_bytes},
+                         {"step_target_tokens", metrics.step_target_tokens},
+                         {"slowest_rank", metrics.ranks.slowest_rank},
+                         {"slowest_seconds", metrics.ranks.slowest_seconds},
+                         {"median_seconds", metrics.ranks.median_seconds}}));
 }
 
 void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& result) {
@@ -108,12 +112,13 @@ void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& 
 }
 
 void MetricsWriter::write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts,
-                                const std::string& checkpoint) {
+                                const std::string& checkpoint, double operations_per_token) {
   write_line(timed_line({{"event", "start"},
                          {"step", step},
                          {"ranks", ranks},
                          {"hosts", hosts},
-                         {"checkpoint", checkpoint.empty() ? Json(nullptr) : Json(checkpoint)}}));
+                         {"checkpoint", checkpoint.empty() ? Json(nullptr) : Json(checkpoint)},
+                         {"operations_per_token", operations_per_token}}));
 }
 
 void MetricsWriter::write_checkpoint(std::int64_t step, double seconds, double full_speed_seconds) {

@@ -7,20 +7,23 @@
 
 #include "io/durable_file.h"
 #include "train/evaluation.h"
+#include "train/rank_times.h"
 
 namespace cola {
 
-/// One optimizer step. Rates count all positions of the global batch.
+/// One optimizer step. Tokens and rates count all positions of the global batch, padding included.
 struct StepMetrics {
   std::int64_t step = 0;  // counted from 1
   double loss = 0;        // nats a target token, mean over the global batch
   double learning_rate = 0;
-  double gradient_norm = 0;  // L2 norm of the whole gradient, before clipping
-  std::int64_t tokens = 0;   // trained on since step 0
+  double gradient_norm = 0;             // L2 norm of the whole gradient, before clipping
+  std::int64_t tokens = 0;              // trained on since step 0
+  std::int64_t step_target_tokens = 0;  // of this step alone: those that are predicted, padding left out
   double tokens_per_second = 0, step_seconds = 0;
   double model_flops_utilization = 0;  // share of the ranks' measured product rate
   double checkpoint_blocked_seconds = 0;
   std::size_t peak_bytes = 0;  // device memory of rank 0
+  RankTimes ranks;             // of forward and backward
 };
 
 /// A disk that takes no more lines does not end a run: they are kept, and written when it does.
@@ -35,8 +38,10 @@ class MetricsWriter {
 
   void write(const StepMetrics& metrics);
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
-  /// A job begins at `step`, after `checkpoint` (a folder; empty: from nothing).
-  void write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts, const std::string& checkpoint);
+  /// A job begins at `step`, after `checkpoint` (a folder; empty: from nothing). `operations_per_token`:
+  /// floating-point, of forward and backward.
+  void write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts, const std::string& checkpoint,
+                   double operations_per_token);
   /// `full_speed_seconds`: without what checkpoint.bandwidth_mib has held back.
   void write_checkpoint(std::int64_t step, double seconds, double full_speed_seconds);
   /// Anything else worth keeping: {"event": event, "step": step, "message": message}.

@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
 #include <cstdio>
 
 #include "core/host.h"
 #include "core/log.h"
+#include "core/text.h"
 
 namespace cola {
 
@@ -15,11 +15,6 @@ namespace {
 constexpr double live_interval_seconds = 0.2;
 constexpr double plain_interval_seconds = 10;
 
-// Three figures of a value between 1 and 1000.
-std::string three_figures(double value) {
-  return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
-}
-
 // A terminal that is gone, which is no error of the run, takes nothing.
 void write_out(const std::string& text) {
   std::fputs(text.c_str(), stdout);
@@ -27,33 +22,6 @@ void write_out(const std::string& text) {
 }
 
 }  // namespace
-
-std::string format_duration(double seconds) {
-  const auto whole = static_cast<std::int64_t>(std::llround(std::max(0.0, seconds)));
-  if (whole >= 3600) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
-  if (whole >= 60) return fmt::format("{} min {} s", whole / 60, whole % 60);
-  return fmt::format("{} s", whole);
-}
-
-std::string format_count(double value) {
-  constexpr const char* prefixes[] = {"", " k", " M", " G", " T", " P"};
-  int prefix = 0;
-  while (value >= 999.5 && prefix < 5) {
-    value /= 1000;
-    ++prefix;
-  }
-  return three_figures(value) + prefixes[prefix];
-}
-
-std::string format_bytes(double bytes) {
-  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  int unit = 0;
-  while (bytes >= 999.5 && unit < 5) {
-    bytes /= 1024;
-    ++unit;
-  }
-  return three_figures(bytes) + " " + units[unit];
-}
 
 std::string progress_line(const StepMetrics& metrics, std::int64_t total_steps, double seconds_left) {
   return fmt::format(

@@ -9,13 +9,6 @@
 
 namespace cola {
 
-/// 3 h 12 min, 4 min 10 s, 9 s.
-std::string format_duration(double seconds);
-/// 1.34 G, 131 k, 12.3 M: three figures and a unit prefix.
-std::string format_count(double value);
-/// 1.5 GiB, 640 MiB.
-std::string format_bytes(double bytes);
-
 /// Step, loss, learning rate, gradient norm, rate, share of peak and time left.
 std::string progress_line(const StepMetrics& metrics, std::int64_t total_steps, double seconds_left);
 

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "train/heartbeat.h"
-#include "train/progress.h"
 
 namespace cola {
 
@@ -60,6 +60,12 @@ std::string describe_progress(const RunState& run, bool alive) {
   return text;
 }
 
+std::string describe_slow_rank(const RunState& run) {
+  return fmt::format("{}{}: {:.3g} s of forward and backward a step, the median rank {:.3g} s", run.slow_rank,
+                     run.slow_host.empty() ? "" : " on " + run.slow_host, run.slow_seconds,
+                     run.median_seconds);
+}
+
 // Steps done since the last commit are what a crash loses.
 std::string describe_last_commit(const std::vector<std::string>& checkpoints, std::int64_t step) {
   if (checkpoints.empty()) return "none";
@@ -83,6 +89,7 @@ std::string describe_run(const std::string& directory, std::int64_t now) {
     text += row("run", run->name) + row("state", describe_activity(*run, age)) +
             describe_progress(*run, is_alive(*run, age));
     text += row("heartbeat", format_duration(age) + " ago");
+    if (run->slow_rank >= 0 && is_alive(*run, age)) text += row("slow rank", describe_slow_rank(*run));
     if (run->job_end > now && is_alive(*run, age))
       text += row("job ends in", format_duration(static_cast<double>(run->job_end - now)));
   }

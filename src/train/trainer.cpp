@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "train/agreement.h"
 #include "train/evaluation.h"
@@ -35,9 +36,24 @@ ExitCode Trainer::run() {
 // and the launcher may end this process meanwhile.
 void Trainer::end_alone(const std::exception& error) {
   log_error(error.what());
-  heartbeat_.fail(error.what());
+  if (speaks())
+    heartbeat_.fail(error.what());
+  else
+    note_failure(error);
   if (communicator_.size() > 1) communicator_.abort(exit_failed);
   throw ReportedError(exit_failed);
+}
+
+// What all ranks have met alike rank 0 says for all.
+void Trainer::note_failure(const std::exception& error) const noexcept try {
+  const bool is_of_all = dynamic_cast<const UsageError*>(&error) != nullptr ||
+                         dynamic_cast<const AgreedError*>(&error) != nullptr;
+  if (!holds_run_ || (is_of_all && !speaks())) return;
+  const bool names_rank = !is_of_all && communicator_.size() > 1;
+  mark_failed(configuration_.run.dir,
+              names_rank ? fmt::format("rank {} on {}: {}", communicator_.rank(), host_name(), error.what())
+                         : error.what());
+} catch (const std::exception&) {  // the error itself is said all the same
 }
 
 ExitCode Trainer::train() {
@@ -54,8 +70,10 @@ ExitCode Trainer::train() {
 StepMetrics Trainer::step() {
   const ProfileRange range(device_, "step");
   const auto begin = Clock::now();
+  const double waited_before = communicator_.waited_seconds();
   store_.zero_gradients();
   const double local_loss = forward_backward();
+  const double own_seconds = seconds_since(begin) - (communicator_.waited_seconds() - waited_before);
   std::array<double, 2> sums{local_loss, static_cast<double>(loader_.targets_of_step())};
   communicator_.all_reduce(sums);  // losses and targets of all ranks
 
@@ -67,6 +85,7 @@ StepMetrics Trainer::step() {
   require_finite(local_loss, metrics.loss, metrics.gradient_norm);
 
   metrics.step = state_.step + 1;
+  metrics.step_target_tokens = static_cast<std::int64_t>(sums[1]);
   metrics.learning_rate = schedule_.at(metrics.step);
   const OptimizerSection& optimizer = configuration_.optimizer;
   checkpointer_.finish_snapshot();
@@ -81,6 +100,7 @@ StepMetrics Trainer::step() {
   state_.step = metrics.step;
   state_.next_sample += configuration_.train.global_batch;
   state_.tokens += configuration_.train.global_batch * configuration_.data.sequence_length;
+  metrics.ranks = compare_ranks(communicator_, own_seconds);  // a GPU is busy with the update meanwhile
   add_rates(metrics, seconds_since(begin));
   return metrics;
 }

@@ -2,8 +2,10 @@
 // algorithm has it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +47,10 @@ class Trainer {
   /// AgreedError for checkpoints that fail. What a single rank meets is said at once and ends the job; where
   /// there is one rank alone, ReportedError is thrown.
   ExitCode run();
+
+  /// Leaves in the heartbeat why the run ends, where it is this rank that is to say it. Not before this job
+  /// holds the run directory: another's run may be alive there. Any thread may call it.
+  void note_failure(const std::exception& error) const noexcept;
 
  private:
   StepMetrics step();
@@ -88,6 +94,7 @@ class Trainer {
   Transformer model_;
   ShardedParameterStore store_;
   DirectoryLock lock_;  // rank 0's, on the run directory; outlives the checkpointer, which writes there
+  std::atomic<bool> holds_run_ = false;  // whether rank 0 has that lock
   Checkpointer checkpointer_;
   std::optional<SystemTime> job_end_;
   StopCondition stop_;

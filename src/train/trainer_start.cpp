@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "io/durable_file.h"
 #include "model/cost.h"
 #include "train/agreement.h"
@@ -82,6 +83,7 @@ void Trainer::start(const ResumeChoice& resume) {
   on_rank_0(communicator_, [&] { require_targets(data_.validation, configuration_.evaluation.tokens); });
   RunStart found = find_start(communicator_, {configuration_, table_, data_.record}, resume);
   lock_ = std::move(found.lock);
+  holds_run_ = true;
   checkpointer_.set_attempt(found.attempt);
   checkpointer_.set_data(data_.record);
   if (found.folder.empty()) {
@@ -96,7 +98,9 @@ void Trainer::start(const ResumeChoice& resume) {
   const std::vector<std::string> hosts = communicator_.all_gather(host_name());
   if (metrics_)
     metrics_->write_start(state_.step, communicator_.size(),
-                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder);
+                          std::ssize(std::set<std::string>(hosts.begin(), hosts.end())), found.folder,
+                          operations_per_token_);
+  heartbeat_.set_hosts(hosts);
   if (!speaks()) return;
   report_start(found);
   warn_of_short_job();

@@ -43,6 +43,14 @@ class Plans(harness.TrainingTest):
         for settings in ([], ["train.device_memory_gib=1"]):
             self.assertNotRegex(self.planned("blanks", 4, *settings)[1], r" \n")
 
+    def test_a_plan_tells_the_disk_that_checkpoints_take(self):
+        settings = ["checkpoint.every=10", "checkpoint.keep=1", "checkpoint.keep_every=20", "schedule.total_steps=80"]
+        rows, _ = self.planned("disk", 2, *settings)
+        # 70, 80, and of those before 20, 40 and 60
+        one, all_of_them = (float(number) * UNITS[unit] for number, unit in (
+            rows[name].split() for name in ("one checkpoint, all ranks", "checkpoints on disk, at most 5")))
+        self.assertAlmostEqual(all_of_them / one, 5, delta=0.05)
+
     def test_a_plan_that_does_not_fit_says_so_by_its_exit_code(self):
         done = self.train("tight", None, "train.device_memory_gib=0.0001", more=["--plan"], expect=2)
         self.assertIn("DOES NOT FIT train.device_memory_gib", done.stdout)

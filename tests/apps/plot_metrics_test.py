@@ -18,10 +18,10 @@ class Plot(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
 
-    def run_with(self, name, steps):
-        events = [{"event": "start", "step": 0}]
+    def run_with(self, name, steps, **told_at_start):
+        events = [{"event": "start", "step": 0, **told_at_start}]
         events += [{"event": "step", "step": step, "loss": 4 - step / 10, "tokens": 512 * step, "step_seconds": 0.5,
-                    "tokens_per_second": 1024} for step in range(1, steps + 1)]
+                    "step_target_tokens": 500, "tokens_per_second": 1024} for step in range(1, steps + 1)]
         events += [{"event": "evaluation", "step": steps, "loss": 3.5, "perplexity": 33.1}] if steps else []
         (self.folder / name).mkdir()
         (self.folder / name / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -60,12 +60,20 @@ class Plot(unittest.TestCase):
         run = self.run_with("run", 4)
         (run / "checkpoints/step-00000004").mkdir(parents=True)
         (run / "checkpoints/step-00000004/manifest.json").write_text('{"parameters": [{"shape": [10, 10]}]}')
-        for axis, last in (("step", 4), ("tokens", 2048), ("flops", 6 * 100 * 2048), ("seconds", 2.0)):
-            self.plot(run, "--x", axis, "--csv", self.folder / "points.csv", "--output", self.folder / "c.svg")
-            with open(self.folder / "points.csv", newline="") as file:
-                rows = list(csv.DictReader(file))
+        for axis, last in (("step", 4), ("tokens", 2048), ("targets", 2000), ("flops", 6 * 100 * 2048), ("seconds", 2.0)):
+            done, rows = self.points(run, axis)
             self.assertEqual([row["kind"] for row in rows], ["training"] * 4 + ["validation"])
             self.assertEqual([float(row[axis]) for row in rows[-2:]], [last, last])
+            self.assertEqual("6 x parameters is taken" in done.stderr, axis == "flops", done.stderr)
+
+    def points(self, run, axis):
+        done = self.plot(run, "--x", axis, "--csv", self.folder / "points.csv", "--output", self.folder / "c.svg")
+        with open(self.folder / "points.csv", newline="") as file:
+            return done, list(csv.DictReader(file))
+
+    def test_operations_are_those_that_the_run_has_counted(self):
+        done, rows = self.points(self.run_with("counted", 4, operations_per_token=750.5), "flops")
+        self.assertEqual((float(rows[-1]["flops"]), done.stderr), (750.5 * 2048, ""))
 
 
 if __name__ == "__main__":

@@ -96,6 +96,16 @@ class Errors(harness.TrainingTest):
         newest = self.checkpoints("infinite")[-1]
         self.call([harness.PROGRAMS / "cola_ckpt", "verify", self.directory / "infinite/checkpoints" / newest], expect=0)
 
+    def test_status_tells_the_error_that_any_rank_met(self):
+        words = self.command("unread", None)
+        done = self.call([self.MPIRUN, "--oversubscribe", "-n", "1", *words, ":",
+                          "-n", "1", "env", f"LD_PRELOAD={harness.FAILING_CALLS}", "COLA_FAILING_CALLS=open:train-00000.h5:1:0",
+                          f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0", *words])
+        self.assertNotIn(done.returncode, (0, 2, 75), done.stderr)
+        self.assertRegex(done.stderr, r"rank 1 on \S+: error: \S+/train-00000.h5: ")
+        status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / "unread"], expect=0)
+        self.assertRegex(status.stdout, r"state +failed: rank 1 on \S+: \S+/train-00000.h5: ")
+
     def test_settings_that_are_hardly_meant_are_warned_of(self):
         train = f"[{self.directory}/data/train-*.h5]"
         done = self.train("warned", 2, f"data.validation={train}", "schedule.total_steps=6",

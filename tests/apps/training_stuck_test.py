@@ -85,6 +85,26 @@ class Stuck(harness.TrainingTest):
             errors = self.assert_ends(job)
             self.assertRegex(errors, r"cola_dist: rank [02] on \S+: error: stuck in (a|an|the) [a-z -]+ for [2-9] s: ")
             self.assert_gone(ranks)
+            status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / f"stopped{stage}"], expect=0)
+            self.assertRegex(status.stdout, r"state +failed: rank [02] on \S+: stuck in ")
+
+    def test_a_rank_that_stood_still_for_a_while_is_the_slowest(self):
+        """Unless it did so while it waited for others: then again."""
+        job, ranks = self.start("late", "schedule.total_steps=100000")
+        late = []
+        deadline = time.monotonic() + 60
+        while not late:
+            self.assertIsNone(job.poll(), "the job ended")
+            self.assertLess(time.monotonic(), deadline, self.events("late")[-1])
+            os.kill(ranks[1], signal.SIGSTOP)
+            time.sleep(0.8)
+            os.kill(ranks[1], signal.SIGCONT)
+            time.sleep(0.2)
+            late = [step for step in self.events("late") if step["slowest_rank"] == 1 and step["slowest_seconds"] > 0.7]
+        job.kill()
+        job.communicate(timeout=60)
+        self.assertLess(late[0]["median_seconds"], late[0]["slowest_seconds"] - 0.2, late[0])  # the others only waited
+        self.assertEqual(late[0]["step_target_tokens"], 12 * 32)
 
     def test_a_rank_that_stops_during_a_save_ends_the_job_and_leaves_no_checkpoint(self):
         for mode in ("true", "false"):

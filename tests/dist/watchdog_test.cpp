@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/log.h"
 #include "dist/watched_communicator.h"
 
 namespace cola {
@@ -47,6 +48,17 @@ TEST_F(WatchdogDeath, EndsTheJobThatIsStuckAndNamesTheOperation) {
   };
   EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog),
               "error: stuck in the all-gather of weights for 0 s: another rank is dead");
+}
+
+TEST_F(WatchdogDeath, HandsTheProblemToWhoWantsTheLastWord) {
+  const auto get_stuck = [] {
+    Watchdog watchdog(end_process);
+    watchdog.set_last_word([](const std::string& problem) { log_warning("the last word: " + problem); });
+    watchdog.start(milliseconds(100));
+    const Watchdog::Inside inside(watchdog, "a barrier");
+    sleep_for(seconds(20));
+  };
+  EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog), "the last word: stuck in a barrier");
 }
 
 TEST_F(WatchdogDeath, EndsTheProcessWhereTheJobCannotBeEnded) {
@@ -148,6 +160,19 @@ TEST(Watchdog, LetsARankWorkAloneForAsLongAsItLikes) {
     const Watchdog::Inside inside(watchdog, "a barrier");
     sleep_for(milliseconds(10));
   }
+}
+
+TEST(Watchdog, AddsUpTheTimeInsideCollectives) {
+  run_on_threads(2, [](Communicator& threads) {
+    Watchdog watchdog(end_process);
+    const auto communicator = make_watched_communicator(threads.split(0), watchdog);
+    if (communicator->rank() == 1) sleep_for(milliseconds(800));  // alone: does not count
+    communicator->barrier();
+    if (communicator->rank() == 0)
+      EXPECT_GT(communicator->waited_seconds(), 0.6);
+    else
+      EXPECT_LT(communicator->waited_seconds(), 0.4);
+  });
 }
 
 TEST(Watchdog, LetsCollectivesInTheBackgroundFollowEachOther) {

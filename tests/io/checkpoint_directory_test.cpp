@@ -150,6 +150,18 @@ TEST_F(CheckpointDirectoryTest, RetiresTheOldestAndKeepsAtLeastOne) {
   EXPECT_NO_THROW(verify_checkpoint(folder_ / "step-00000004"));
 }
 
+TEST_F(CheckpointDirectoryTest, RetirementLeavesLastingSteps) {
+  for (std::int64_t step = 2; step <= 14; step += 2) save_step(step);
+  retire_old_checkpoints(folder_.path(), 2, 4);
+  EXPECT_EQ(committed(), (Names{"step-00000004", "step-00000008", "step-00000012", "step-00000014"}));
+  save_step(15);  // where the run was stopped
+  save_step(16);
+  retire_old_checkpoints(folder_.path(), 1, 4);
+  EXPECT_EQ(committed(), (Names{"step-00000004", "step-00000008", "step-00000012", "step-00000016"}));
+  retire_old_checkpoints(folder_.path(), 1, 8);
+  EXPECT_EQ(committed(), (Names{"step-00000008", "step-00000016"}));
+}
+
 // Names deleted in a folder since it was watched, in order.
 Names deleted_names(int watcher) {
   alignas(inotify_event) char buffer[4096];

@@ -35,11 +35,13 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
                 .learning_rate = 1e-3,
                 .gradient_norm = 0.75,
                 .tokens = 3072,
+                .step_target_tokens = 1000,
                 .tokens_per_second = 1000,
                 .step_seconds = 1.024,
                 .model_flops_utilization = 0.5,
                 .checkpoint_blocked_seconds = 0.25,
-                .peak_bytes = 4096});
+                .peak_bytes = 4096,
+                .ranks = {.slowest_rank = 5, .slowest_seconds = 0.875, .median_seconds = 0.5}});
   writer.write_evaluation(3, {.loss = 2.0, .tokens = 512});
   auto entries = read(path);
   ASSERT_EQ(entries.size(), 2u);
@@ -55,7 +57,11 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
                                    {"step_seconds", 1.024},
                                    {"mfu", 0.5},
                                    {"checkpoint_blocked_seconds", 0.25},
-                                   {"peak_bytes", 4096}};
+                                   {"peak_bytes", 4096},
+                                   {"step_target_tokens", 1000},
+                                   {"slowest_rank", 5},
+                                   {"slowest_seconds", 0.875},
+                                   {"median_seconds", 0.5}};
   EXPECT_EQ(entries[0], expected);
   EXPECT_EQ(entries[1]["event"], "evaluation");
   EXPECT_DOUBLE_EQ(entries[1]["perplexity"], std::exp(2.0));
@@ -143,12 +149,13 @@ TEST(MetricsWriter, TellsWhatAJobBeganWithAndWhatCheckpointsTook) {
   const TestFolder folder;
   const std::string path = folder.path("metrics.jsonl");
   MetricsWriter writer(path, 4);
-  writer.write_start(4, 64, 16, "checkpoints/step-00000004");
+  writer.write_start(4, 64, 16, "checkpoints/step-00000004", 1.5e9);
   writer.write_checkpoint(8, 1.5, 1.25);
   const auto entries = read(path);
   EXPECT_EQ(entries[0]["event"], "start");
   EXPECT_EQ(entries[0]["ranks"], 64);
   EXPECT_EQ(entries[0]["hosts"], 16);
+  EXPECT_EQ(entries[0]["operations_per_token"], 1.5e9);
   EXPECT_EQ(entries[0]["checkpoint"], "checkpoints/step-00000004");
   EXPECT_EQ(entries[1]["seconds"], 1.5);
   EXPECT_EQ(entries[1]["full_speed_seconds"], 1.25);

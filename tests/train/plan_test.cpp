@@ -87,6 +87,21 @@ TEST(Plan, CheckpointsHoldThreeFp32CopiesOfAllParameters) {
   EXPECT_NEAR(plan.parameters / 2821e6, 1.0, 1e-3);
 }
 
+TEST(Plan, CountsTheCheckpointsThatLieOnTheDisk) {
+  RunConfiguration configuration = run_of("60m");
+  const auto most = [&](std::int64_t steps, const CheckpointSection& checkpoint) {
+    configuration.schedule.total_steps = steps;
+    configuration.checkpoint = checkpoint;
+    return make_plan(configuration, plan_target(configuration, 1)).checkpoints;
+  };
+  EXPECT_EQ(most(10000, {.every = 1000, .keep = 3}), 4);  // one is being written
+  EXPECT_EQ(most(2500, {.every = 1000, .keep = 3}), 3);
+  EXPECT_EQ(most(10000, {.every = 0, .keep = 3}), 1);
+  // 7000 to 10000, 2000, 4000 and 6000
+  EXPECT_EQ(most(10000, {.every = 1000, .keep = 3, .keep_every = 2000}), 7);
+  EXPECT_EQ(most(10000, {.every = 1000, .keep = 3, .keep_every = 10000}), 4);
+}
+
 /// What the model asks of the store in a step of `micro_batches`.
 void make_step(ShardedParameterStore& store, int units, std::int64_t micro_batches) {
   store.zero_gradients();

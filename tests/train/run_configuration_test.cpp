@@ -110,8 +110,8 @@ schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
              cuda_graphs: off, threads: 3}
 parallel:   {zero_stage: 0, collectives: nccl, bind_network: false, timeout_seconds: 30}
-checkpoint: {every: 0, keep: 1, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true, local_dir: /nvme,
-             max_failures: 5}
+checkpoint: {every: 100, keep: 1, keep_every: 300, async: false, ring_gib: 1.5, bandwidth_mib: 200, verify: true,
+             local_dir: /nvme, max_failures: 5}
 evaluation: {every: 0, tokens: 1000}
 )");
   RunConfiguration expected;
@@ -129,7 +129,7 @@ evaluation: {every: 0, tokens: 1000}
                     RecordedPasses::off,
                     3};
   expected.parallel = {0, Collectives::nccl, false, 30};
-  expected.checkpoint = {0, 1, false, 1.5, 200, true, "/nvme", 5};
+  expected.checkpoint = {100, 1, 300, false, 1.5, 200, true, "/nvme", 5};
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);
   EXPECT_EQ(parse_run_configuration(to_yaml(c), "printed"), expected);
@@ -238,6 +238,10 @@ TEST_F(RunConfigurationTest, RejectsImpossibleCombinations) {
       // the blamed key is a default: its section is named instead, or the first line
       {"schedule:\n  total_steps: 10\n",
        "bad.yaml:7: schedule.warmup_steps: must not exceed schedule.total_steps (10), got 100"},
+      {"checkpoint:\n  every: 100\n  keep_every: 250\n",
+       "bad.yaml:9: checkpoint.keep_every: must be a multiple of checkpoint.every (100), got 250"},
+      {"checkpoint: {every: 0, keep_every: 100}\n",
+       "bad.yaml:7: checkpoint.keep_every: needs checkpoint.every: without it only the last step is saved"},
       {"parallel:\n  collectives: nccl\ntrain: {device: cpu}\n",
        "bad.yaml:8: parallel.collectives: nccl needs train.device cuda; ranks on the cpu use mpi"},
       {"train:\n  device: cpu\n  cuda_graphs: on\n",

@@ -54,6 +54,33 @@ TEST_F(RunStatus, TellsProgressOfALivingRun) {
                 "3.25", "65.5 k tokens/s", "25 min 0 s", "none"});
 }
 
+TEST_F(RunStatus, NamesARankThatIsSlowForLong) {
+  Heartbeat heart = heartbeat();
+  heart.set_hosts({"n1", "n1", "n2", "n2"});
+  StepMetrics metrics;
+  metrics.ranks = {.slowest_rank = 2, .slowest_seconds = 1.5, .median_seconds = 1};
+  for (int step = 0; step < SlowRankSearch::patience; ++step) heart.note_step(metrics);
+  heart.last_word("training");
+  expect_words(describe_run(directory(), now()),
+               {"slow rank   2 on n2: 1.5 s of forward and backward a step, the median rank 1 s"});
+  metrics.ranks.slowest_rank = 3;
+  heart.note_step(metrics);
+  heart.last_word("training");
+  EXPECT_EQ(describe_run(directory(), now()).find("slow rank"), std::string::npos);
+}
+
+// By a rank that writes no heartbeats itself.
+TEST_F(RunStatus, SaysWhyAnyRankHasFailed) {
+  mark_failed(directory(), "rank 2 on n2: nothing runs here yet");
+  EXPECT_FALSE(read_heartbeat(directory()));
+  Heartbeat heart = heartbeat();
+  heart.note_start(7);
+  heart.last_word("training");
+  mark_failed(directory(), "rank 2 on n2: a disk is gone");
+  expect_words(describe_run(directory(), now()), {"failed: rank 2 on n2: a disk is gone", "7 of 1000"});
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory()), {}), 1);
+}
+
 TEST_F(RunStatus, SaysWhenARunIsSilent) {
   Heartbeat heart = heartbeat();
   heart.beat("evaluating");

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <memory>
 #include <numeric>
 #include <random>
 #include <thread>
@@ -103,6 +105,21 @@ TEST(RingLayout, StaysWithinWhatItIsGivenAndRefusesWhatIsOfNoUse) {
   } catch (const UsageError& error) {
     EXPECT_NE(std::string(error.what()).find("checkpoint.ring_gib"), std::string::npos) << error.what();
   }
+}
+
+// On the host, where it is measured: copies that a GPU alone was told to wait for would still be under way.
+TEST(SnapshotRing, IsFinishedWhenNoCopyIsUnderWay_cuda) {
+  if (cuda_device_count() == 0) GTEST_SKIP() << "no GPU on this machine";
+  const std::unique_ptr<Device> gpu = make_cuda_device(0);
+  constexpr std::int64_t elements = std::int64_t{1} << 28;  // 1 GiB: 2 ms at the very least
+  const Buffer state(*gpu, elements * sizeof(float));
+  SnapshotRing ring(*gpu, {1, elements});
+  gpu->synchronize();
+  ring.start({state.tensor(DataType::float32, elements)});
+  ring.finish();
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(ring.take().size(), static_cast<std::size_t>(elements));  // waits for its copy
+  EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 0.001);
 }
 
 }  // namespace

@@ -243,8 +243,9 @@ std::string Checkpointer::publish(const Manifest& manifest, const std::stop_toke
 void Checkpointer::retire() {
   const std::string directory = checkpoints_of(configuration_);
   const std::vector<std::string> before = committed_checkpoints(directory);
+  const CheckpointSection& options = configuration_.checkpoint;
   const std::string trouble =
-      error_of([&] { retire_old_checkpoints(directory, configuration_.checkpoint.keep); });
+      error_of([&] { retire_old_checkpoints(directory, options.keep, options.keep_every); });
   for (const std::string& folder : before)
     if (!is_committed(folder)) abandoned_.insert(folder);  // in case more than its manifest is left
   if (!trouble.empty()) throw FileError("{}", trouble);

@@ -48,8 +48,8 @@ class Checkpointer {
   SaveOutcome save(const TrainingState& state);
   /// Lets copies go on; between micro-batches. Never blocks.
   void advance();
-  /// To be called before the store changes: its kernels wait for what is left of the snapshot. Collective: a
-  /// rank whose snapshot has to wait for its disk is waited for.
+  /// To be called before the store changes: waits for what is left of the snapshot. Collective: a rank whose
+  /// snapshot has to wait for its disk is waited for.
   void finish_snapshot();
 
   /// Whether a checkpoint is under way; the same on all ranks.

@@ -45,10 +45,10 @@ class SnapshotRing {
   void start(std::vector<Tensor> tensors);
   /// Starts the copies for which there is room by now; never blocks.
   void advance();
-  /// Returns when every copy has been started, which waits for room, and holds back the kernels that follow
-  /// until the copies are done: from then on the tensors may change.
+  /// Returns when every copy is done: from then on the tensors may change. Throws DeviceError if one failed.
   void finish();
-  /// The same, but gives up after that time; whether it has come to its end.
+  /// The same, but gives up after that time if there is no room for the copies that are left; whether it has
+  /// come to its end.
   bool finishes_within(std::chrono::milliseconds limit);
 
   // For the thread that writes.

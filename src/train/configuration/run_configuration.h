@@ -60,6 +60,7 @@ struct ParallelSection {
 };
 struct CheckpointSection {
   std::int64_t every = 2000, keep = 3;  // every 0: only at the end
+  std::int64_t keep_every = 0;          // multiples of so many steps are kept for good; 0: none
   bool async = true;                    // false: training waits until a checkpoint is committed
   double ring_gib = 0;       // host memory a rank's snapshots pass through; 0: as much as its state takes
   double bandwidth_mib = 0;  // MiB a second that a rank writes at most; 0: as fast as it goes

@@ -53,6 +53,18 @@ ConfigurationProblem find_length_problem(const RunConfiguration& c) {
   return {};
 }
 
+// A step that no checkpoint is made of cannot be kept.
+ConfigurationProblem find_checkpoint_problem(const RunConfiguration& c) {
+  const CheckpointSection& checkpoint = c.checkpoint;
+  if (checkpoint.keep_every == 0) return {};
+  if (checkpoint.every == 0)
+    return {"checkpoint.keep_every", "needs checkpoint.every: without it only the last step is saved"};
+  if (checkpoint.keep_every % checkpoint.every != 0)
+    return {"checkpoint.keep_every", fmt::format("must be a multiple of checkpoint.every ({}), got {}",
+                                                 checkpoint.every, checkpoint.keep_every)};
+  return {};
+}
+
 ConfigurationProblem find_method_problem(const RunConfiguration& c) {
   if (c.train.recompute == Recompute::cola_m && c.model.projection == ProjectionKind::full)
     return {"train.recompute", "cola_m needs model.projection cola; a full-rank model can use block"};
@@ -72,7 +84,8 @@ ConfigurationProblem find_problem(const RunConfiguration& configuration) {
   if (!problem.key.empty()) return problem;
   problem = find_problem(configuration.model);
   if (!problem.key.empty()) return {"model." + problem.key, problem.problem};
-  for (const auto find : {find_path_problem, find_length_problem, find_method_problem, find_device_problem})
+  for (const auto find : {find_path_problem, find_length_problem, find_checkpoint_problem,
+                          find_method_problem, find_device_problem})
     if (problem = find(configuration); !problem.key.empty()) return problem;
   return {};
 }

@@ -128,6 +128,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
 
   visit(Field{"checkpoint", "every", count_or_zero}, c.checkpoint.every);
   visit(Field{"checkpoint", "keep", count}, c.checkpoint.keep);
+  visit(Field{"checkpoint", "keep_every", count_or_zero}, c.checkpoint.keep_every);
   visit(Field{"checkpoint", "async"}, c.checkpoint.async);
   visit(Field{"checkpoint", "ring_gib", not_negative}, c.checkpoint.ring_gib);
   visit(Field{"checkpoint", "bandwidth_mib", not_negative}, c.checkpoint.bandwidth_mib);

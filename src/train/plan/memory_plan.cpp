@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/text.h"
 #include "dist/staged_communicator.h"
 #include "dist/store_memory.h"
 #include "model/parameter_table.h"
@@ -14,15 +15,10 @@
 #include "train/checkpoints/snapshot_ring.h"
 #include "train/configuration/run_configuration_fields.h"
 #include "train/configuration/transformer_options.h"
-#include "train/progress.h"
 
 namespace cola {
 
 namespace {
-
-std::string gibibytes(std::size_t bytes) {
-  return format_bytes(static_cast<double>(bytes));
-}
 
 // Policies that keep less: those with which it fits, or else the first that leaves room for a smaller
 // micro-batch.
@@ -37,7 +33,7 @@ std::vector<std::string> policy_remedies(RunConfiguration configuration, const P
     const std::int64_t largest = largest_micro_batch(configuration, target, limit);
     if (needed <= limit)
       remedies.push_back(
-          fmt::format("with train.recompute {} it takes {}", word_of(policy), gibibytes(needed)));
+          fmt::format("with train.recompute {} it takes {}", word_of(policy), format_bytes(needed)));
     else if (largest > 0 && smaller.empty())
       smaller.push_back(fmt::format("with train.recompute {} the largest micro-batch that fits is {}",
                                     word_of(policy), largest));
@@ -50,7 +46,7 @@ std::string stage_remedy(RunConfiguration configuration, const PlanTarget& targe
   int& stage = configuration.parallel.zero_stage;
   while (target.ranks > 1 && ++stage <= 3)
     if (const std::size_t needed = plan_memory(configuration, target).peak_bytes(); needed <= limit)
-      return fmt::format("with parallel.zero_stage {} it takes {}", stage, gibibytes(needed));
+      return fmt::format("with parallel.zero_stage {} it takes {}", stage, format_bytes(needed));
   return "not even one sequence fits; use more ranks with parallel.zero_stage 3, or devices with more memory";
 }
 
@@ -115,9 +111,9 @@ void require_memory(const RunConfiguration& configuration, const PlanTarget& tar
   if (limit == 0 || needed <= limit) return;
   throw UsageError(
       "train.micro_batch: {} sequences of {} take {} a rank, more than {} ({}): {}",
-      configuration.train.micro_batch, configuration.data.sequence_length, gibibytes(needed),
+      configuration.train.micro_batch, configuration.data.sequence_length, format_bytes(needed),
       configuration.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory",
-      gibibytes(limit), describe_remedy(configuration, target, limit));
+      format_bytes(limit), describe_remedy(configuration, target, limit));
 }
 
 }  // namespace cola

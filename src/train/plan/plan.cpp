@@ -1,19 +1,19 @@
 #include "train/plan/plan.h"
 
+#include <algorithm>
+
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "dist/store_memory.h"
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
+#include "train/batch_loader.h"
 #include "train/configuration/precision.h"
 
 namespace cola {
 
 namespace {
-
-std::int64_t divide_up(std::int64_t count, std::int64_t parts) {
-  return (count + parts - 1) / parts;
-}
 
 // Elements that stage 3 gathers in a step: every unit for the first forward pass, and every block but the
 // last for each backward pass, which finds that one still there; a later forward pass finds the first block.
@@ -27,7 +27,7 @@ double gathered_elements(const ShardMap& map, std::int64_t micro_batches) {
 // In rings, a rank sends (N - 1) / N of the data of a reduce-scatter or an all-gather; an all-reduce is both.
 double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfiguration& configuration) {
   const std::int64_t micro_batches =
-      divide_up(divide_up(configuration.train.global_batch, target.ranks), configuration.train.micro_batch);
+      micro_batches_of(configuration.train.global_batch, configuration.train.micro_batch, target.ranks);
   const int stage = map.shards() > 1 ? configuration.parallel.zero_stage : 0;
   const auto elements = static_cast<double>(map.padded_total()), fp32 = 4.0;
   const auto compute = static_cast<double>(size_of(target.type));
@@ -36,6 +36,15 @@ double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfig
                           : stage == 3 ? compute * gathered_elements(map, micro_batches)
                                        : compute * elements;
   return static_cast<double>(target.ranks - 1) / target.ranks * (reduced + gathered);
+}
+
+// At the end of the run: the newest, one more that is being written, and of those before the lasting ones.
+std::int64_t most_checkpoints(const CheckpointSection& checkpoint, std::int64_t total_steps) {
+  if (checkpoint.every == 0) return 1;
+  const std::int64_t saved = divide_up(total_steps, checkpoint.every);
+  const std::int64_t newest = std::min(saved, checkpoint.keep + 1);
+  const std::int64_t last_older_step = checkpoint.every * (saved - newest);
+  return newest + (checkpoint.keep_every > 0 ? last_older_step / checkpoint.keep_every : 0);
 }
 
 std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const PlanTarget& target,
@@ -95,6 +104,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
                              static_cast<double>(configuration.train.global_batch * length);
   plan.sent_bytes_per_step = sent_bytes(map, target, configuration);
   plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.padded_total());
+  plan.checkpoints = most_checkpoints(configuration.checkpoint, configuration.schedule.total_steps);
   return plan;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,7 @@ struct Plan {
   double operations_per_token = 0, recomputed_operations_per_token = 0, operations_per_step = 0;
   double sent_bytes_per_step = 0;  // in collectives on weights and gradients
   double checkpoint_bytes = 0;     // of all ranks together
+  std::int64_t checkpoints = 0;    // that lie on the disk at most, the one being written included
 };
 
 /// Where `auto` leads on this machine: train.device cuda if a GPU is usable here, otherwise cpu;

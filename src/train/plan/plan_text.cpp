@@ -5,17 +5,13 @@
 #include <vector>
 
 #include "core/data_type.h"
+#include "core/text.h"
 #include "train/configuration/run_configuration_fields.h"
 #include "train/plan/plan.h"
-#include "train/progress.h"
 
 namespace cola {
 
 namespace {
-
-std::string bytes_text(std::size_t bytes) {
-  return format_bytes(static_cast<double>(bytes));
-}
 
 std::string row(const std::string& name, const std::string& value) {
   return fmt::format("  {:<42}{:>12}\n", name, value);
@@ -45,28 +41,28 @@ std::string describe_memory(const MemoryPlan& memory, const PlanTarget& target,
                             const RunConfiguration& configuration, const MemoryLimit& limit) {
   const std::string type = name_of(target.type);
   std::string text = "Device memory a rank\n";
-  text += row(fmt::format("weights ({})", type), bytes_text(memory.used(MemoryUse::weights)));
-  text += row("gradients (fp32)", bytes_text(memory.used(MemoryUse::gradients)));
-  text += row("master weights, two moments (fp32)", bytes_text(memory.used(MemoryUse::optimizer)));
+  text += row(fmt::format("weights ({})", type), format_bytes(memory.used(MemoryUse::weights)));
+  text += row("gradients (fp32)", format_bytes(memory.used(MemoryUse::gradients)));
+  text += row("master weights, two moments (fp32)", format_bytes(memory.used(MemoryUse::optimizer)));
   if (const std::size_t reduced = memory.used(MemoryUse::communication); reduced > 0)
-    text += row("communication buffers", bytes_text(reduced));
+    text += row("communication buffers", format_bytes(reduced));
   text += row(fmt::format("activations of {} x {} tokens, {}", configuration.train.micro_batch,
                           configuration.data.sequence_length, type),
-              bytes_text(memory.used(MemoryUse::activations)));
+              format_bytes(memory.used(MemoryUse::activations)));
   const std::int64_t share = configuration.train.global_batch / target.ranks;
   if (share < configuration.train.micro_batch && configuration.train.global_batch % target.ranks == 0)
     text += fmt::format("    a rank's share of train.global_batch is {}: train.micro_batch={} is enough\n",
                         share, share);
-  text += row("workspace", bytes_text(memory.used(MemoryUse::workspace)));
-  text += row("peak", bytes_text(memory.peak_bytes()));
+  text += row("workspace", format_bytes(memory.used(MemoryUse::workspace)));
+  text += row("peak", format_bytes(memory.peak_bytes()));
   if (limit.bytes > 0)
     text +=
         row(fmt::format("{} {}", memory.peak_bytes() <= limit.bytes ? "fits" : "DOES NOT FIT", limit.name),
-            bytes_text(limit.bytes));
+            format_bytes(limit.bytes));
   text += "Host memory a rank\n";
   if (memory.collective_staging > 0)
-    text += row("pinned, for collectives over MPI", bytes_text(memory.collective_staging));
-  return text + row("snapshots for checkpoints", bytes_text(memory.snapshot_ring));
+    text += row("pinned, for collectives over MPI", format_bytes(memory.collective_staging));
+  return text + row("snapshots for checkpoints", format_bytes(memory.snapshot_ring));
 }
 
 namespace {
@@ -84,7 +80,7 @@ std::string describe_policies(const Plan& plan, const RunConfiguration& configur
         policy.largest_micro_batch > 0 ? std::to_string(policy.largest_micro_batch) : "none fits";
     text += columns(fmt::format("  {}{}", word_of(policy.recompute),
                                 policy.recompute == configuration.train.recompute ? " (this plan)" : ""),
-                    bytes_text(policy.peak_bytes), limited ? largest : "");
+                    format_bytes(policy.peak_bytes), limited ? largest : "");
   }
   return text;
 }
@@ -95,7 +91,7 @@ std::string describe_stages(const Plan& plan, const RunConfiguration& configurat
   for (const StagePlan& stage : plan.stages)
     text += columns(fmt::format("  {}{}", stage.zero_stage,
                                 stage.zero_stage == configuration.parallel.zero_stage ? " (this plan)" : ""),
-                    bytes_text(stage.peak_bytes), format_bytes(stage.sent_bytes_per_step));
+                    format_bytes(stage.peak_bytes), format_bytes(stage.sent_bytes_per_step));
   return text;
 }
 
@@ -105,7 +101,9 @@ std::string describe_work(const Plan& plan) {
          row("recomputed besides", fmt::format("{:.1f} %", share)) +
          row("FLOP a step, all ranks", format_count(plan.operations_per_step)) +
          row("sent a rank and step", format_bytes(plan.sent_bytes_per_step)) +
-         row("one checkpoint, all ranks", format_bytes(plan.checkpoint_bytes));
+         row("one checkpoint, all ranks", format_bytes(plan.checkpoint_bytes)) +
+         row(fmt::format("checkpoints on disk, at most {}", plan.checkpoints),
+             format_bytes(plan.checkpoint_bytes * static_cast<double>(plan.checkpoints)));
 }
 
 }  // namespace

@@ -1,0 +1,47 @@
+#include "core/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+namespace cola {
+
+namespace {
+
+// Three figures of a value between 1 and 1000.
+std::string three_figures(double value) {
+  return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
+}  // namespace
+
+std::string format_duration(double seconds) {
+  const auto whole = static_cast<std::int64_t>(std::llround(std::max(0.0, seconds)));
+  if (whole >= 3600) return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+  if (whole >= 60) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} s", whole);
+}
+
+std::string format_count(double value) {
+  constexpr const char* prefixes[] = {"", " k", " M", " G", " T", " P"};
+  int prefix = 0;
+  while (value >= 999.5 && prefix < 5) {
+    value /= 1000;
+    ++prefix;
+  }
+  return three_figures(value) + prefixes[prefix];
+}
+
+std::string format_bytes(double bytes) {
+  constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  int unit = 0;
+  while (bytes >= 999.5 && unit < 5) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return three_figures(bytes) + " " + units[unit];
+}
+
+}  // namespace cola

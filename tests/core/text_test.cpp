@@ -1,0 +1,23 @@
+#include "core/text.h"
+
+#include <gtest/gtest.h>
+
+namespace cola {
+namespace {
+
+TEST(Format, DurationsCountsAndBytes) {
+  EXPECT_EQ(format_duration(9.4), "9 s");
+  EXPECT_EQ(format_duration(250), "4 min 10 s");
+  EXPECT_EQ(format_duration(11520), "3 h 12 min");
+  EXPECT_EQ(format_duration(-1), "0 s");
+  EXPECT_EQ(format_count(0), "0.00");
+  EXPECT_EQ(format_count(131072), "131 k");
+  EXPECT_EQ(format_count(1.339e9), "1.34 G");
+  EXPECT_EQ(format_count(999.9), "1.00 k");
+  EXPECT_EQ(format_bytes(1.5 * 1024 * 1024 * 1024), "1.50 GiB");
+  EXPECT_EQ(format_bytes(100.0), "100 B");
+  EXPECT_EQ(format_bytes(std::size_t{3} << 19), "1.50 MiB");
+}
+
+}  // namespace
+}  // namespace cola
