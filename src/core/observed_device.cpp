@@ -117,10 +117,8 @@ class ObservedNorm final : public Observed<NormKernels> {
                  const Tensor& y) const override {
     observe()("norm recomputed", 0, bytes_of(x, y), [&] { real_.recompute(x, weight, inverse_rms, y); });
   }
-  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                const Tensor& dx, const Tensor& dweight) const override {
-    observe()("norm backward", 0, bytes_of(dy, x, dx, dx),
-              [&] { real_.backward(dy, x, weight, inverse_rms, dx, dweight); });
+  void backward(const Tensor& dy, const NormBackward& norm) const override {
+    observe()("norm backward", 0, bytes_of(dy, norm.x, norm.dx, norm.dx), [&] { real_.backward(dy, norm); });
   }
 };
 
@@ -189,8 +187,8 @@ class ObservedActivation final : public Observed<ActivationKernels> {
 class ObservedFusedProducts final : public Observed<FusedProductKernels> {
  public:
   ObservedFusedProducts(ObservedDevice& owner, const FusedProductKernels& real, const MatmulKernels& matmul,
-                        const ActivationKernels& activation, const RopeKernels& rope)
-      : Observed(owner, real), separate_(matmul, activation, rope) {}
+                        const ActivationKernels& activation, const RopeKernels& rope, const NormKernels& norm)
+      : Observed(owner, real), separate_(matmul, activation, rope, norm) {}
 
   bool joins(DataType type) const override { return real_.joins(type); }
 
@@ -244,6 +242,17 @@ class ObservedFusedProducts final : public Observed<FusedProductKernels> {
         [&] {
           return product_text(d_pre, Transpose::no, a, Transpose::no, d_product, Accumulate::no) +
                  ", gate product backward";
+        });
+  }
+  void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre, const Tensor& dy,
+                               const NormBackward& norm) const override {
+    if (!joins(a.type())) return separate_.normed_product_backward(d_pre, a, pre, dy, norm);
+    observe()(
+        "matrix product, norm backward", product_operations(dy, a.dim(0)),
+        bytes_of(d_pre, d_pre, pre, a, norm.x, norm.dx, norm.dx),
+        [&] { real_.normed_product_backward(d_pre, a, pre, dy, norm); },
+        [&] {
+          return product_text(d_pre, Transpose::no, a, Transpose::no, dy, Accumulate::no) + ", norm backward";
         });
   }
 
@@ -325,7 +334,7 @@ struct ObservedDevice::Families {
         rope(owner, device.rope()),
         attention(owner, device.attention()),
         activation(owner, device.activation()),
-        fused_products(owner, device.fused_products(), matmul, activation, rope),
+        fused_products(owner, device.fused_products(), matmul, activation, rope, norm),
         embedding(owner, device.embedding()),
         cross_entropy(owner, device.cross_entropy()),
         adamw(owner, device.adamw()),

@@ -34,4 +34,10 @@ void SeparateProducts::gated_product_backward(GateActivation activation, const T
   activation_.gate_product_backward(activation, gate, up, d_product, gate, up);
 }
 
+void SeparateProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor&,
+                                               const Tensor& dy, const NormBackward& norm) const {
+  matmul_.multiply(d_pre, Transpose::no, a, Transpose::no, dy, Accumulate::no);
+  norm_.backward(dy, norm);
+}
+
 }  // namespace cola

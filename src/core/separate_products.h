@@ -10,8 +10,9 @@ namespace cola {
 class SeparateProducts final : public FusedProductKernels {
  public:
   /// All outlive this.
-  SeparateProducts(const MatmulKernels& matmul, const ActivationKernels& activation, const RopeKernels& rope)
-      : matmul_(matmul), activation_(activation), rope_(rope) {}
+  SeparateProducts(const MatmulKernels& matmul, const ActivationKernels& activation, const RopeKernels& rope,
+                   const NormKernels& norm)
+      : matmul_(matmul), activation_(activation), rope_(rope), norm_(norm) {}
 
   bool joins(DataType) const override { return false; }
   void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override;
@@ -23,11 +24,14 @@ class SeparateProducts final : public FusedProductKernels {
                      const Tensor& up, const Tensor& product) const override;
   void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
                               const Tensor& d_product, const Tensor& gate, const Tensor& up) const override;
+  void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre, const Tensor& dy,
+                               const NormBackward& norm) const override;
 
  private:
   const MatmulKernels& matmul_;
   const ActivationKernels& activation_;
   const RopeKernels& rope_;
+  const NormKernels& norm_;
 };
 
 }  // namespace cola

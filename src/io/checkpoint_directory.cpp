@@ -30,18 +30,6 @@ std::string manifest_path(const std::string& folder) {
   throw FileError("{}: cannot {}: {}", path, action, problem.message());
 }
 
-std::vector<std::string> names_in(const std::string& directory) {
-  std::vector<std::string> names;
-  std::error_code problem;
-  fs::directory_iterator entry(directory, problem);
-  if (problem == std::errc::no_such_file_or_directory) return names;
-  for (; !problem && entry != fs::directory_iterator(); entry.increment(problem))
-    names.push_back(entry->path().filename().string());
-  if (problem) fail(directory, "list the folder", problem);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
 void remove_all(const std::string& path) {
   std::error_code problem;
   fs::remove_all(path, problem);
@@ -77,6 +65,18 @@ void retire(const std::string& folder) {
 }
 
 }  // namespace
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  std::error_code problem;
+  fs::directory_iterator entry(directory, problem);
+  if (problem == std::errc::no_such_file_or_directory) return names;
+  for (; !problem && entry != fs::directory_iterator(); entry.increment(problem))
+    names.push_back(entry->path().filename().string());
+  if (problem) fail(directory, "list the folder", problem);
+  std::sort(names.begin(), names.end());
+  return names;
+}
 
 std::string checkpoint_name(std::int64_t step) {
   return fmt::format("{}{:08d}", prefix, step);

@@ -18,6 +18,8 @@ std::string checkpoint_name(std::int64_t step);
 /// The step that a folder's name stands for; nothing for a name that checkpoint_name does not give.
 std::optional<std::int64_t> checkpoint_step(const std::string& name);
 
+/// The names of all that lies in a folder, in order; a missing folder has none. Throws FileError.
+std::vector<std::string> names_in(const std::string& directory);
 /// Committed checkpoints under `directory`, oldest first (full paths). A missing directory has none.
 std::vector<std::string> committed_checkpoints(const std::string& directory);
 /// All step folders under `directory`, committed or not, by step.

@@ -51,12 +51,12 @@ void stage_shard(const std::string& folder, const Manifest& part) {
 std::vector<StagedShard> staged_shards(const std::string& attempt_directory) {
   std::vector<StagedShard> found;
   for (const std::string& folder : step_folders(attempt_directory)) {
-    std::error_code ignored;
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-      const std::string path = entry.path().string();
+    for (const std::string& name : names_in(folder)) {
+      const std::string path = folder + "/" + name;
       if (!path.ends_with(part_suffix)) continue;
+      const std::string text = read_file(path);
       try {
-        found.push_back({folder, manifest_from_json(read_file(path), path)});
+        found.push_back({folder, manifest_from_json(text, path)});
       } catch (const FileError&) {  // half a file: its shard was not staged
       }
     }

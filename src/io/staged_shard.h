@@ -29,7 +29,8 @@ struct StagedShard {
 /// Declares a shard in `folder` staged: `part` holds its record. Throws FileError.
 void stage_shard(const std::string& folder, const Manifest& part);
 
-/// All that one attempt staged on this node, by step and shard; unreadable ones are left out.
+/// All that one attempt staged on this node, by step; what was not written to its end is left out. Throws
+/// FileError where the disk does not let it be read.
 std::vector<StagedShard> staged_shards(const std::string& attempt_directory);
 
 /// Copies a shard's file from one step folder to another, durably, its checksum compared on the way. With

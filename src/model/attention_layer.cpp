@@ -59,15 +59,17 @@ void AttentionLayer::recompute_wide(const Pass& pass, const Tensor& weights,
 }
 
 void AttentionLayer::backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                              const BlockActivations& kept, const Workspace& workspace) const {
+                              const BlockActivations& kept, const Workspace& workspace,
+                              const NormBackward& norm) const {
   const std::int64_t n = pass.rows();
   output_.backward(pass.device, weights, gradients, kept.attention_out, {kept.output_pre, kept.output_split},
                    workspace.d_stream, workspace.projection, workspace.d_attention);
   const auto [dq, dk, dv] = parts_of(workspace.d_qkv, n);
   pass.device.attention().backward(shape(pass), parts_of(kept.qkv, n), {kept.attention_out, kept.log_sum_exp},
                                    workspace.d_attention, {pass.cosines, pass.sines}, {dq, dk, dv});
-  qkv_.backward(pass.device, weights, gradients, kept.attention_norm, {kept.qkv_pre, kept.qkv_split},
-                workspace.d_qkv, workspace.projection, workspace.d_norm);
+  qkv_.backward_through_norm(pass.device, weights, gradients, kept.attention_norm,
+                             {kept.qkv_pre, kept.qkv_split}, workspace.d_qkv, workspace.projection,
+                             workspace.d_norm, norm);
 }
 
 }  // namespace cola

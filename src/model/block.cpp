@@ -59,13 +59,12 @@ void Block::recompute(Recompute policy, const Pass& pass, const Tensor& weights,
 
 void Block::backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
                      const BlockActivations& kept, const Workspace& workspace) const {
-  const NormKernels& norm = pass.device.norm();
-  mlp_.backward(pass, weights, gradients, kept, workspace);
-  norm.backward(workspace.d_norm, kept.middle, norm_of(weights, mlp_norm_), kept.mlp_inverse_rms,
-                workspace.d_stream, norm_of(gradients, mlp_norm_));
-  attention_.backward(pass, weights, gradients, kept, workspace);
-  norm.backward(workspace.d_norm, kept.input, norm_of(weights, attention_norm_), kept.attention_inverse_rms,
-                workspace.d_stream, norm_of(gradients, attention_norm_));
+  mlp_.backward(pass, weights, gradients, kept, workspace,
+                {kept.middle, norm_of(weights, mlp_norm_), kept.mlp_inverse_rms, workspace.d_stream,
+                 norm_of(gradients, mlp_norm_)});
+  attention_.backward(pass, weights, gradients, kept, workspace,
+                      {kept.input, norm_of(weights, attention_norm_), kept.attention_inverse_rms,
+                       workspace.d_stream, norm_of(gradients, attention_norm_)});
 }
 
 }  // namespace cola

@@ -101,8 +101,9 @@ void Head::forward_backward(const Pass& pass, const Tensor& weights, const Tenso
   });
   add_up_losses(pass, memory);
   pass.device.fill_bytes(workspace.d_stream.data(), 0, workspace.d_stream.bytes());
-  pass.device.norm().backward(workspace.d_norm, memory.input.rows(0, n), norm_of(weights),
-                              memory.inverse_rms.rows(0, n), workspace.d_stream, norm_of(gradients));
+  pass.device.norm().backward(workspace.d_norm,
+                              {memory.input.rows(0, n), norm_of(weights), memory.inverse_rms.rows(0, n),
+                               workspace.d_stream, norm_of(gradients)});
 }
 
 }  // namespace cola

@@ -73,10 +73,12 @@ void MlpLayer::backward_to_gate_up(const Pass& pass, const Tensor& weights, cons
 }
 
 void MlpLayer::backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                        const BlockActivations& kept, const Workspace& workspace) const {
+                        const BlockActivations& kept, const Workspace& workspace,
+                        const NormBackward& norm) const {
   backward_to_gate_up(pass, weights, gradients, kept, workspace);
-  gate_up_.backward(pass.device, weights, gradients, kept.mlp_norm, {kept.gate_up_pre, kept.gate_up_split},
-                    kept.gate_up, workspace.projection, workspace.d_norm);
+  gate_up_.backward_through_norm(pass.device, weights, gradients, kept.mlp_norm,
+                                 {kept.gate_up_pre, kept.gate_up_split}, kept.gate_up, workspace.projection,
+                                 workspace.d_norm, norm);
 }
 
 }  // namespace cola

@@ -25,10 +25,10 @@ class MlpLayer {
   /// gate_up, gated and both SiLUs again, from what stands before the SiLU alone.
   void recompute_wide(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const;
 
-  /// Reads workspace.d_stream, the gradient of the output; writes workspace.d_norm; adds to the gradients.
-  /// Overwrites kept.gate_up with its gradient.
+  /// Adds to workspace.d_stream, the gradient of the output, that of what the norm before the layer read,
+  /// which `norm` says; adds to the gradients. Overwrites kept.gate_up with its gradient.
   void backward(const Pass& pass, const Tensor& weights, const Tensor& gradients,
-                const BlockActivations& kept, const Workspace& workspace) const;
+                const BlockActivations& kept, const Workspace& workspace, const NormBackward& norm) const;
 
  private:
   Tensor gate(const Pass& pass, const BlockActivations& kept) const;

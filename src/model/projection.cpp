@@ -101,6 +101,18 @@ void Projection::backward(Device& device, const Tensor& weights, const Tensor& g
   device.matmul().multiply(d_pre, Transpose::no, a(weights), Transpose::no, dx, Accumulate::no);
 }
 
+void Projection::backward_through_norm(Device& device, const Tensor& weights, const Tensor& gradients,
+                                       const Tensor& x, const NarrowActivations& narrow,
+                                       const Tensor& d_outputs, const ProjectionWorkspace& workspace,
+                                       const Tensor& dx, const NormBackward& norm) const {
+  if (is_cola()) {
+    const Tensor d_pre = backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace);
+    return device.fused_products().normed_product_backward(d_pre, a(weights), narrow.pre, dx, norm);
+  }
+  backward_full(device, weights, gradients, x, d_outputs, dx);
+  device.norm().backward(dx, norm);
+}
+
 // dB += dY^T S, d_pre = (dY B) * silu'(pre), dA += d_pre^T x.
 Tensor Projection::backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients,
                                    const Tensor& x, const NarrowActivations& narrow, const Tensor& d_outputs,

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 #include "core/tensor.h"
 #include "model/parameter_table.h"
@@ -53,6 +54,12 @@ class Projection {
   void backward(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                 const NarrowActivations& narrow, const Tensor& d_outputs,
                 const ProjectionWorkspace& workspace, const Tensor& dx) const;
+
+  /// The same where x is what a norm wrote: goes on to the gradients of what the norm read. d_x is memory.
+  void backward_through_norm(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
+                             const NarrowActivations& narrow, const Tensor& d_outputs,
+                             const ProjectionWorkspace& workspace, const Tensor& dx,
+                             const NormBackward& norm) const;
 
   // The halves of these, for who has something to do between them; CoLA only.
 

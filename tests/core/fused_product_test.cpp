@@ -9,6 +9,7 @@
 
 #include "reference/activation.h"
 #include "reference/matmul.h"
+#include "reference/norm.h"
 #include "reference/rope.h"
 #include "support/device_tensor.h"
 #include "support/device_test.h"
@@ -139,6 +140,40 @@ TEST_P(FusedProductKernel, GatedProductBackwardAgreesWithReference) {
       }
 }
 
+// pre is a product of what the norm wrote: its gradient's sum over a row may be read from it.
+TEST_P(FusedProductKernel, NormedProductBackwardAddsTheReferencesGradient) {
+  SCOPED_TRACE(random_.describe());
+  for (const DataType type : {DataType::float32, DataType::bfloat16})
+    for (const auto& [n, k, d] : sizes_for(device(), type)) {
+      SCOPED_TRACE(fmt::format("{} n {} k {} d {}", name_of(type), n, k, d));
+      std::vector<double> x, weight, a, d_pre, dx;
+      const auto device_x = random_tensor(type, {n, d}, x);
+      const auto device_weight = random_tensor(type, {d}, weight);
+      const auto device_a = random_tensor(type, {k, d}, a);
+      const auto device_d_pre = random_tensor(type, {n, k}, d_pre);
+      const auto device_dx = random_tensor(type, {n, d}, dx);
+      const auto [y, inverse_rms] = reference::norm_forward(n, d, x, weight, 1e-6);
+      const DeviceTensor device_inverse_rms(device(), DataType::float32, {n}, inverse_rms);
+      const auto pre = rounded(type, multiply({.m = n, .n = k, .k = d}, y, Transpose::no, a, Transpose::yes));
+      const DeviceTensor device_pre(device(), type, {n, k}, pre);
+      const std::vector<double> dweight = random_.normal(d);
+      const DeviceTensor device_dweight(device(), DataType::float32, {d}, dweight);
+      const DeviceTensor dy(device(), type, {n, d});
+
+      kernels().normed_product_backward(
+          device_d_pre, device_a, device_pre, dy,
+          {device_x, device_weight, device_inverse_rms, device_dx, device_dweight});
+
+      const auto expected_dy = multiply({.m = n, .n = d, .k = k}, d_pre, Transpose::no, a, Transpose::no);
+      auto expected = reference::norm_backward(n, d, expected_dy, x, weight, inverse_rms);
+      for (std::size_t i = 0; i < dx.size(); ++i) expected.dx[i] += dx[i];
+      for (std::size_t i = 0; i < dweight.size(); ++i) expected.dweight[i] += dweight[i];
+      EXPECT_TRUE(is_close(device_dx.values(), expected.dx, tolerance_of(type)));
+      EXPECT_TRUE(is_close(device_dweight.values(), expected.dweight, tolerance_of(type)));
+      EXPECT_EQ(device_x.values(), x) << "the norm's input is only read";
+    }
+}
+
 TEST_P(FusedProductKernel, RotatedProductAgreesWithReference) {
   SCOPED_TRACE(random_.describe());
   struct Heads {
@@ -182,6 +217,9 @@ TEST_P(FusedProductKernel, IsRepeatable) {
   const auto d_outputs = random_tensor(type, {parts, n, f}, ignored);
   const auto b = random_tensor(type, {parts, f, r}, ignored);
   const auto gate = random_tensor(type, {n, f}, ignored);
+  const auto weight = random_tensor(type, {in}, ignored);
+  const DeviceTensor inverse_rms(device(), DataType::float32, {n}, random_.normal(n));
+  const std::vector<double> stream = random_.normal(n * in);
   const auto all_products = [&] {
     const DeviceTensor pre(device(), type, {n, parts * r}), split(device(), type, {parts, n, r});
     kernels().silu_product(x, a, pre, split);
@@ -189,7 +227,11 @@ TEST_P(FusedProductKernel, IsRepeatable) {
     kernels().silu_product_backward(d_outputs, b, pre, d_split, d_pre);
     const DeviceTensor up(device(), type, {n, f}), product(device(), type, {n, f});
     kernels().gated_product(GateActivation::silu, split.tensor()[0], b.tensor()[0], gate, up, product);
-    return std::vector{pre.values(), split.values(), d_pre.values(), up.values(), product.values()};
+    const DeviceTensor dx(device(), type, {n, in}, stream), dy(device(), type, {n, in});
+    const DeviceTensor dweight(device(), DataType::float32, {in}, std::vector<double>(in));
+    kernels().normed_product_backward(d_pre, a, pre, dy, {x, weight, inverse_rms, dx, dweight});
+    return std::vector{pre.values(),     split.values(), d_pre.values(),  up.values(),
+                       product.values(), dx.values(),    dweight.values()};
   };
   EXPECT_EQ(all_products(), all_products());
 }

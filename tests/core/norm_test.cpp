@@ -120,8 +120,8 @@ TEST_P(NormKernel, BackwardAddsTheReferencesGradient) {
     const DeviceTensor device_weight(device(), type, {d}, weight), device_dx(device(), type, {n, d}, dx);
     const DeviceTensor device_inverse_rms(device(), DataType::float32, {n}, inverse_rms);
     const DeviceTensor device_dweight(device(), DataType::float32, {d}, dweight);
-    device().norm().backward(device_dy, device_x, device_weight, device_inverse_rms, device_dx,
-                             device_dweight);
+    device().norm().backward(device_dy,
+                             {device_x, device_weight, device_inverse_rms, device_dx, device_dweight});
     EXPECT_TRUE(is_close(device_dx.values(), expected.dx, tolerance_of(type)));
     EXPECT_TRUE(is_close(device_dweight.values(), expected.dweight, tolerance_of(DataType::float32)));
   });
@@ -141,7 +141,7 @@ TEST_P(NormKernel, WeightGradientOfManyRows) {
   const DeviceTensor device_inverse_rms(device(), type, {n}, inverse_rms);
   const DeviceTensor dx(device(), type, {n, d}, std::vector<double>(n * d));
   const DeviceTensor dweight(device(), type, {d}, std::vector<double>(d));
-  device().norm().backward(device_dy, device_x, device_weight, device_inverse_rms, dx, dweight);
+  device().norm().backward(device_dy, {device_x, device_weight, device_inverse_rms, dx, dweight});
   EXPECT_TRUE(is_close(dx.values(), expected.dx, 1e-5));
   EXPECT_TRUE(is_close(dweight.values(), expected.dweight, 1e-5));
 }
@@ -159,7 +159,7 @@ TEST_P(NormKernel, WeightGradientIsRepeatable) {
   for (int call = 0; call < 2; ++call) {
     const DeviceTensor dx(device(), type, {n, d}, std::vector<double>(n * d));
     const DeviceTensor dweight(device(), type, {d}, std::vector<double>(d));
-    device().norm().backward(dy, x, weight, inverse_rms, dx, dweight);
+    device().norm().backward(dy, {x, weight, inverse_rms, dx, dweight});
     results.push_back(dweight.values());
   }
   EXPECT_EQ(results[0], results[1]);

@@ -33,8 +33,7 @@ struct Matmul final : MatmulKernels {
 struct Norm final : NormKernels {
   void forward(const Tensor&, const Tensor&, float, const Tensor&, const Tensor&) const override {}
   void recompute(const Tensor&, const Tensor&, const Tensor&, const Tensor&) const override {}
-  void backward(const Tensor&, const Tensor&, const Tensor&, const Tensor&, const Tensor&,
-                const Tensor&) const override {}
+  void backward(const Tensor&, const NormBackward&) const override {}
 };
 struct Rope final : RopeKernels {
   void rotate(const Tensor&, const Tensor&, const Tensor&, Rotation) const override {}
@@ -129,7 +128,7 @@ class ShapeDevice : public Device {
   shapes::Rope rope_;
   shapes::Attention attention_;
   shapes::Activation activation_;
-  SeparateProducts fused_products_{matmul_, activation_, rope_};
+  SeparateProducts fused_products_{matmul_, activation_, rope_, norm_};
   shapes::Embedding embedding_;
   shapes::CrossEntropy cross_entropy_;
   shapes::AdamW adamw_;

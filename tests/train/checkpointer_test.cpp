@@ -390,6 +390,20 @@ TEST_F(CheckpointerTest, GoesOnFromWhatIsCommittedWhereStagedShardsCannotBeFound
   EXPECT_EQ(committed_checkpoints(checkpoints_of(run)), std::vector<std::string>{first});
 }
 
+// Which attempt was the last cannot be read: what it staged may be the only copy of its step.
+TEST_F(CheckpointerTest, DoesNotBeginWhereItCannotTellTheLastAttempt) {
+  RunConfiguration run = configuration("run");
+  run.checkpoint.local_dir = folder_.path("local");
+  run_an_attempt(run, {1, 2});
+  fs::remove_all(checkpoints_of(run) + "/step-00000002");
+  const std::string last = run.run.dir + "/attempt";
+  fs::remove(last);
+  fs::create_directory(last);  // cannot be read as a file
+  run_on_threads(2, [&](Communicator& communicator) {
+    EXPECT_THROW(commit_staged_checkpoint(communicator, run), UsageError);
+  });
+}
+
 // Two attempts had two nodes each. The node they shared holds shard 0 of the second, the other one has kept
 // shard 1 of the first: alike in step, name and ranges.
 TEST_F(CheckpointerTest, JoinsNoShardsOfTwoAttempts) {

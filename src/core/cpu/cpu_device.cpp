@@ -179,7 +179,7 @@ class CpuDevice final : public Device {
   cpu::CpuRope rope_;
   cpu::CpuAttention attention_;
   cpu::CpuActivation activation_;
-  SeparateProducts fused_products_{matmul_, activation_, rope_};
+  SeparateProducts fused_products_{matmul_, activation_, rope_, norm_};
   cpu::CpuEmbedding embedding_;
   cpu::CpuCrossEntropy cross_entropy_;
   cpu::CpuAdamW adamw_;

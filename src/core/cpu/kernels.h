@@ -38,8 +38,7 @@ class CpuNorm final : public NormKernels {
                const Tensor& inverse_rms) const override;
   void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                  const Tensor& y) const override;
-  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                const Tensor& dx, const Tensor& dweight) const override;
+  void backward(const Tensor& dy, const NormBackward& norm) const override;
 };
 
 class CpuRope final : public RopeKernels {

@@ -80,8 +80,8 @@ void CpuNorm::recompute(const Tensor& x, const Tensor& weight, const Tensor& inv
   });
 }
 
-void CpuNorm::backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                       const Tensor& dx, const Tensor& dweight) const {
+void CpuNorm::backward(const Tensor& dy, const NormBackward& norm) const {
+  const auto& [x, weight, inverse_rms, dx, dweight] = norm;
   const std::int64_t rows = x.dim(0), columns = x.dim(1);
   const auto width = static_cast<std::size_t>(columns);
   // Each thread sums its rows' share of dweight; the shares are then added in the order of the threads.

@@ -93,7 +93,7 @@ CudaDevice::CudaDevice(int ordinal, const CudaOptions& options)
       rope_(context_),
       attention_(context_, options.attention),
       activation_(context_),
-      fused_products_(context_, matmul_, activation_, rope_),
+      fused_products_(context_, matmul_, activation_, rope_, norm_),
       embedding_(context_),
       cross_entropy_(context_),
       adamw_(context_),

@@ -25,6 +25,15 @@ struct Rotation {
   int rotated_batches = 0;  // the others are left as they are
 };
 
+/// A norm in its backward pass behind a product, whose rows and columns are the norm's.
+struct NormFactors {
+  const void* weight = nullptr;       // [n]
+  const float* dy_factors = nullptr;  // [m]: inverse_rms
+  const float* x_factors = nullptr;   // [m]: inverse_rms^2 * mean(y * dy)
+  float* dweight = nullptr;           // [dweight_rows(m), n], the sum of whose rows is the weight's gradient
+  static constexpr std::int64_t dweight_rows(std::int64_t m) { return (m + 127) / 128 * 4; }
+};
+
 /// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
 struct Operands {
   std::int64_t batch = 1, m = 0, n = 0, k = 0;
@@ -32,6 +41,7 @@ struct Operands {
   Matrices<const void> input = {}, second_input = {};
   Matrices<void> output = {}, second_output = {};
   Rotation rotation = {};
+  NormFactors norm = {};
 };
 
 /// Whether this GPU and this build have these kernels.
@@ -49,6 +59,11 @@ void gated_product(const Context& context, GateActivation activation, const Oper
 /// b [k, n]. With a b the gradient of the gated product, `input` the gate and `second_input` "up": output,
 /// the gradient of "up", and second_output, that of the gate; they may take their places.
 void gated_gradient_product(const Context& context, GateActivation activation, const Operands& operands);
+
+/// b [k, n]. With a b = dy the gradient of a norm's output, `input` what it read (x) and `second_input` a
+/// gradient to add to: output = second_input + weight * dy * dy_factors - x * x_factors, which may take its
+/// place, and norm.dweight.
+void norm_gradient_product(const Context& context, const Operands& operands);
 
 /// b [n, k]. output = a b^T, whose columns are heads of 64, rotated.
 void rotated_product(const Context& context, const Operands& operands);

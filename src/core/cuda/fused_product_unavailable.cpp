@@ -25,6 +25,9 @@ void gated_product(const Context&, GateActivation, const Operands&) {
 void gated_gradient_product(const Context&, GateActivation, const Operands&) {
   refuse();
 }
+void norm_gradient_product(const Context&, const Operands&) {
+  refuse();
+}
 void rotated_product(const Context&, const Operands&) {
   refuse();
 }

@@ -2,6 +2,7 @@
 
 #include "core/cuda/fused_product.h"
 #include "core/cuda/kernels.h"
+#include "core/cuda/norm_sums.h"
 #include "core/cuda/row_alignment.h"
 
 namespace cola::cuda {
@@ -24,8 +25,9 @@ fused::Matrices<void> parts_of(const Tensor& joined, std::int64_t columns) {
 }  // namespace
 
 CudaFusedProducts::CudaFusedProducts(const Context& context, const MatmulKernels& matmul,
-                                     const ActivationKernels& activation, const RopeKernels& rope)
-    : OnContext(context), separate_(matmul, activation, rope) {}
+                                     const ActivationKernels& activation, const RopeKernels& rope,
+                                     const NormKernels& norm)
+    : OnContext(context), separate_(matmul, activation, rope, norm) {}
 
 bool CudaFusedProducts::joins(DataType type) const {
   return type == DataType::bfloat16 && fused::available(context_);
@@ -121,6 +123,30 @@ void CudaFusedProducts::gated_product_backward(GateActivation activation, const 
                                  .second_input = inputs(up),
                                  .output = matrices(up),
                                  .second_output = matrices(gate)});
+}
+
+void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
+                                                const Tensor& dy, const NormBackward& norm) const {
+  const std::int64_t n = d_pre.dim(0), columns = a.dim(1), shares = fused::NormFactors::dweight_rows(n);
+  const bool has_room = (n + shares * columns) * sizeof(float) <= Context::scratch_bytes;
+  if (!has_room || !fits(columns, d_pre, a, pre, norm.x, norm.weight, norm.dx))
+    return separate_.normed_product_backward(d_pre, a, pre, dy, norm);
+  if (n == 0) return;
+  auto* const x_factors = static_cast<float*>(context_.scratch);
+  float* const dweight = x_factors + n;
+  norm_x_factors(context_, pre, d_pre, norm.inverse_rms, columns, x_factors);
+  fused::norm_gradient_product(
+      context_, {.m = n,
+                 .n = columns,
+                 .k = a.dim(0),
+                 .a = inputs(d_pre),
+                 .b = inputs(a),
+                 .input = inputs(norm.x),
+                 .second_input = inputs(norm.dx),
+                 .output = matrices(norm.dx),
+                 .norm = {norm.weight.data(), norm.inverse_rms.as<float>(), x_factors, dweight}});
+  add_column_sums(context_, dweight, static_cast<int>(shares), static_cast<int>(columns),
+                  norm.dweight.as<float>());
 }
 
 }  // namespace cola::cuda

@@ -55,8 +55,7 @@ class CudaNorm final : public NormKernels, OnContext {
                const Tensor& inverse_rms) const override;
   void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                  const Tensor& y) const override;
-  void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                const Tensor& dx, const Tensor& dweight) const override;
+  void backward(const Tensor& dy, const NormBackward& norm) const override;
 };
 
 class CudaRope final : public RopeKernels, OnContext {
@@ -83,7 +82,7 @@ class CudaActivation final : public ActivationKernels, OnContext {
 class CudaFusedProducts final : public FusedProductKernels, OnContext {
  public:
   CudaFusedProducts(const Context& context, const MatmulKernels& matmul, const ActivationKernels& activation,
-                    const RopeKernels& rope);
+                    const RopeKernels& rope, const NormKernels& norm);
   bool joins(DataType type) const override;
   void silu_product(const Tensor& x, const Tensor& a, const Tensor& pre, const Tensor& split) const override;
   void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
@@ -94,6 +93,8 @@ class CudaFusedProducts final : public FusedProductKernels, OnContext {
                      const Tensor& up, const Tensor& product) const override;
   void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
                               const Tensor& d_product, const Tensor& gate, const Tensor& up) const override;
+  void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre, const Tensor& dy,
+                               const NormBackward& norm) const override;
 
  private:
   template <typename... Tensors>

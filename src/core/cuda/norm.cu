@@ -9,6 +9,7 @@
 #include "core/cuda/block_sum.h"
 #include "core/cuda/kernels.h"
 #include "core/cuda/launch_shapes.h"
+#include "core/cuda/norm_sums.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/type_dispatch.h"
 
@@ -140,23 +141,6 @@ __global__ void __launch_bounds__(most_threads, backward_threads / most_threads)
   if (own < columns) dweight.store(partial_dweight + blockIdx.x * std::int64_t{columns} + own);
 }
 
-// total [columns] += the sum over the rows of partial [rows, columns]: a block 32 columns, a warp every 32nd
-// row.
-__global__ void __launch_bounds__(warp_size* warp_size)
-    add_column_sums_kernel(const float* partial, int rows, int columns, float* total) {
-  __shared__ float shares[warp_size][warp_size + 1];  // one more, so that its columns lie in different banks
-  const int first = static_cast<int>(blockIdx.x) * warp_size, column = first + lane_index();
-  float share = 0;
-  if (column < columns)
-#pragma unroll 8
-    for (int row = warp_index(); row < rows; row += warp_size)
-      share += partial[row * std::int64_t{columns} + column];
-  shares[warp_index()][lane_index()] = share;
-  __syncthreads();
-  const float sum = warp_sum(shares[lane_index()][warp_index()]);
-  if (lane_index() == 0 && first + warp_index() < columns) total[first + warp_index()] += sum;
-}
-
 // Blocks of the backward pass: enough to fill the GPU, as their partial sums fit the scratch memory.
 LaunchShape backward_shape(const Context& context, std::int64_t rows, std::int64_t columns, int width) {
   LaunchShape shape = row_shape(rows, columns, width, most_threads);
@@ -193,8 +177,8 @@ void CudaNorm::recompute(const Tensor& x, const Tensor& weight, const Tensor& in
   });
 }
 
-void CudaNorm::backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                        const Tensor& dx, const Tensor& dweight) const {
+void CudaNorm::backward(const Tensor& dy, const NormBackward& norm) const {
+  const auto& [x, weight, inverse_rms, dx, dweight] = norm;
   if (x.elements() == 0) return;
   const std::int64_t rows = x.dim(0);
   const int columns = static_cast<int>(x.dim(1));
@@ -204,10 +188,7 @@ void CudaNorm::backward(const Tensor& dy, const Tensor& x, const Tensor& weight,
     const LaunchShape shape = backward_shape(context_, rows, columns, width);
     launch("norm_backward", norm_backward_kernel<T, width>, shape, context_.stream, data<T>(dy), data<T>(x),
            data<T>(weight), inverse_rms.as<float>(), rows, columns, data<T>(dx), partial);
-    launch(
-        "norm_backward_weight", add_column_sums_kernel,
-        LaunchShape{dim3(static_cast<unsigned>(blocks_for(columns, warp_size))), dim3(warp_size * warp_size)},
-        context_.stream, partial, static_cast<int>(shape.blocks.x), columns, dweight.as<float>());
+    add_column_sums(context_, partial, static_cast<int>(shape.blocks.x), columns, dweight.as<float>());
   });
 }
 

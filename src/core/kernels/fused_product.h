@@ -1,11 +1,12 @@
 // Matrix products joined with the element-wise non-linearity around them: the two halves of CoLA's
-// auto-encoder (Liu et al., "CoLA", 2025, y = B silu(A x)), and SwiGLU's product. A device that has kernels
-// for it does both in one pass over memory; others do one after the other (core/separate_products.h), with
-// the same result.
+// auto-encoder (Liu et al., "CoLA", 2025, y = B silu(A x)), SwiGLU's product, and the norm before. A device
+// that has kernels for it does both in one pass over memory; others do one after the other
+// (core/separate_products.h), with the same result.
 #pragma once
 
 #include "core/data_type.h"
 #include "core/kernels/activation.h"
+#include "core/kernels/norm.h"
 #include "core/kernels/rope.h"
 #include "core/tensor.h"
 
@@ -44,6 +45,11 @@ class FusedProductKernels {
   virtual void gated_product_backward(GateActivation activation, const Tensor& d_pre, const Tensor& a,
                                       const Tensor& d_product, const Tensor& gate,
                                       const Tensor& up) const = 0;
+
+  /// The norm's backward pass where d_pre is the gradient of pre = y a^T, y being what the norm wrote: that
+  /// of y is dy = d_pre a. d_pre, pre [n, k]; a [k, d]. dy [n, d] is memory that may be written to.
+  virtual void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
+                                       const Tensor& dy, const NormBackward& norm) const = 0;
 };
 
 }  // namespace cola

@@ -5,6 +5,15 @@
 
 namespace cola {
 
+/// A norm in its backward pass: what it read, and the gradients of that, to which is added.
+struct NormBackward {
+  Tensor x;            // [n, d]
+  Tensor weight;       // [d], of x's type
+  Tensor inverse_rms;  // [n] fp32
+  Tensor dx;           // [n, d], of x's type: holds the residual stream's gradient
+  Tensor dweight;      // [d] fp32
+};
+
 class NormKernels {
  public:
   virtual ~NormKernels() = default;
@@ -17,10 +26,8 @@ class NormKernels {
   virtual void recompute(const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
                          const Tensor& y) const = 0;
 
-  /// dx += gradient of the norm with respect to x (dx holds the residual stream's gradient); dweight [d] fp32
-  /// +=.
-  virtual void backward(const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& inverse_rms,
-                        const Tensor& dx, const Tensor& dweight) const = 0;
+  /// Adds the gradients of x and weight, where dy [n, d] is that of y.
+  virtual void backward(const Tensor& dy, const NormBackward& norm) const = 0;
 };
 
 }  // namespace cola

@@ -27,19 +27,42 @@ std::string attempt_path(const RunConfiguration& configuration) {
   return configuration.run.dir + "/attempt";
 }
 
-// Empty where there was none, or nothing of it can be read. For rank 0.
+// Empty where there was none. For rank 0.
 std::string last_attempt(const RunConfiguration& configuration) {
-  std::string name;
-  error_of([&] { name = read_file(attempt_path(configuration)); });
+  const std::string path = attempt_path(configuration);
+  std::error_code problem;
+  if (std::filesystem::status(path, problem).type() == std::filesystem::file_type::not_found) return {};
+  std::string name = read_file(path);
   while (!name.empty() && name.back() == '\n') name.pop_back();
   return name;
 }
 
-// The same manifests on all ranks: what each rank's node has staged, one text a rank.
+// The ranks of this rank's node, in order.
+std::vector<int> ranks_of_node(Communicator& communicator) {
+  const std::vector<std::string> hosts = communicator.all_gather(host_name());
+  std::vector<int> ranks;
+  for (std::size_t rank = 0; rank < hosts.size(); ++rank)
+    if (hosts[rank] == hosts[static_cast<std::size_t>(communicator.rank())])
+      ranks.push_back(static_cast<int>(rank));
+  return ranks;
+}
+
+// What a node holds of each step, in one manifest: there are as many records as shards, but the rest is long
+// and the same in all.
+std::map<std::int64_t, Manifest> joined(const std::vector<StagedShard>& shards) {
+  std::map<std::int64_t, Manifest> steps;
+  for (const StagedShard& shard : shards) {
+    const auto [found, is_new] = steps.try_emplace(shard.part.step, shard.part);
+    if (!is_new) found->second.shards.push_back(shard.part.shards.at(0));
+  }
+  return steps;
+}
+
+// The same manifests on all ranks: what each node has staged, told by the first of its ranks.
 std::vector<std::vector<Manifest>> gather_parts(Communicator& communicator,
-                                                const std::vector<StagedShard>& own) {
+                                                const std::map<std::int64_t, Manifest>& own) {
   std::string text;
-  for (const StagedShard& shard : own) text += to_json(shard.part) + '\0';
+  for (const auto& [step, part] : own) text += to_json(part) + '\0';
   std::vector<std::vector<Manifest>> parts;
   for (const std::string& texts : communicator.all_gather(text)) {
     parts.emplace_back();
@@ -49,10 +72,10 @@ std::vector<std::vector<Manifest>> gather_parts(Communicator& communicator,
   return parts;
 }
 
-// A checkpoint put together from what the nodes hold, and the lowest rank that sees each of its shards.
+// A checkpoint put together from what the nodes hold, and the first rank of the first node that has a shard.
 struct Candidate {
   Manifest manifest;
-  std::vector<int> owners;
+  std::vector<int> nodes;
 
   bool holds(const std::string& file) const {
     return std::any_of(manifest.shards.begin(), manifest.shards.end(),
@@ -65,10 +88,12 @@ std::map<std::int64_t, Candidate> candidates_of(const std::vector<std::vector<Ma
   for (std::size_t rank = 0; rank < parts.size(); ++rank)
     for (const Manifest& part : parts[rank]) {
       Candidate& candidate = candidates.try_emplace(part.step, Candidate{part, {}}).first->second;
-      if (candidate.owners.empty()) candidate.manifest.shards.clear();
-      if (candidate.holds(part.shards.at(0).file)) continue;
-      candidate.manifest.shards.push_back(part.shards.at(0));
-      candidate.owners.push_back(static_cast<int>(rank));
+      if (candidate.nodes.empty()) candidate.manifest.shards.clear();
+      for (const ShardRecord& shard : part.shards) {
+        if (candidate.holds(shard.file)) continue;
+        candidate.manifest.shards.push_back(shard);
+        candidate.nodes.push_back(static_cast<int>(rank));
+      }
     }
   return candidates;
 }
@@ -83,20 +108,25 @@ RankWord first_error_of(Communicator& communicator, Action&& action) {
   return first_told(communicator, error_of_slow(communicator, action));
 }
 
-// For each shard of a candidate, on the rank that is the first to see it.
+// For each shard of a candidate, on a rank of the node that has it: all of them share the work.
 template <typename Action>
-RankWord for_each_own_shard(Communicator& communicator, const Candidate& candidate, Action&& action) {
+RankWord for_each_own_shard(Communicator& communicator, const std::vector<int>& node,
+                            const Candidate& candidate, Action&& action) {
   return first_error_of(communicator, [&] {
-    for (std::size_t i = 0; i < candidate.owners.size(); ++i)
-      if (candidate.owners[i] == communicator.rank()) action(candidate.manifest.shards[i]);
+    std::size_t turn = 0;
+    for (std::size_t i = 0; i < candidate.nodes.size(); ++i)
+      if (candidate.nodes[i] == node.front() && node[turn++ % node.size()] == communicator.rank())
+        action(candidate.manifest.shards[i]);
   });
 }
 
 // The newest step of which all shards are there and whole. The same on all ranks.
-std::optional<Candidate> find_newest_whole(Communicator& communicator, const std::string& attempt,
-                                           std::int64_t committed_step) {
-  std::vector<StagedShard> own;
-  const std::string trouble = error_of([&] { own = staged_shards(attempt); });
+std::optional<Candidate> find_newest_whole(Communicator& communicator, const std::vector<int>& node,
+                                           const std::string& attempt, std::int64_t committed_step) {
+  std::map<std::int64_t, Manifest> own;
+  const std::string trouble = error_of([&] {
+    if (communicator.rank() == node.front()) own = joined(staged_shards(attempt));
+  });
   if (!trouble.empty()) warning("{}; what is staged there is passed over", trouble);
   std::map<std::int64_t, Candidate> candidates = candidates_of(gather_parts(communicator, own));
   for (; !candidates.empty(); candidates.erase(std::prev(candidates.end()))) {
@@ -104,8 +134,8 @@ std::optional<Candidate> find_newest_whole(Communicator& communicator, const std
     if (step <= committed_step) break;
     if (!is_complete(candidate)) continue;
     const std::string folder = attempt + "/" + checkpoint_name(step);
-    const RankWord damage =
-        for_each_own_shard(communicator, candidate, [&](const auto& shard) { verify_shard(folder, shard); });
+    const RankWord damage = for_each_own_shard(communicator, node, candidate,
+                                               [&](const auto& shard) { verify_shard(folder, shard); });
     if (damage.text.empty()) return candidate;
     if (communicator.rank() == damage.rank)
       warning("{}; step {} is not drained from there", damage.text, step);
@@ -114,11 +144,11 @@ std::optional<Candidate> find_newest_whole(Communicator& communicator, const std
 }
 
 // Each rank drains its shards; rank 0 publishes. Returns the first error.
-RankWord commit(Communicator& communicator, const Candidate& candidate, const std::string& attempt,
-                const RunConfiguration& configuration) {
+RankWord commit(Communicator& communicator, const std::vector<int>& node, const Candidate& candidate,
+                const std::string& attempt, const RunConfiguration& configuration) {
   const std::string name = checkpoint_name(candidate.manifest.step);
   const std::string from = attempt + "/" + name, to = checkpoints_of(configuration) + "/" + name;
-  const RankWord error = for_each_own_shard(communicator, candidate, [&](const auto& shard) {
+  const RankWord error = for_each_own_shard(communicator, node, candidate, [&](const auto& shard) {
     drain_shard(from, to, shard, configuration.checkpoint.verify);
   });
   const auto on_first = [&](const auto& action) {
@@ -154,10 +184,11 @@ void commit_staged_checkpoint(Communicator& communicator, const RunConfiguration
   if (last.empty()) return;
   const std::string staging = staging_directory(*configuration.checkpoint.local_dir, configuration.run.dir);
   const std::string attempt = attempt_directory(staging, last);
-  const auto candidate = find_newest_whole(communicator, attempt, committed_step[0]);
+  const std::vector<int> node = ranks_of_node(communicator);
+  const auto candidate = find_newest_whole(communicator, node, attempt, committed_step[0]);
   if (!candidate) return;
   on_rank_0(communicator, [&] { remove_orphans(directory); });  // a crash left them, and they take room
-  const RankWord error = commit(communicator, *candidate, attempt, configuration);
+  const RankWord error = commit(communicator, node, *candidate, attempt, configuration);
   const std::string name = checkpoint_name(candidate->manifest.step);
   if (!error.text.empty())
     throw RankError(

@@ -93,6 +93,62 @@ struct SecondOutputNode {
 template <typename Descriptor, typename Value>
 using SecondOutput = fusion::Sm90EVT<typename SecondOutputNode<Descriptor>::Type, Value>;
 
+/// What this project's own nodes derive from: they have parameters, and neither memory nor anything to load.
+template <typename Parameters>
+struct OwnNode {
+  struct SharedStorage {};
+  using Arguments = Parameters;
+  using Params = Parameters;
+
+  template <typename ProblemShape>
+  static constexpr Params to_underlying_arguments(const ProblemShape&, const Arguments& arguments, void*) {
+    return arguments;
+  }
+  template <typename ProblemShape>
+  static bool can_implement(const ProblemShape&, const Arguments&) {
+    return true;
+  }
+  template <typename ProblemShape>
+  static std::size_t get_workspace_size(const ProblemShape&, const Arguments&) {
+    return 0;
+  }
+  template <typename ProblemShape>
+  static cutlass::Status initialize_workspace(const ProblemShape&, const Arguments&, void*, cudaStream_t,
+                                              cutlass::CudaHostAdapter* = nullptr) {
+    return cutlass::Status::kSuccess;
+  }
+
+  CUTLASS_HOST_DEVICE OwnNode() {}
+  CUTLASS_HOST_DEVICE OwnNode(const Params& params, const SharedStorage&) : parameters(&params) {}
+
+  CUTLASS_DEVICE bool is_producer_load_needed() const { return false; }
+  CUTLASS_DEVICE bool is_C_load_needed() const { return false; }
+  template <typename... Args>
+  CUTLASS_DEVICE auto get_producer_load_callbacks(const fusion::ProducerLoadArgs<Args...>&) {
+    return fusion::EmptyProducerLoadCallbacks{};
+  }
+
+  /// The row, column and batch of each of this thread's values: (value, EPI_M, EPI_N). They lie as wgmma
+  /// leaves them (PTX ISA, "Register fragments for wgmma"): of a subtile of 64 rows, value c + 2r + 4j is
+  /// that of column 8j + c and row 8r, c and r below 2, counted from the thread's first.
+  template <bool reference_source, typename... Args>
+  CUTLASS_DEVICE static auto coordinates(const fusion::ConsumerStoreArgs<Args...>& args) {
+    const auto [m, n, k, batch] = args.problem_shape_mnkl;
+    const auto all = cute::make_identity_tensor(cute::make_shape(m, n, batch));
+    const auto of_thread = fusion::sm90_partition_for_epilogue<reference_source>(
+        all, args.tile_shape_mnk, args.tile_coord_mnkl, args.epi_tile, args.tiled_copy,
+        args.thread_idx);  // (CPY, CPY_M, CPY_N, EPI_M, EPI_N)
+    return cute::group_modes<0, 3>(of_thread);
+  }
+
+  const Parameters* parameters;
+};
+
+/// Hands on what is rounded when it is written.
+struct Same : Elementwise<Same> {
+  __device__ static float of(float x) { return x; }
+};
+
 // --- The kernel
 
 enum class StoredB { n_by_k, k_by_n };

@@ -4,42 +4,11 @@ namespace cola::cuda::fused {
 
 namespace {
 
-// A leaf of visitor trees: the product, its columns rotated in pairs a half head apart. A thread's share of a
-// subtile that is one head wide is laid out as wgmma leaves it (PTX ISA, "Register fragments for wgmma"):
-// value c + 2r + 4j is that of column 8j + c and row 8r, c and r below 2, counted from the thread's first.
+// A leaf of visitor trees: the product, its columns rotated in pairs a half head apart. A subtile is one head
+// wide.
 template <int head_dim>
-struct Rotated {
-  struct SharedStorage {};
-  using Arguments = Rotation;
-  using Params = Rotation;
-
-  template <typename ProblemShape>
-  static constexpr Params to_underlying_arguments(const ProblemShape&, const Arguments& arguments, void*) {
-    return arguments;
-  }
-  template <typename ProblemShape>
-  static bool can_implement(const ProblemShape&, const Arguments&) {
-    return true;
-  }
-  template <typename ProblemShape>
-  static std::size_t get_workspace_size(const ProblemShape&, const Arguments&) {
-    return 0;
-  }
-  template <typename ProblemShape>
-  static cutlass::Status initialize_workspace(const ProblemShape&, const Arguments&, void*, cudaStream_t,
-                                              cutlass::CudaHostAdapter* = nullptr) {
-    return cutlass::Status::kSuccess;
-  }
-
-  CUTLASS_HOST_DEVICE Rotated() {}
-  CUTLASS_HOST_DEVICE Rotated(const Params& params, const SharedStorage&) : rotation(&params) {}
-
-  CUTLASS_DEVICE bool is_producer_load_needed() const { return false; }
-  CUTLASS_DEVICE bool is_C_load_needed() const { return false; }
-  template <typename... Args>
-  CUTLASS_DEVICE auto get_producer_load_callbacks(const fusion::ProducerLoadArgs<Args...>&) {
-    return fusion::EmptyProducerLoadCallbacks{};
-  }
+struct Rotated : OwnNode<Rotation> {
+  using OwnNode<Rotation>::OwnNode;
 
   template <typename Coordinates>
   struct Callbacks : fusion::EmptyConsumerStoreCallbacks {
@@ -103,22 +72,10 @@ struct Rotated {
 
   template <bool reference_source, typename... Args>
   CUTLASS_DEVICE auto get_consumer_store_callbacks(const fusion::ConsumerStoreArgs<Args...>& args) {
-    const auto [m, n, k, batch] = args.problem_shape_mnkl;
-    const auto coordinates = cute::make_identity_tensor(cute::make_shape(m, n, batch));
-    const auto of_thread = fusion::sm90_partition_for_epilogue<reference_source>(
-        coordinates, args.tile_shape_mnk, args.tile_coord_mnkl, args.epi_tile, args.tiled_copy,
-        args.thread_idx);  // (CPY, CPY_M, CPY_N, EPI_M, EPI_N)
-    const auto grouped = cute::group_modes<0, 3>(of_thread);
-    return Callbacks<decltype(grouped)>(grouped, rotation,
-                                        cute::get<3>(args.tile_coord_mnkl) < rotation->rotated_batches);
+    const auto of_thread = coordinates<reference_source>(args);
+    return Callbacks<decltype(of_thread)>(of_thread, parameters,
+                                          cute::get<3>(args.tile_coord_mnkl) < parameters->rotated_batches);
   }
-
-  const Rotation* rotation;
-};
-
-// Hands on what is rounded when it is written.
-struct Same : Elementwise<Same> {
-  __device__ static float of(float x) { return x; }
 };
 
 template <int head_dim>
