@@ -23,7 +23,7 @@ endif()
 # Open MPI loads its transports and launchers by name, so no program's list of libraries holds them. Left out are those
 # for networks whose libraries only a site can provide (a tree for such a site is built there), and those for what no
 # program here does: one-sided communication, files, process topologies.
-file(REMOVE_RECURSE ${bundle}/openmpi ${bundle}/pmix)
+file(REMOVE_RECURSE ${bundle}/openmpi ${bundle}/prte ${bundle}/pmix)
 if(launchers)
   execute_process(COMMAND ${mpi_programs}/ompi_info --path pkglibdir --path pkgdatadir --parsable
                   OUTPUT_VARIABLE answer COMMAND_ERROR_IS_FATAL ANY)
@@ -37,6 +37,12 @@ if(launchers)
   file(GLOB messages ${CMAKE_MATCH_1}/help-*.txt)
   file(INSTALL ${components} ${messages} DESTINATION ${destination}/openmpi FOLLOW_SYMLINK_CHAIN)
   list(APPEND loaded_parts ${components})
+endif()
+if(launchers MATCHES prterun)  # its messages, without which even --help fails
+  execute_process(COMMAND ${mpi_programs}/prte_info --path pkgdatadir OUTPUT_VARIABLE answer COMMAND_ERROR_IS_FATAL ANY)
+  string(REGEX MATCH "Pkgdatadir: *([^\n]+)" found "${answer}")
+  file(GLOB messages ${CMAKE_MATCH_1}/help-*.txt)
+  file(INSTALL ${messages} DESTINATION ${destination}/prte)
 endif()
 foreach(launcher ${launchers})
   get_filename_component(program ${${launcher}} REALPATH)
@@ -62,13 +68,17 @@ foreach(library ${libraries})
   file(INSTALL ${library} DESTINATION ${destination} FOLLOW_SYMLINK_CHAIN)
 endforeach()
 
-# PMIx, which Open MPI's launcher speaks, has parts of its own.
+# PMIx, which Open MPI's launcher speaks, has parts and messages of its own.
 list(FILTER libraries INCLUDE REGEX "/libpmix\\.so")
 foreach(library ${libraries})
   get_filename_component(library ${library} REALPATH)
   get_filename_component(folder ${library} DIRECTORY)
   file(GLOB parts ${folder}/pmix/*mca_*.so)
   file(INSTALL ${parts} DESTINATION ${destination}/pmix FOLLOW_SYMLINK_CHAIN)
+  if(launchers MATCHES prterun)
+    file(GLOB messages ${folder}/../share/pmix/help-*.txt)
+    file(INSTALL ${messages} DESTINATION ${destination}/prte/pmix)
+  endif()
 endforeach()
 
 # Run paths to where libraries were on this machine would be looked through on another one: a library's own before the

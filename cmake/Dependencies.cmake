@@ -1,4 +1,7 @@
 # Every library the project stands on. Each is found here and nowhere else; the scripts install the same list.
+if(POLICY CMP0167)  # CMake 3.30 and newer: Boost's own description of itself, which its releases have had since 1.70
+  cmake_policy(SET CMP0167 NEW)
+endif()
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 set(MPI_CXX_SKIP_MPICXX ON)  # the C interface serves C++ too
@@ -13,7 +16,16 @@ find_package(spdlog REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(hwloc REQUIRED IMPORTED_TARGET hwloc>=2)
-pkg_check_modules(sentencepiece REQUIRED IMPORTED_TARGET sentencepiece)
+pkg_check_modules(sentencepiece QUIET IMPORTED_TARGET sentencepiece)
+# Its description may ask for a protobuf that the shared library does not need and that its package does not bring.
+if(NOT sentencepiece_FOUND)
+  find_path(SENTENCEPIECE_INCLUDE_DIR sentencepiece_processor.h REQUIRED)
+  find_library(SENTENCEPIECE_LIBRARY sentencepiece REQUIRED)
+  find_library(SENTENCEPIECE_TRAIN_LIBRARY sentencepiece_train REQUIRED)  # of which tests make tokenizers
+  add_library(PkgConfig::sentencepiece INTERFACE IMPORTED)
+  target_include_directories(PkgConfig::sentencepiece INTERFACE ${SENTENCEPIECE_INCLUDE_DIR})
+  target_link_libraries(PkgConfig::sentencepiece INTERFACE ${SENTENCEPIECE_TRAIN_LIBRARY} ${SENTENCEPIECE_LIBRARY})
+endif()
 
 # Older yaml-cpp packages export the plain name, newer ones a namespaced target.
 if(NOT TARGET yaml-cpp::yaml-cpp)

@@ -5,18 +5,21 @@ if(NOT patchelf)
   message(FATAL_ERROR "patchelf is missing, which makes libraries part of the tree: install it, or configure with -DCOLA_BUNDLE_LIBRARIES=OFF")
 endif()
 
-# Open MPI's launcher goes with its libraries, and so does what it starts on other machines (of Open MPI 4). Another
-# MPI's stays out: the site's own starts the ranks then.
+# Open MPI's launcher goes with its libraries, and so do the programs that it starts: orted on other machines (of Open
+# MPI 4), prterun in its own place and prted on other machines (5). Another MPI's stays out: the site's own starts the
+# ranks then.
 set(launchers)
 set(mpirun ${mpiexec})
 get_filename_component(mpi_programs ${mpiexec} DIRECTORY)
-set(orted ${mpi_programs}/orted)
 execute_process(COMMAND ${mpiexec} --version OUTPUT_VARIABLE answer ERROR_QUIET)
 if(answer MATCHES "Open MPI|OpenRTE")
   list(APPEND launchers mpirun)
-  if(EXISTS ${orted})
-    list(APPEND launchers orted)
-  endif()
+  foreach(launcher orted prterun prted)
+    set(${launcher} ${mpi_programs}/${launcher})
+    if(EXISTS ${${launcher}})
+      list(APPEND launchers ${launcher})
+    endif()
+  endforeach()
 endif()
 
 # In a prefix that holds another MPI, programs would meet a launcher that is not the one of their libraries.

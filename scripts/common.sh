@@ -37,4 +37,6 @@ prepare_mpi() {
   [ -t 1 ] || export TERM=dumb # mpirun gives rank 0 a terminal of its own, whatever stands behind it
   export OMPI_MCA_rmaps_base_oversubscribe=1
   export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
+  # Open MPI 5 asks the kernel's routes, and complains that ranks on one machine do not reach each other by network card.
+  export OMPI_MCA_reachable=^netlink
 }

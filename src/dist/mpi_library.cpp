@@ -45,8 +45,11 @@ std::string find_in_use(const HasVariable& has_variable, const char* pattern,
 std::string layers_of_open_mpi(const HasVariable& has_variable) {
   const std::string upper = find_in_use(has_variable, "pml_{}_priority", {"ob1", "ucx", "cm"});
   std::string lower;
-  if (upper == "ob1")
-    lower = find_in_use(has_variable, "btl_{}_eager_limit", {"vader", "sm", "tcp", "openib", "ofi", "uct"});
+  if (upper == "ob1") {
+    // Since Open MPI 5, vader is another name of sm.
+    const char* shared_memory = has_variable("btl_sm_eager_limit") ? "sm" : "vader";
+    lower = find_in_use(has_variable, "btl_{}_eager_limit", {shared_memory, "tcp", "openib", "ofi", "uct"});
+  }
   if (upper == "cm") lower = find_in_use(has_variable, "mtl_{}_priority", {"ofi", "psm2", "portals4"});
   return lower.empty() ? upper : upper + " over " + lower;
 }

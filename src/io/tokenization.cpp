@@ -154,9 +154,9 @@ bool belongs_to_validation(std::uint64_t hash, double fraction) {
 }
 
 struct CorpusTokenizer::Implementation {
-  /// A training document kept aside: the one with the smallest hash so far.
+  /// A training document kept aside: the one with the smallest hash so far. Without ids there is none.
   struct Candidate {
-    std::uint64_t hash;
+    std::uint64_t hash = 0;
     std::vector<std::int32_t> ids;
   };
 
@@ -164,7 +164,7 @@ struct CorpusTokenizer::Implementation {
   TokenizationOptions options;
   TokenFileWriter train, validation;
   TokenizationCounts counts;
-  std::optional<Candidate> candidate;
+  Candidate candidate;
 
   static TokenFileAttributes attributes(const Tokenizer& tokenizer, const TokenizationOptions& options) {
     return {tokenizer.vocab_size(), tokenizer.eos_id(),
@@ -197,17 +197,17 @@ struct CorpusTokenizer::Implementation {
       ++counts.validation_documents;
       validation.append(ids);
       release_candidate();
-    } else if (counts.validation_documents == 0 && (!candidate || hash < candidate->hash)) {
+    } else if (counts.validation_documents == 0 && (candidate.ids.empty() || hash < candidate.hash)) {
       release_candidate();
-      candidate = Candidate{hash, std::move(ids)};
+      candidate = {hash, std::move(ids)};
     } else {
       train.append(ids);
     }
   }
 
   void release_candidate() {
-    if (candidate) train.append(candidate->ids);
-    candidate.reset();
+    if (!candidate.ids.empty()) train.append(candidate.ids);
+    candidate.ids.clear();
   }
 };
 
@@ -233,16 +233,16 @@ const TokenizationCounts& CorpusTokenizer::counts() const {
 RankSummary CorpusTokenizer::summary() const {
   const auto& self = *implementation_;
   RankSummary summary{self.counts, std::nullopt};
-  if (self.candidate) summary.smallest_hash = self.candidate->hash;
+  if (!self.candidate.ids.empty()) summary.smallest_hash = self.candidate.hash;
   return summary;
 }
 
 void CorpusTokenizer::close(bool hold_back) {
   auto& self = *implementation_;
-  if (hold_back && self.candidate) {
-    self.validation.append(self.candidate->ids);
+  if (hold_back && !self.candidate.ids.empty()) {
+    self.validation.append(self.candidate.ids);
     ++self.counts.validation_documents;
-    self.candidate.reset();
+    self.candidate.ids.clear();
   }
   self.release_candidate();
   self.counts.tokens = self.train.tokens() + self.validation.tokens();

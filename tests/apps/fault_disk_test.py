@@ -156,8 +156,7 @@ class FileSizeLimit(harness.TrainingTest):
     def test_a_limit_on_one_rank_fails_its_checkpoints_only(self):
         limited = ["prlimit", "--fsize=100000"]
         program = self.command("limited", None, "checkpoint.max_failures=2", "checkpoint.every=10")
-        words = [self.MPIRUN, "--oversubscribe", "-n", "1", *program, ":", "-n", "1", *limited, *program]
-        done = self.call(words, expect=1)
+        done = self.call(self.job_of(program, limited + program), expect=1)
         self.assertRegex(done.stderr, r"step 10 failed, training goes on: rank 1: .*shard-00001.h5.*File too large")
         self.assertIn("2 checkpoints in a row failed", done.stderr)
         self.assertEqual(self.checkpoints("limited"), [])

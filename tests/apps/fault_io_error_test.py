@@ -53,15 +53,15 @@ class IoError(harness.TrainingTest):
 
     def train_with(self, run, rules, *settings, expect=0, more=()):
         """Trains on two ranks; `rules` has those of each rank's system calls. Each of them must have struck."""
-        words = [self.MPIRUN, "--oversubscribe"]
+        commands = []
         logs = [self.directory / f"{run}.rank{rank}" for rank in range(2)]
         for rank in range(2):
             variables = [f"LD_PRELOAD={LIBRARY}", f"COLA_FAILING_CALLS={','.join(rules.get(rank, []))}",
                          f"COLA_FAILING_CALLS_LOG={logs[rank]}",
                          f"ASAN_OPTIONS={os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"]
-            words += ([":"] if rank else []) + ["-n", "1", "env", *(variables if rank in rules else []),
-                                               *self.command(run, None, *self.settings, *settings, more=more)]
-        done = self.call(words, expect=expect)
+            commands.append(["env", *(variables if rank in rules else []),
+                             *self.command(run, None, *self.settings, *settings, more=more)])
+        done = self.call(self.job_of(*commands), expect=expect)
         for rank, rank_rules in rules.items():
             struck = {int(line.split()[0]) for line in logs[rank].read_text().splitlines()} if logs[rank].exists() else set()
             self.assertEqual(struck, set(range(len(rank_rules))), f"rank {rank}: rules that met no call\n{done.stderr}")

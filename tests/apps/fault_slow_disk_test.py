@@ -27,7 +27,7 @@ class SlowDisk(harness.TrainingTest):
                                "evaluation.tokens=8192")
         words = ["env", *variables, *program]
         if ranks > 1:
-            words = [self.MPIRUN, "--oversubscribe", "-n", "1", *words, ":", "-n", str(ranks - 1), *program]
+            words = self.job_of(words, *[program] * (ranks - 1))
         return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def read_error(self, job):

@@ -36,10 +36,8 @@ class Sweep:
     def start(self, run, settings, point=None, victims=()):
         """The run's ranks as one job; `victims` get the fault point."""
         program = self.test.command(run, None, *SETTINGS, *settings)
-        words = [self.test.MPIRUN, "--oversubscribe"]
-        for rank in range(self.ranks):
-            fault = ["env", f"COLA_FAULT_POINT={point}"] if rank in victims and point else []
-            words += ([":"] if rank else []) + ["-n", "1", *fault, *program]
+        faulty = ["env", f"COLA_FAULT_POINT={point}", *program]
+        words = self.test.job_of(*(faulty if rank in victims and point else program for rank in range(self.ranks)))
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def trial(self, run, random_numbers, point=None):

@@ -51,7 +51,7 @@ class Documented(harness.TrainingTest):
         (self.directory / "data/tiny").mkdir()
         shutil.copy(self.directory / "data/train-00000.h5", self.directory / "data/tiny")
         attributes, *_, document = self.run_code("data.md", PRINT_TOKENS)
-        attributes = re.sub(r"np\.int64\((\d+)\)", r"\1", attributes)  # as numpy 2 shows numbers
+        attributes = re.sub(r"np\.int64\((\d+)\)", r"\1", attributes)  # as NumPy 2 says it
         for words in ("'vocab_size': 258", "'eos_id': 256", "'pad_id': 257", "'tokenizer': 'bytes", "'packing': 'packed'"):
             self.assertIn(words, attributes)
         document = json.loads(document)

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import shlex
 import shutil
 import signal
 import subprocess
@@ -86,6 +87,14 @@ class TrainingTest(unittest.TestCase):
         for setting in settings:
             words += ["--set", setting]
         return words
+
+    @classmethod
+    def job_of(cls, *commands):
+        """A job of one rank a command. `COMMAND : COMMAND` is not for every mpirun: that of Debian 13, Open MPI 5.0.7,
+        crashes on it."""
+        choices = " ".join(f"{rank}) exec {shlex.join(map(str, words))} ;;" for rank, words in enumerate(commands))
+        return [cls.MPIRUN, "--oversubscribe", "-n", str(len(commands)), "sh", "-c",
+                f'case "${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}}" in {choices} esac']
 
     @classmethod
     def train(cls, run, ranks, *settings, expect=0, more=()):

@@ -60,8 +60,7 @@ class Errors(harness.TrainingTest):
     def test_ranks_that_would_run_different_things(self):
         self.configuration("differing")
         words = [harness.PROGRAMS / "cola_dist", "--config", self.directory / "differing.yaml", "--set"]
-        done = self.call([self.MPIRUN, "--oversubscribe", "-n", "1", *words, "optimizer.lr=0.25", ":",
-                          "-n", "2", *words, "optimizer.lr=0.5"], expect=2)
+        done = self.call(self.job_of([*words, "optimizer.lr=0.25"], *[[*words, "optimizer.lr=0.5"]] * 2), expect=2)
         said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
         self.assertEqual(len(said), 1, done.stderr)
         self.assertRegex(said[0], r"optimizer.lr: 0.25 on rank 0 \(\S+\), but 0.5 on rank 1 ")

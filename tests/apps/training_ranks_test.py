@@ -71,7 +71,8 @@ class Ranks(harness.TrainingTest):
 
         def report(run, *settings, more=()):
             words = self.command(run, 2, "schedule.total_steps=5", *settings)
-            return self.call(words[:1] + ["-x", f"HWLOC_XMLFILE={host}", *more] + words[1:], expect=0).stdout
+            options = ["--bind-to", "core", "-x", f"HWLOC_XMLFILE={host}", *more]  # bound, also where ranks may share cores
+            return self.call(words[:1] + options + words[1:], expect=0).stdout
 
         self.assertRegex(report("bound"), r"  rank 0 on .+, UCX_NET_DEVICES=mlx5_0:1\n  rank 1 on .+, UCX_NET_DEVICES=mlx5_1:1\n")
         self.assertRegex(report("off", "parallel.bind_network=false"), r"  rank 0 on .+, network card mlx5_0\n")

@@ -36,7 +36,7 @@ class TimeLimit(harness.TrainingTest):
                                "run.time_limit=8", "run.stop_margin=1")
         late = ["sh", "-c", 'sleep 5; exec "$@"', "sh"]
         begin = time.monotonic()
-        done = self.call([self.MPIRUN, "--oversubscribe", "-n", "1", *program, ":", "-n", "1", *late, *program], expect=75)
+        done = self.call(self.job_of(program, late + program), expect=75)
         self.assertIn("stopped by the time limit", done.stdout)
         self.assertLess(time.monotonic() - begin, 11.5)  # 5 s more if the last rank counted
 

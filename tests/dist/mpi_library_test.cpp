@@ -17,6 +17,10 @@ TEST(MpiLibrary, SaysOverWhatOpenMpiSends) {
   EXPECT_EQ(described(open_mpi, {"pml_ob1_priority", "btl_self_eager_limit", "btl_tcp_eager_limit",
                                  "btl_vader_eager_limit", "mtl_ofi_priority"}),
             "Open MPI v4.1.4, ob1 over vader, tcp");
+  EXPECT_EQ(
+      described("Open MPI v5.0.7, package: Debian OpenMPI, ident: 5.0.7",
+                {"pml_ob1_priority", "btl_vader_eager_limit", "btl_sm_eager_limit", "btl_tcp_eager_limit"}),
+      "Open MPI v5.0.7, ob1 over sm, tcp");
   EXPECT_EQ(described(open_mpi, {"pml_ucx_priority", "btl_self_eager_limit"}), "Open MPI v4.1.4, ucx");
   EXPECT_EQ(described(open_mpi, {"pml_cm_priority", "mtl_ofi_priority"}), "Open MPI v4.1.4, cm over ofi");
 }

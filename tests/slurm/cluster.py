@@ -112,7 +112,16 @@ class Cluster:
             daemon.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def name_nodes(self):
+        """Gives the nodes' names an address, in this namespace alone, as they have one on a cluster: where a node is lost,
+        newer versions of Slurm look them up, whatever NodeAddr says."""
+        hosts = self.folder / "hosts"
+        hosts.write_text(pathlib.Path("/etc/hosts").read_text() + f"\n127.0.0.1 {' '.join(NODES)}\n")
+        hosts.chmod(0o644)
+        self.call("mount", "--bind", hosts, "/etc/hosts")
+
     def start(self):
+        self.name_nodes()
         controller, *ports = free_ports(1 + len(NODES))
         nodes = [f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} CPUs=2"
                  for name, port in zip(NODES, ports)]

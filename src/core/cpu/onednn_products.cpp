@@ -1,5 +1,6 @@
 // Matrix products through oneDNN, in its second and third major version: the part of the program that
 // product_cache.cpp loads, and the only place that knows oneDNN.
+#include <cstring>
 #include <dnnl.hpp>
 #include <map>
 #include <memory>
@@ -84,6 +85,11 @@ Product& OneDnnProducts::find(const ProductShape& shape) {
 }
 
 void OneDnnProducts::multiply(const ProductShape& shape, const void* a, const void* b, void* c) {
+  if (shape.k == 0) {  // nothing for oneDNN to do: its third version leaves c as it was
+    if (shape.accumulate == Accumulate::no)
+      std::memset(c, 0, static_cast<std::size_t>(shape.m * shape.n) * size_of(shape.output));
+    return;
+  }
   try {
     Product& product = find(shape);
     const std::size_t needed = product.scratchpad.get_desc().get_size();
