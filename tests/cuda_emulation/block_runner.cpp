@@ -26,7 +26,9 @@ bool same(const Site& a, const Site& b) {
 }  // namespace
 
 BlockRunner::BlockRunner(std::uint64_t seed)
-    : random_(seed), threads_(random_, [this](std::uint32_t thread) { threadIdx = indices_[thread]; }) {}
+    : random_(seed),
+      threads_(random_, [this](std::uint32_t thread) { threadIdx = indices_[thread]; }),
+      memory_barriers_(threads_) {}
 
 void BlockRunner::run(const Grid& grid) {
   begin_grid(grid);
@@ -54,15 +56,18 @@ void BlockRunner::begin_grid(const Grid& grid) {
     for (unsigned y = 0; y < grid.threads.y; ++y)
       for (unsigned x = 0; x < grid.threads.x; ++x) indices_.push_back({x, y, z});
   copies_.resize(indices_.size());
+  bulk_stores_.resize(indices_.size());
   warps_.resize((indices_.size() + warp_lanes - 1) / warp_lanes);
   products_.resize(warps_.size());
 }
 
 void BlockRunner::run_block(const Grid& grid) {
-  shared_memory_.prepare(grid.shared_bytes);
+  shared_memory_.prepare(grid.shared_bytes, grid.shared_alignment);
   for (CopyQueue& queue : copies_) queue.clear();
   for (Warp& warp : warps_) warp.arrived = 0;
   for (GroupProducts& products : products_) products.clear();
+  for (BulkStores& stores : bulk_stores_) stores.clear();
+  memory_barriers_.clear();
   at_barrier_ = 0;
   at_group_barriers_.clear();
   races_.begin_block(warps_.size());
@@ -73,6 +78,9 @@ void BlockRunner::run_block(const Grid& grid) {
     shared_memory_.check_end();
     for (const GroupProducts& products : products_)
       if (products.under_way()) throw EmulationError("ends while products are under way");
+    memory_barriers_.check_end();
+    for (const BulkStores& stores : bulk_stores_)
+      if (stores.under_way()) throw EmulationError("ends while bulk copies read its shared memory");
     running_block = nullptr;
   } catch (const EmulationError& error) {
     running_block = nullptr;
@@ -92,6 +100,7 @@ void BlockRunner::wait_for_block(const Site& site) {
   if (++at_barrier_ == threads_.count()) {
     at_barrier_ = 0;
     races_.order_block();
+    shared_memory_.threads_have_met();
     threads_.release_all();
     threads_.wait(nullptr);
   } else {
@@ -105,6 +114,7 @@ void BlockRunner::wait_for_group(int barrier, int count) {
     arrived.push_back(threads_.current());
     return threads_.wait("a barrier of a group of warps");
   }
+  shared_memory_.threads_have_met();
   std::set<std::uint32_t> warps{threads_.current() / warp_lanes};
   for (const std::uint32_t thread : arrived) warps.insert(thread / warp_lanes);
   races_.order_warps(std::vector(warps.begin(), warps.end()));
@@ -163,7 +173,7 @@ std::string BlockRunner::describe_places() const {
   if (at_barrier_ > 0) places += fmt::format("; the block at {}", describe(barrier_));
   for (const Warp& warp : warps_)
     if (warp.arrived > 0) places += fmt::format("; a warp at {}", describe(warp.site));
-  return places;
+  return places + memory_barriers_.describe_waiting();
 }
 
 }  // namespace cola::emulation

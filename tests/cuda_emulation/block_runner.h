@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "block.h"
+#include "bulk_copies.h"
 #include "copy_queue.h"
 #include "grid.h"
+#include "memory_barriers.h"
 #include "race_check.h"
 #include "shared_memory.h"
 #include "thread_scheduler.h"
@@ -42,6 +44,12 @@ class BlockRunner {
   GroupProducts& products() { return products_[threads_.current() / warp_lanes]; }
   unsigned first_row_in_group() const { return threads_.current() / warp_lanes % 4 * 16; }
   CopyQueue& copies() { return copies_[threads_.current()]; }
+  MemoryBarriers& memory_barriers() { return memory_barriers_; }
+  /// What the current thread has started.
+  BulkStores& bulk_stores() { return bulk_stores_[threads_.current()]; }
+  unsigned lane() const { return threads_.current() % warp_lanes; }
+  /// Whether something that may be late is.
+  bool draw_late() { return random_() % 2 == 0; }
 
   /// The kernel goes on; its run ends with this error. The first one counts.
   void remember_fault(const std::string& what);
@@ -68,10 +76,12 @@ class BlockRunner {
   SharedMemory shared_memory_;
   RaceCheck races_;
   ThreadScheduler threads_;
+  MemoryBarriers memory_barriers_;
 
   const Grid* grid_ = nullptr;
   std::vector<uint3> indices_;  // of the threads
   std::vector<CopyQueue> copies_;
+  std::vector<BulkStores> bulk_stores_;  // of the threads
   std::vector<Warp> warps_;
   std::vector<GroupProducts> products_;  // of the warps
   std::uint32_t at_barrier_ = 0;

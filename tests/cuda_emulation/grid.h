@@ -11,7 +11,7 @@ namespace cola::emulation {
 struct Grid {
   const char* name = "";
   dim3 blocks, threads;
-  std::size_t shared_bytes = 0;
+  std::size_t shared_bytes = 0, shared_alignment = 128;
   std::function<void()> body;  // of one thread
 };
 

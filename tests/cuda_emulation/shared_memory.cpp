@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "emulation_error.h"
 
@@ -14,7 +15,6 @@ namespace cola::emulation {
 namespace {
 
 constexpr unsigned char poison = 0xff;  // a NaN in fp32 and bf16
-constexpr std::size_t alignment = 128;
 
 std::size_t page_bytes() {
   return static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
@@ -52,12 +52,13 @@ SharedMemory::~SharedMemory() {
   munmap(mapping_.data(), mapping_.size() + page_bytes());
 }
 
-void SharedMemory::prepare(std::size_t bytes) {
+void SharedMemory::prepare(std::size_t bytes, std::size_t alignment) {
   std::fill(static_.begin(), static_.end(), poison);
   dynamic_bytes_ = bytes;
   dynamic_ = mapping_.data() + mapping_.size() - rounded_up(bytes, alignment);
   std::fill(dynamic_, mapping_.data() + mapping_.size(), poison);
   shown_.assign(bytes, poison);
+  shows_later_ = false;
 }
 
 void SharedMemory::check_end() const {
@@ -69,12 +70,21 @@ void SharedMemory::check_end() const {
 
 void SharedMemory::show_to_products() {
   std::copy_n(dynamic_, dynamic_bytes_, shown_.begin());
+  shows_later_ = false;
 }
 
-void SharedMemory::check_shown(const void* address, std::size_t bytes) const {
+void SharedMemory::write_shown(void* address, const void* values, std::size_t bytes) {
+  auto* const first = static_cast<unsigned char*>(address);
+  std::memcpy(first, values, bytes);
+  std::memcpy(shown_.data() + (first - dynamic_), values, bytes);
+}
+
+void SharedMemory::check_shown(const void* address, std::size_t bytes) {
+  threads_have_met();
   const auto* const first = static_cast<const unsigned char*>(address);
   if (!std::equal(first, first + bytes, shown_.begin() + (first - dynamic_)))
-    throw EmulationError("a product reads shared memory that was written to without fence.proxy.async");
+    throw EmulationError(
+        "a product or a bulk copy reads shared memory that was written to without fence.proxy.async");
 }
 
 }  // namespace cola::emulation

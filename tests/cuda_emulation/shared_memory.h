@@ -20,8 +20,9 @@ class SharedMemory {
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
 
-  /// For a new block with `bytes` of dynamic shared memory: a guard page follows them.
-  void prepare(std::size_t bytes);
+  /// For a new block with `bytes` of dynamic shared memory, at a multiple of `alignment`: a guard page
+  /// follows them.
+  void prepare(std::size_t bytes, std::size_t alignment);
   /// Throws EmulationError if something was written between the dynamic memory's end and the guard page.
   void check_end() const;
 
@@ -35,10 +36,18 @@ class SharedMemory {
     return {};
   }
 
-  /// What has been written to dynamic shared memory becomes visible to products of groups of warps.
+  /// What has been written to dynamic shared memory becomes visible to products of groups of warps and to
+  /// bulk copies.
   void show_to_products();
-  /// Throws EmulationError unless products see these bytes of dynamic shared memory as they are.
-  void check_shown(const void* address, std::size_t bytes) const;
+  /// The same, at the latest when threads have next met: one thread after another asks for it.
+  void show_when_threads_meet() { shows_later_ = true; }
+  void threads_have_met() {
+    if (shows_later_) show_to_products();
+  }
+  /// A bulk copy writes to dynamic shared memory, which they see at once.
+  void write_shown(void* address, const void* values, std::size_t bytes);
+  /// Throws EmulationError unless they see these bytes of dynamic shared memory as they are.
+  void check_shown(const void* address, std::size_t bytes);
 
  private:
   static std::size_t offset_in(const unsigned char* begin, const void* address) {
@@ -51,7 +60,8 @@ class SharedMemory {
   std::span<unsigned char> mapping_, static_;
   unsigned char* dynamic_ = nullptr;
   std::size_t dynamic_bytes_ = 0;
-  std::vector<unsigned char> shown_;  // dynamic shared memory as products see it
+  bool shows_later_ = false;
+  std::vector<unsigned char> shown_;  // dynamic shared memory as they see it
 };
 
 }  // namespace cola::emulation

@@ -13,8 +13,6 @@ namespace cola::emulation {
 
 namespace {
 
-constexpr unsigned lane_sums = 32;
-
 float bfloat16_value(std::uint16_t bits) {
   return std::bit_cast<float>(std::uint32_t{bits} << 16);
 }
@@ -42,12 +40,26 @@ struct Descriptor {
   }
 };
 
-float element(const Descriptor& descriptor, unsigned place, unsigned deep, bool transposed,
-              const void* code_place) {
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, shared_memory_at(descriptor.address(place, deep, transposed), sizeof(bits), code_place),
+// Eight elements that lie side by side: along the depth, or with transposition along the rows (or columns).
+void read_eight(const Descriptor& descriptor, unsigned place, unsigned deep, bool transposed,
+                const void* code_place, float (&values)[8]) {
+  std::uint16_t bits[8];
+  std::memcpy(bits, shared_memory_at(descriptor.address(place, deep, transposed), sizeof(bits), code_place),
               sizeof(bits));
-  return bfloat16_value(bits);
+  for (unsigned i = 0; i < 8; ++i) values[i] = bfloat16_value(bits[i]);
+}
+
+// Calls set(place, deep, value) for all elements of an operand.
+template <typename Set>
+void read_operand(const Descriptor& descriptor, unsigned places, unsigned depth, bool transposed,
+                  const void* code_place, Set&& set) {
+  float values[8];
+  for (unsigned place = 0; place < places; place += transposed ? 8 : 1)
+    for (unsigned deep = 0; deep < depth; deep += transposed ? 1 : 8) {
+      read_eight(descriptor, place, deep, transposed, code_place, values);
+      for (unsigned i = 0; i < 8; ++i)
+        set(place + (transposed ? i : 0), deep + (transposed ? 0 : i), values[i]);
+    }
 }
 
 // "Register Fragments for wgmma.mma_async.m64nNk16": as those of mma.m16n8k16, tile after tile.
@@ -63,12 +75,16 @@ std::uint32_t shared_address(const void* memory) {
   const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(memory) - base + base % 1024);
 }
-const void* shared_memory_at(std::uint32_t address, std::size_t bytes, const void* place) {
+void* shared_pointer(const char* what, std::uint32_t address, std::size_t bytes) {
   const auto base = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
-  const void* memory = reinterpret_cast<const void*>(base - base % 1024 + address);
-  check_shared("a product", memory, bytes);
+  void* const memory = reinterpret_cast<void*>(base - base % 1024 + address);
+  check_shared(what, memory, bytes);
+  return memory;
+}
+const void* shared_memory_at(std::uint32_t address, std::size_t bytes, const void* place) {
+  const void* const memory = shared_pointer("a product", address, bytes);
   EmulatedGpu::instance().runner().shared_memory().check_shown(memory, bytes);
-  note_access(memory, bytes, Access::read, place);
+  if (place) note_access(memory, bytes, Access::read, place);
   return memory;
 }
 
@@ -80,18 +96,17 @@ void GroupProducts::start(const Operands& lanes, unsigned first_row) {
   const GroupProductOperand& first = product.lanes.front();
   for (const GroupProductOperand& lane : product.lanes)
     if (lane.right_descriptor != first.right_descriptor || lane.accumulate != first.accumulate ||
-        (!lane.left && lane.left_descriptor != first.left_descriptor))
+        lane.columns != first.columns || (!lane.left && lane.left_descriptor != first.left_descriptor))
       throw EmulationError("lanes start products of different operands");
   const auto same_sums = [&](const Product& other) { return other.lanes.front().sums == first.sums; };
   bool known = std::any_of(open_.begin(), open_.end(), same_sums);
   for (const auto& batch : closed_) known = known || std::any_of(batch.begin(), batch.end(), same_sums);
   if (!known)
     for (const GroupProductOperand& lane : product.lanes)
-      for (unsigned i = 0; i < lane_sums; ++i)
-        product.sums.push_back(
-            std::exchange(lane.sums[i / 4][i % 4], std::numeric_limits<float>::quiet_NaN()));
-  if (accesses_are_observed) {
-    float left[warp_rows][depth], right[depth][columns];
+      for (unsigned i = 0; i < lane.columns / 2; ++i)
+        product.sums.push_back(std::exchange(lane.sums[i], std::numeric_limits<float>::quiet_NaN()));
+  if (accesses_are_observed && first.place) {
+    float left[warp_rows][depth], right[depth][most_columns];
     read_operands(product, left, right);  // as early as a GPU may; the values count at the wait
   }
   open_.push_back(std::move(product));
@@ -116,38 +131,34 @@ void GroupProducts::clear() {
 
 // What the warp multiplies. A warp needs 16 rows of the left operand; that it reads no others is not said.
 void GroupProducts::read_operands(const Product& product, float (&left)[warp_rows][depth],
-                                  float (&right)[depth][columns]) {
+                                  float (&right)[depth][most_columns]) {
   const GroupProductOperand& first = product.lanes.front();
-  const Descriptor right_descriptor(first.right_descriptor);
-  for (unsigned k = 0; k < depth; ++k)
-    for (unsigned column = 0; column < columns; ++column)
-      right[k][column] = element(right_descriptor, column, k, first.right_down_columns, first.place);
+  read_operand(Descriptor(first.right_descriptor), first.columns, depth, first.right_down_columns,
+               first.place, [&](unsigned column, unsigned k, float value) { right[k][column] = value; });
   for (unsigned lane = 0; lane < warp_lanes && first.left; ++lane)
     for (unsigned i = 0; i < 8; ++i)
       left[lane / 4 + i / 2 % 2 * 8][2 * (lane % 4) + i % 2 + i / 4 * 8] =
           left_element(product.lanes[lane], i);
   if (first.left) return;
-  const Descriptor left_descriptor(first.left_descriptor);
-  for (unsigned row = 0; row < rows; ++row)
-    for (unsigned k = 0; k < depth; ++k) {
-      const float value = element(left_descriptor, row, k, first.left_down_columns, first.place);
-      if (row / warp_rows == product.first_row / warp_rows) left[row % warp_rows][k] = value;
-    }
+  read_operand(Descriptor(first.left_descriptor), rows, depth, first.left_down_columns, first.place,
+               [&](unsigned row, unsigned k, float value) {
+                 if (row / warp_rows == product.first_row / warp_rows) left[row % warp_rows][k] = value;
+               });
 }
 
 void GroupProducts::finish(const Product& product) {
   const GroupProductOperand& first = product.lanes.front();
-  float left[warp_rows][depth], right[depth][columns];
+  float left[warp_rows][depth], right[depth][most_columns];
   read_operands(product, left, right);
-  float products[warp_rows][columns] = {};
+  float products[warp_rows][most_columns] = {};
   for (unsigned row = 0; row < warp_rows; ++row)
     for (unsigned k = 0; k < depth; ++k)
-      for (unsigned column = 0; column < columns; ++column)
+      for (unsigned column = 0; column < first.columns; ++column)
         products[row][column] += left[row][k] * right[k][column];
   for (unsigned lane = 0; lane < warp_lanes; ++lane)
-    for (unsigned i = 0; i < lane_sums; ++i) {
-      float& sum = product.lanes[lane].sums[i / 4][i % 4];
-      if (!product.sums.empty()) sum = product.sums[lane * lane_sums + i];
+    for (unsigned i = 0; i < first.columns / 2; ++i) {
+      float& sum = product.lanes[lane].sums[i];
+      if (!product.sums.empty()) sum = product.sums[lane * (first.columns / 2) + i];
       const float more = products[lane / 4 + i / 2 % 2 * 8][i / 4 * 8 + 2 * (lane % 4) + i % 2];
       sum = first.accumulate ? sum + more : more;
     }

@@ -12,10 +12,11 @@
 
 namespace cola::emulation {
 
-/// A lane's part in wgmma.m64n64k16 (bf16, fp32 sums). The left operand lies in registers where `left` is
-/// given, else in shared memory.
+/// A lane's part in wgmma.m64nNk16 (bf16, fp32 sums), with N columns of the right operand. The left operand
+/// lies in registers where `left` is given, else in shared memory.
 struct GroupProductOperand {
-  float (*sums)[4];  // eight of four
+  float* sums;  // columns / 2
+  unsigned columns;
   const std::uint32_t* left;
   std::uint64_t left_descriptor, right_descriptor;
   bool left_down_columns, right_down_columns, accumulate;
@@ -42,10 +43,10 @@ class GroupProducts {
     unsigned first_row;
     std::vector<float> sums;  // before it, where no other product under way has the same
   };
-  static constexpr unsigned rows = 64, columns = 64, depth = 16, warp_rows = 16;
+  static constexpr unsigned rows = 64, most_columns = 256, depth = 16, warp_rows = 16;
 
   static void read_operands(const Product& product, float (&left)[warp_rows][depth],
-                            float (&right)[depth][columns]);
+                            float (&right)[depth][most_columns]);
   static void finish(const Product& product);
 
   bool prepared_ = false;
@@ -55,7 +56,8 @@ class GroupProducts {
 
 /// An address in the block's shared memory as instructions take it, and back.
 std::uint32_t shared_address(const void* memory);
-/// Noted as read by the code at `place`.
+void* shared_pointer(const char* what, std::uint32_t address, std::size_t bytes);
+/// Read by a product that the code at `place` started.
 const void* shared_memory_at(std::uint32_t address, std::size_t bytes, const void* place);
 
 }  // namespace cola::emulation

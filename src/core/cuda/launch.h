@@ -13,7 +13,8 @@ namespace cola::cuda {
 
 struct LaunchShape {
   dim3 blocks, threads;
-  std::size_t shared_bytes = 0;  // dynamic shared memory a block
+  std::size_t shared_bytes = 0;        // dynamic shared memory a block
+  std::size_t shared_alignment = 128;  // of it; every GPU's is aligned to 1024 bytes
 };
 
 /// Starts `kernel` on `stream`. Throws DeviceError naming `name` if it cannot be started. More than 48 KiB of
@@ -31,7 +32,7 @@ void launch(const char* name, void (*kernel)(Parameters...), const LaunchShape& 
   check(cudaGetLastError(), name);
 }
 
-/// A block's dynamic shared memory, aligned to 128 bytes.
+/// A block's dynamic shared memory, aligned to 128 bytes, or more where its launch asks for that.
 __device__ inline unsigned char* dynamic_shared_memory() {
   extern __shared__ __align__(128) unsigned char memory[];
   return memory;

@@ -8,7 +8,6 @@
 
 #include <cutlass/cutlass.h>
 
-#include <cutlass/gemm/device/gemm_universal_adapter.h>
 #include <cutlass/epilogue/collective/collective_builder.hpp>
 #include <cutlass/epilogue/fusion/sm90_callbacks_tma_warpspecialized.hpp>
 #include <cutlass/gemm/collective/collective_builder.hpp>
@@ -19,6 +18,7 @@
 #include "core/cuda/check.h"
 #include "core/cuda/fast_math.h"
 #include "core/cuda/fused_product.h"
+#include "core/cuda/launch.h"
 
 namespace cola::cuda::fused {
 
@@ -153,6 +153,12 @@ struct Same : Elementwise<Same> {
 
 enum class StoredB { n_by_k, k_by_n };
 
+template <typename Gemm>
+__global__ void __launch_bounds__(Gemm::MaxThreadsPerBlock, Gemm::MinBlocksPerMultiprocessor)
+    fused_product(const __grid_constant__ typename Gemm::Params params) {
+  Gemm()(params, reinterpret_cast<char*>(dynamic_shared_memory()));
+}
+
 /// A Fusion says what becomes of a product: Tree<Descriptor>, its arguments child by child and then the
 /// node's own, and whether it has an input.
 ///
@@ -186,8 +192,8 @@ struct Kernel {
       cutlass::gemm::collective::StageCountAutoCarveout<static_cast<int>(
           sizeof(typename Epilogue::SharedStorage))>,
       MainloopSchedule>::CollectiveOp;
-  using Gemm = cutlass::gemm::device::GemmUniversalAdapter<cutlass::gemm::kernel::GemmUniversal<
-      cute::Shape<int, int, int, int>, Mainloop, Epilogue, cutlass::gemm::PersistentScheduler>>;
+  using Gemm = cutlass::gemm::kernel::GemmUniversal<cute::Shape<int, int, int, int>, Mainloop, Epilogue,
+                                                    cutlass::gemm::PersistentScheduler>;
 
   static typename Gemm::Arguments arguments(const Context& context, const Operands& o) {
     typename Mainloop::StrideB stride_b;
@@ -205,10 +211,14 @@ struct Kernel {
 
   /// Starts the product on the context's stream.
   static void run(const Context& context, const Operands& operands) {
-    Gemm gemm;
-    cutlass::Status status = gemm.initialize(arguments(context, operands), nullptr, context.stream);
-    if (status == cutlass::Status::kSuccess) status = gemm.run(context.stream);
-    require(status == cutlass::Status::kSuccess, "a fused product cannot be started");
+    const typename Gemm::Arguments given = arguments(context, operands);
+    require(Gemm::can_implement(given) && Gemm::get_workspace_size(given) == 0,
+            "a fused product cannot be started");
+    const typename Gemm::Params params = Gemm::to_underlying_arguments(given, nullptr);
+    launch("fused product", fused_product<Gemm>,
+           {Gemm::get_grid_shape(params), Gemm::get_block_shape(), Gemm::SharedStorageSize,
+            alignof(typename Gemm::SharedStorage)},
+           context.stream, params);
   }
 };
 

@@ -34,14 +34,14 @@ inline emulation::GroupProducts& products() {
 template <Lies left_lies, Lies right_lies>
 void start_product(Sums& sums, std::uint64_t left, std::uint64_t right, bool accumulate,
                    const emulation::Site& site = emulation::Site::current()) {
-  start({sums, nullptr, left, right, left_lies == Lies::down_columns, right_lies == Lies::down_columns,
+  start({sums[0], 64, nullptr, left, right, left_lies == Lies::down_columns, right_lies == Lies::down_columns,
          accumulate},
         site);
 }
 template <Lies right_lies>
 void start_product(Sums& sums, const Left& left, std::uint64_t right,
                    const emulation::Site& site = emulation::Site::current()) {
-  start({sums, left, 0, right, false, right_lies == Lies::down_columns, true}, site);
+  start({sums[0], 64, left, 0, right, false, right_lies == Lies::down_columns, true}, site);
 }
 
 template <typename... Registers>
