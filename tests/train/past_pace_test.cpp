@@ -15,11 +15,11 @@ TEST(PastPace, IsThatOfTheLastJobOnAsManyRanks) {
   const std::string path = folder.path("metrics.jsonl");
   {
     MetricsWriter writer(path, 0);
-    writer.write_start(0, 4, 1, "");
+    writer.write_start(0, 4, 1, "", 0);
     for (std::int64_t step = 1; step <= 3; ++step)
       writer.write({.step = step, .step_seconds = 0.5 * static_cast<double>(step)});
     writer.write_checkpoint(3, 40, 8);  // held to a rate, which the one that ends a job is not
-    writer.write_start(3, 2, 1, "somewhere");
+    writer.write_start(3, 2, 1, "somewhere", 0);
     writer.write({.step = 4, .step_seconds = 9});
     writer.write_checkpoint(4, 90, 90);
   }
