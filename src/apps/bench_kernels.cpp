@@ -4,10 +4,13 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/kernels/fused_product.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "train/benchmarks/attention_benchmark.h"
+#include "train/benchmarks/fused_product_benchmark.h"
 #include "train/benchmarks/step_breakdown.h"
+#include "train/configuration/precision.h"
 
 namespace cola {
 
@@ -40,6 +43,19 @@ void print_step_breakdown(const RunConfiguration& configuration, Device& device)
   information("{:.1f} % of the kernels' time lies outside matrix products",
               100 * step.share_outside_products());
   print_table("matrix product", step.products, step);
+}
+
+void print_fused_products(const RunConfiguration& configuration, Device& device) {
+  const ModelConfiguration& model = configuration.model;
+  if (!device.fused_products().joins(compute_type_of(configuration.train.precision, device)) ||
+      model.projection == ProjectionKind::full || model.kv_width() != model.hidden_size)
+    return;
+  const auto layers = static_cast<double>(model.num_hidden_layers);
+  information("| product in one layer | joined, microseconds | apart | saved in all layers, ms |");
+  information("|---|---:|---:|---:|");
+  for (const auto& [name, joined, apart] : measure_fused_products(configuration, device))
+    information("| {} | {:.1f} | {:.1f} | {:.2f} |", name, 1e6 * joined, 1e6 * apart,
+                1e3 * layers * (apart - joined));
 }
 
 void print_attention_choices(const RunConfiguration& configuration, int gpu) {

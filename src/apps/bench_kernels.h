@@ -10,6 +10,10 @@ namespace cola {
 /// device's limits.
 void print_step_breakdown(const RunConfiguration& configuration, Device& device);
 
+/// Prints a table of the products that this device joins with what stands around them, next to the same one
+/// after the other; nothing where it joins none, or the model has none.
+void print_fused_products(const RunConfiguration& configuration, Device& device);
+
 /// Prints a table of the ways in which GPU number `gpu` can compute this configuration's attention, as
 /// train.attention chooses them.
 void print_attention_choices(const RunConfiguration& configuration, int gpu);

@@ -44,7 +44,8 @@ constexpr const char* introduction =
     "train: medians of whole optimizer steps, the share of the plain matrix product's rate that they reach,\n"
     "  and the memory that was planned and used.\n"
     "kernels: where the time of one step goes, kernel by kernel, next to what the device can do; on a GPU\n"
-    "  also every way to compute attention (train.attention), on this configuration's shape.\n"
+    "  also what joined products save, and every way to compute attention (train.attention), on this\n"
+    "  configuration's shape.\n"
     "startup: how long a run takes before its first step, phase by phase.\n"
     "checkpoint: what saving costs training, and its rates next to plain writes and reads.\n"
     "\n"
@@ -110,6 +111,7 @@ std::optional<RunConfiguration> full_rank_twin(const CommandLine& line, Communic
 
 void print_kernels(const RunConfiguration& configuration, Device& device, const RankPlace& place) {
   print_step_breakdown(configuration, device);
+  print_fused_products(configuration, device);
   if (place.gpu_number >= 0) print_attention_choices(configuration, place.gpu_number);
 }
 

@@ -1,0 +1,24 @@
+// The products of a CoLA layer that a device joins with what stands around them: what joining saves.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "train/configuration/run_configuration.h"
+
+namespace cola {
+
+/// Seconds of one layer's product with the work around it, the best of several calls: by the device's
+/// FusedProductKernels, and one after the other.
+struct FusedProductSeconds {
+  std::string name;
+  double joined = 0, apart = 0;
+};
+
+/// For the rows of a run's micro-batch and the widths of its model. Throws UsageError for a full-rank model,
+/// and for one whose queries, keys and values differ in width.
+std::vector<FusedProductSeconds> measure_fused_products(const RunConfiguration& configuration, Device& device,
+                                                        int repetitions = 10);
+
+}  // namespace cola

@@ -1,0 +1,48 @@
+#include "train/benchmarks/fused_product_benchmark.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "core/error.h"
+#include "support/device_test.h"
+
+namespace cola {
+namespace {
+
+class FusedProductBenchmark : public DeviceTest {
+ protected:
+  static RunConfiguration configuration() {
+    RunConfiguration configuration;
+    configuration.model.hidden_size = 256;
+    configuration.model.intermediate_size = 300;  // stored wider
+    configuration.model.num_attention_heads = configuration.model.num_key_value_heads = 4;
+    configuration.model.rank = 64;
+    configuration.train.micro_batch = 2;
+    configuration.data.sequence_length = 32;
+    return configuration;
+  }
+};
+
+TEST_P(FusedProductBenchmark, MeasuresEveryProductBothWays) {
+  std::set<std::string> names;
+  for (const auto& [name, joined, apart] : measure_fused_products(configuration(), device(), 2)) {
+    EXPECT_GT(joined, 0) << name;
+    EXPECT_GT(apart, 0) << name;
+    names.insert(name);
+  }
+  EXPECT_EQ(names.size(), 9u);
+}
+
+TEST_P(FusedProductBenchmark, IsForModelsThatHaveSuchProducts) {
+  RunConfiguration full = configuration(), grouped = configuration();
+  full.model.projection = ProjectionKind::full;
+  grouped.model.num_key_value_heads = 2;
+  EXPECT_THROW(measure_fused_products(full, device()), UsageError);
+  EXPECT_THROW(measure_fused_products(grouped, device()), UsageError);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, FusedProductBenchmark, every_device(), device_label);
+
+}  // namespace
+}  // namespace cola
