@@ -38,5 +38,5 @@ prepare_mpi() {
   export OMPI_MCA_rmaps_base_oversubscribe=1
   export PRTE_MCA_rmaps_default_mapping_policy=:oversubscribe
   # Open MPI 5 asks the kernel's routes, and complains that ranks on one machine do not reach each other by network card.
-  export OMPI_MCA_reachable=^netlink
+  export OMPI_MCA_reachable="${OMPI_MCA_reachable-^netlink}"
 }

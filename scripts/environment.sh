@@ -8,7 +8,6 @@ if [ -d "$cola_libraries/openmpi" ]; then
   export OPAL_PREFIX="$cola_tree" OPAL_PKGDATADIR="$cola_libraries/openmpi"
   export OMPI_MCA_mca_base_component_path="$cola_libraries/openmpi" PMIX_MCA_mca_base_component_path="$cola_libraries/pmix"
   export PRTE_PKGDATADIR="$cola_libraries/prte" PMIX_PKGDATADIR="$cola_libraries/prte/pmix" # messages, of Open MPI 5
-  export OMPI_MCA_reachable=^netlink # see common.sh
   export OMPI_MCA_ess_singleton_isolated=1 # one rank without a launcher starts no helper process
   # mpirun starts ranks on its own machine also where there is no ssh for others.
   command -v ssh >/dev/null || export OMPI_MCA_plm=^rsh

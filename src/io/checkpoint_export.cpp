@@ -115,8 +115,9 @@ void export_huggingface(CheckpointReader& reader, const ModelConfiguration& conf
   const bool is_new = !std::filesystem::exists(folder);
   try {
     make_durable_folder(folder);
-    // An old description beside new weights, should the two not both come to be, would be believed.
-    std::filesystem::remove(folder + "/" + exported::configuration_name);
+    // What described other weights would be believed of these: another model's tokenizer, or all of it should
+    // this export not come to its end.
+    for (const char* name : exported::describing_names) std::filesystem::remove(folder + "/" + name);
     export_safetensors(reader, folder + "/" + exported::safetensors_name);
     for (const NamedText& file : files) write_file(folder + "/" + file.name, file.text);
   } catch (const Error&) {

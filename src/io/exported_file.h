@@ -1,6 +1,7 @@
 // ExportedFile: named tensors of a model as other programs keep them, in HDF5 or safetensors.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -35,6 +36,13 @@ namespace exported {
 inline constexpr const char* configuration_name = "config.json";
 inline constexpr const char* safetensors_name = "model.safetensors";
 inline constexpr const char* cola_model_name = "modeling_cola.py";
+inline constexpr const char* tokenizer_name = "tokenizer.json";
+inline constexpr const char* tokenizer_settings_name = "tokenizer_config.json";
+inline constexpr const char* sentencepiece_name = "tokenizer.model";
+inline constexpr const char* generation_name = "generation_config.json";
+/// All of it but the weights. Not every model has each.
+inline constexpr std::array describing_names = {configuration_name,      cola_model_name,    tokenizer_name,
+                                                tokenizer_settings_name, sentencepiece_name, generation_name};
 
 /// The checkpoint's description (no shards), a manifest's JSON: a text of exported HDF5 files.
 inline constexpr const char* manifest_name = "manifest";

@@ -1,5 +1,6 @@
 #include "io/huggingface_tokenizer.h"
 
+#include "io/exported_file.h"
 #include "io/json_text.h"
 #include "io/sentencepiece_model.h"
 #include "io/tokenizer_json.h"
@@ -21,28 +22,26 @@ std::string settings(const std::string& end, const std::string& padding, std::in
   return json_text(json, 2) + "\n";
 }
 
-constexpr const char* description_name = "tokenizer.json";
-constexpr const char* settings_name = "tokenizer_config.json";
-
 }  // namespace
 
 std::vector<NamedText> huggingface_tokenizer_files(const Tokenizer& tokenizer, std::int64_t longest) {
   const std::string content = tokenizer.model();
   if (content.empty())
-    return {{description_name, byte_tokenizer_json()},
-            {settings_name, settings(byte_end_text, byte_padding_text, longest)}};
+    return {{exported::tokenizer_name, byte_tokenizer_json()},
+            {exported::tokenizer_settings_name, settings(byte_end_text, byte_padding_text, longest)}};
   const SentencePieceModel model = read_sentencepiece_model(content, tokenizer.identity());
   const auto piece = [&](std::int64_t id) { return model.pieces.at(static_cast<std::size_t>(id)).text; };
-  return {{description_name, tokenizer_json(model, tokenizer.identity())},
-          {settings_name, settings(piece(tokenizer.eos_id()), piece(tokenizer.pad_id()), longest)},
-          {"tokenizer.model", content}};
+  return {{exported::tokenizer_name, tokenizer_json(model, tokenizer.identity())},
+          {exported::tokenizer_settings_name,
+           settings(piece(tokenizer.eos_id()), piece(tokenizer.pad_id()), longest)},
+          {exported::sentencepiece_name, content}};
 }
 
 NamedText huggingface_generation_file(const Tokenizer& tokenizer) {
   const Json json = {{"bos_token_id", tokenizer.eos_id()},
                      {"eos_token_id", tokenizer.eos_id()},
                      {"pad_token_id", tokenizer.pad_id()}};
-  return {"generation_config.json", json_text(json, 2) + "\n"};
+  return {exported::generation_name, json_text(json, 2) + "\n"};
 }
 
 }  // namespace cola

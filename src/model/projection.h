@@ -55,7 +55,8 @@ class Projection {
                 const NarrowActivations& narrow, const Tensor& d_outputs,
                 const ProjectionWorkspace& workspace, const Tensor& dx) const;
 
-  /// The same where x is what a norm wrote: goes on to the gradients of what the norm read. d_x is memory.
+  /// The same where x is what a norm wrote: goes on to the gradients of what the norm read. dx [rows, in] is
+  /// memory that may be written to.
   void backward_through_norm(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
                              const NarrowActivations& narrow, const Tensor& d_outputs,
                              const ProjectionWorkspace& workspace, const Tensor& dx,

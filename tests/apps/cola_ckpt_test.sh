@@ -118,6 +118,8 @@ expect 0 export --format safetensors like untokenized
 says 'untokenized: without a tokenizer; --tokenizer MODEL puts it there'
 expect 0 export --format safetensors --bytes like tokenized
 cmp folder/tokenizer.json tokenized/tokenizer.json || fail "another tokenizer of bytes"
+expect 0 export --force --format safetensors like tokenized
+[ ! -e tokenized/tokenizer.json ] && [ ! -e tokenized/generation_config.json ] || fail "a tokenizer of other weights stayed"
 expect 0 export --format safetensors three alone.safetensors
 cmp folder/model.safetensors alone.safetensors || fail "a file alone differs from the one in a folder"
 refuse 'alone.safetensors: is there already' export --format safetensors three alone.safetensors

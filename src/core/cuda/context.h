@@ -13,7 +13,8 @@ struct Context {
   int compute_capability = 0;     // 10 * major + minor
   cudaStream_t stream = nullptr;  // all kernels run on it, one after the other
   cublasLtHandle_t blas = nullptr;
-  /// Memory that a kernel may use until the next one on the stream: for cuBLAS, and for partial sums.
+  /// Memory for one call of a kernel family, all of whose kernels may use it: for cuBLAS, and for partial
+  /// sums.
   void* blas_workspace = nullptr;
   void* scratch = nullptr;
 

@@ -30,8 +30,12 @@ struct NormFactors {
   const void* weight = nullptr;       // [n]
   const float* dy_factors = nullptr;  // [m]: inverse_rms
   const float* x_factors = nullptr;   // [m]: inverse_rms^2 * mean(y * dy)
-  float* dweight = nullptr;           // [dweight_rows(m), n], the sum of whose rows is the weight's gradient
-  static constexpr std::int64_t dweight_rows(std::int64_t m) { return (m + 127) / 128 * 4; }
+  float* dweight_shares = nullptr;    // [shares(m), n], the sum of whose rows is the weight's gradient
+
+  static constexpr int tile_rows = 128, tile_shares = 4;
+  static constexpr std::int64_t shares(std::int64_t m) {
+    return (m + tile_rows - 1) / tile_rows * tile_shares;
+  }
 };
 
 /// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
@@ -62,7 +66,7 @@ void gated_gradient_product(const Context& context, GateActivation activation, c
 
 /// b [k, n]. With a b = dy the gradient of a norm's output, `input` what it read (x) and `second_input` a
 /// gradient to add to: output = second_input + weight * dy * dy_factors - x * x_factors, which may take its
-/// place, and norm.dweight.
+/// place, and norm.dweight_shares.
 void norm_gradient_product(const Context& context, const Operands& operands);
 
 /// b [n, k]. output = a b^T, whose columns are heads of 64, rotated.

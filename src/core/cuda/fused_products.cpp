@@ -127,13 +127,13 @@ void CudaFusedProducts::gated_product_backward(GateActivation activation, const 
 
 void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
                                                 const Tensor& dy, const NormBackward& norm) const {
-  const std::int64_t n = d_pre.dim(0), columns = a.dim(1), shares = fused::NormFactors::dweight_rows(n);
+  const std::int64_t n = d_pre.dim(0), columns = a.dim(1), shares = fused::NormFactors::shares(n);
   const bool has_room = (n + shares * columns) * sizeof(float) <= Context::scratch_bytes;
   if (!has_room || !fits(columns, d_pre, a, pre, norm.x, norm.weight, norm.dx))
     return separate_.normed_product_backward(d_pre, a, pre, dy, norm);
   if (n == 0) return;
   auto* const x_factors = static_cast<float*>(context_.scratch);
-  float* const dweight = x_factors + n;
+  float* const dweight_shares = x_factors + n;
   norm_x_factors(context_, pre, d_pre, norm.inverse_rms, columns, x_factors);
   fused::norm_gradient_product(
       context_, {.m = n,
@@ -144,8 +144,8 @@ void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tenso
                  .input = inputs(norm.x),
                  .second_input = inputs(norm.dx),
                  .output = matrices(norm.dx),
-                 .norm = {norm.weight.data(), norm.inverse_rms.as<float>(), x_factors, dweight}});
-  add_column_sums(context_, dweight, static_cast<int>(shares), static_cast<int>(columns),
+                 .norm = {norm.weight.data(), norm.inverse_rms.as<float>(), x_factors, dweight_shares}});
+  add_column_sums(context_, dweight_shares, static_cast<int>(shares), static_cast<int>(columns),
                   norm.dweight.as<float>());
 }
 

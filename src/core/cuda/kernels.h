@@ -77,8 +77,8 @@ class CudaActivation final : public ActivationKernels, OnContext {
                              const Tensor& d_up) const override;
 };
 
-/// In one kernel on a GPU of compute capability 9.0, for bf16 rows of whole 16 bytes, in a build with
-/// CUTLASS; otherwise one after the other.
+/// In one kernel, with sums that the norm's backward pass needs in others beside it, on a GPU of compute
+/// capability 9.0, for bf16 rows of whole 16 bytes, in a build with CUTLASS; otherwise one after the other.
 class CudaFusedProducts final : public FusedProductKernels, OnContext {
  public:
   CudaFusedProducts(const Context& context, const MatmulKernels& matmul, const ActivationKernels& activation,

@@ -14,7 +14,7 @@ namespace cola::cuda {
 struct LaunchShape {
   dim3 blocks, threads;
   std::size_t shared_bytes = 0;        // dynamic shared memory a block
-  std::size_t shared_alignment = 128;  // of it; every GPU's is aligned to 1024 bytes
+  std::size_t shared_alignment = 128;  // of it, that the kernel relies on: at most 1024 bytes
 };
 
 /// Starts `kernel` on `stream`. Throws DeviceError naming `name` if it cannot be started. More than 48 KiB of
@@ -32,9 +32,10 @@ void launch(const char* name, void (*kernel)(Parameters...), const LaunchShape& 
   check(cudaGetLastError(), name);
 }
 
-/// A block's dynamic shared memory, aligned to 128 bytes, or more where its launch asks for that.
+/// A block's dynamic shared memory, aligned as its launch asks. Always to 1024 bytes, which operands of wgmma
+/// need, whatever static shared memory lies before it.
 __device__ inline unsigned char* dynamic_shared_memory() {
-  extern __shared__ __align__(128) unsigned char memory[];
+  extern __shared__ __align__(1024) unsigned char memory[];
   return memory;
 }
 

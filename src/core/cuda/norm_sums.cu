@@ -27,14 +27,14 @@ __global__ void __launch_bounds__(warp_size* warp_size)
 
 constexpr int rows_of_block = 8;
 
-// A warp a row.
+// A warp a row, from the last to the first, as in norm.cu.
 __global__ void __launch_bounds__(rows_of_block* warp_size)
     norm_x_factors_kernel(const __nv_bfloat16* pre, const __nv_bfloat16* d_pre, const float* inverse_rms,
                           std::int64_t rows, int width, float columns, float* x_factors) {
   using Eight = Pack<__nv_bfloat16, full_width<__nv_bfloat16>>;
   constexpr int pack = full_width<__nv_bfloat16>;
-  const std::int64_t row = blockIdx.x * std::int64_t{rows_of_block} + warp_index();
-  if (row >= rows) return;
+  const std::int64_t row = rows - 1 - (blockIdx.x * std::int64_t{rows_of_block} + warp_index());
+  if (row < 0) return;
   float dot = 0;
 #pragma unroll 4
   for (int k = lane_index() * pack; k < width; k += warp_size * pack) {

@@ -1,7 +1,7 @@
-// Matrix products joined with the element-wise non-linearity around them: the two halves of CoLA's
-// auto-encoder (Liu et al., "CoLA", 2025, y = B silu(A x)), SwiGLU's product, and the norm before. A device
-// that has kernels for it does both in one pass over memory; others do one after the other
-// (core/separate_products.h), with the same result.
+// Matrix products joined with the work around them: the non-linearity between the halves of CoLA's
+// auto-encoder (Liu et al., "CoLA", 2025, y = B silu(A x)), the rotation of queries and keys, SwiGLU's
+// product, and the norm before. A device that has kernels for it does both in one pass over memory; others do
+// one after the other (core/separate_products.h), with the same result up to rounding.
 #pragma once
 
 #include "core/data_type.h"

@@ -72,10 +72,11 @@ std::vector<std::vector<Manifest>> gather_parts(Communicator& communicator,
   return parts;
 }
 
-// A checkpoint put together from what the nodes hold, and the first rank of the first node that has a shard.
+// A checkpoint put together from what the nodes hold, and of each shard the first rank of the first node that
+// has it.
 struct Candidate {
   Manifest manifest;
-  std::vector<int> nodes;
+  std::vector<int> first_ranks;
 
   bool holds(const std::string& file) const {
     return std::any_of(manifest.shards.begin(), manifest.shards.end(),
@@ -88,11 +89,11 @@ std::map<std::int64_t, Candidate> candidates_of(const std::vector<std::vector<Ma
   for (std::size_t rank = 0; rank < parts.size(); ++rank)
     for (const Manifest& part : parts[rank]) {
       Candidate& candidate = candidates.try_emplace(part.step, Candidate{part, {}}).first->second;
-      if (candidate.nodes.empty()) candidate.manifest.shards.clear();
+      if (candidate.first_ranks.empty()) candidate.manifest.shards.clear();
       for (const ShardRecord& shard : part.shards) {
         if (candidate.holds(shard.file)) continue;
         candidate.manifest.shards.push_back(shard);
-        candidate.nodes.push_back(static_cast<int>(rank));
+        candidate.first_ranks.push_back(static_cast<int>(rank));
       }
     }
   return candidates;
@@ -110,12 +111,12 @@ RankWord first_error_of(Communicator& communicator, Action&& action) {
 
 // For each shard of a candidate, on a rank of the node that has it: all of them share the work.
 template <typename Action>
-RankWord for_each_own_shard(Communicator& communicator, const std::vector<int>& node,
-                            const Candidate& candidate, Action&& action) {
+RankWord share_among_node(Communicator& communicator, const std::vector<int>& node,
+                          const Candidate& candidate, Action&& action) {
   return first_error_of(communicator, [&] {
     std::size_t turn = 0;
-    for (std::size_t i = 0; i < candidate.nodes.size(); ++i)
-      if (candidate.nodes[i] == node.front() && node[turn++ % node.size()] == communicator.rank())
+    for (std::size_t i = 0; i < candidate.first_ranks.size(); ++i)
+      if (candidate.first_ranks[i] == node.front() && node[turn++ % node.size()] == communicator.rank())
         action(candidate.manifest.shards[i]);
   });
 }
@@ -134,8 +135,8 @@ std::optional<Candidate> find_newest_whole(Communicator& communicator, const std
     if (step <= committed_step) break;
     if (!is_complete(candidate)) continue;
     const std::string folder = attempt + "/" + checkpoint_name(step);
-    const RankWord damage = for_each_own_shard(communicator, node, candidate,
-                                               [&](const auto& shard) { verify_shard(folder, shard); });
+    const RankWord damage = share_among_node(communicator, node, candidate,
+                                             [&](const auto& shard) { verify_shard(folder, shard); });
     if (damage.text.empty()) return candidate;
     if (communicator.rank() == damage.rank)
       warning("{}; step {} is not drained from there", damage.text, step);
@@ -143,12 +144,12 @@ std::optional<Candidate> find_newest_whole(Communicator& communicator, const std
   return std::nullopt;
 }
 
-// Each rank drains its shards; rank 0 publishes. Returns the first error.
+// The ranks of a node drain its shards together; rank 0 publishes. Returns the first error.
 RankWord commit(Communicator& communicator, const std::vector<int>& node, const Candidate& candidate,
                 const std::string& attempt, const RunConfiguration& configuration) {
   const std::string name = checkpoint_name(candidate.manifest.step);
   const std::string from = attempt + "/" + name, to = checkpoints_of(configuration) + "/" + name;
-  const RankWord error = for_each_own_shard(communicator, node, candidate, [&](const auto& shard) {
+  const RankWord error = share_among_node(communicator, node, candidate, [&](const auto& shard) {
     drain_shard(from, to, shard, configuration.checkpoint.verify);
   });
   const auto on_first = [&](const auto& action) {

@@ -3,7 +3,8 @@
 // an epilogue visitor tree for what happens to the results (CUTLASS, "Epilogue Visitor Trees").
 //
 // Everything is bf16 in memory and fp32 in between. A product is rounded to bf16 before anything is done with
-// it, as separate kernels would do: both ways agree to the bit where the products do.
+// it, as separate kernels would do: both ways agree to the bit where the products do, but for the norm's
+// backward pass, whose sums are taken elsewhere and in another order.
 #pragma once
 
 #include <cutlass/cutlass.h>

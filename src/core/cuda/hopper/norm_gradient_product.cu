@@ -98,17 +98,19 @@ struct NormGradient : OwnNode<NormFactors> {
         }
       }
       const int value = lane / 4, at = column(epi_n) + value / 2 * 8 + value % 2;
-      const std::int64_t share = first_share + warp_index() % 4;
-      if (at < columns) norm->dweight[share * columns + at] = dweight[0];
+      const std::int64_t share = first_share + warp_index() % NormFactors::tile_shares;
+      if (at < columns) norm->dweight_shares[share * columns + at] = dweight[0];
     }
   };
 
   template <bool reference_source, typename... Args>
   CUTLASS_DEVICE auto get_consumer_store_callbacks(const fusion::ConsumerStoreArgs<Args...>& args) {
+    using Tile = decltype(args.tile_shape_mnk);
+    static_assert(cute::size<0>(Tile{}) == NormFactors::tile_rows, "each of a tile's four warps has a share");
     const auto of_thread = coordinates<reference_source>(args);
     const auto [m, n, k, batch] = args.problem_shape_mnkl;
     return Callbacks<decltype(of_thread)>(of_thread, parameters, m, n,
-                                          4 * cute::get<0>(args.tile_coord_mnkl));
+                                          NormFactors::tile_shares * cute::get<0>(args.tile_coord_mnkl));
   }
 };
 
