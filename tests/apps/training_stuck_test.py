@@ -89,6 +89,19 @@ class Stuck(harness.TrainingTest):
             status = self.call([harness.PROGRAMS / "cola_dist", "--status", self.directory / f"stopped{stage}"], expect=0)
             self.assertRegex(status.stdout, r"state +failed: rank [02] on \S+: stuck in ")
 
+    def test_a_file_system_that_hangs_hardly_delays_the_end(self):
+        job, ranks = self.start("hanging", "schedule.total_steps=100000")
+        heartbeat = self.directory / "hanging/heartbeat.json"
+        os.kill(ranks[1], signal.SIGSTOP)
+        time.sleep(0.5)  # the others now wait for that rank
+        heartbeat.unlink()
+        os.mkfifo(heartbeat)  # whoever opens it waits for ever
+        begin = time.monotonic()
+        self.assertIn("error: stuck in ", self.assert_ends(job))
+        self.assertLess(time.monotonic() - begin, TIMEOUT + 7)  # not by the watchdog's grace
+        self.assertTrue(heartbeat.is_fifo())
+        self.assert_gone(ranks)
+
     def test_a_rank_that_stood_still_for_a_while_is_the_slowest(self):
         """While the others only waited. Unless it waited itself meanwhile, or others' GPUs did, for weights that it was
         late to hand on: a GPU's waiting counts as its work. Then again."""
