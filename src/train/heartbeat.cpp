@@ -197,6 +197,16 @@ void mark_failed(const std::string& directory, const std::string& reason, System
 } catch (const std::exception&) {  // damaged, or out of reach
 }
 
+void remove_unfinished_heartbeats(const std::string& directory) noexcept try {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    std::error_code ignored;
+    if (name.starts_with("heartbeat.json.") && name.ends_with(temporary_suffix))
+      std::filesystem::remove(entry.path(), ignored);
+  }
+} catch (const std::exception&) {  // they stay
+}
+
 std::optional<RunState> read_heartbeat(const std::string& directory) {
   const std::string path = directory + file_name;
   if (!std::filesystem::exists(path)) return std::nullopt;

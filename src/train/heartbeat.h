@@ -77,6 +77,9 @@ bool failure_is_known(const std::string& directory, SystemTime job_start) noexce
 /// time, ends soon after.
 void mark_failed(const std::string& directory, const std::string& reason, SystemTime job_start) noexcept;
 
+/// Removes what ranks of jobs before, killed as they wrote a heartbeat, have left in `directory`.
+void remove_unfinished_heartbeats(const std::string& directory) noexcept;
+
 /// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
 /// file.
 std::optional<RunState> read_heartbeat(const std::string& directory);

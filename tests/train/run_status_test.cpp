@@ -97,6 +97,18 @@ TEST_F(RunStatus, KeepsTheFirstWordOfAJobThatFails) {
   expect_words(describe_run(directory(), now()), {"failed: rank 3 on n2: a checkpoint is damaged"});
 }
 
+TEST_F(RunStatus, LosesWhatRanksKilledInMidWriteHaveLeft) {
+  heartbeat().last_word("training");
+  std::ofstream(directory() + "/metrics.jsonl.tmp") << "not a heartbeat";
+  for (const char* left : {"/heartbeat.json.tmp", "/heartbeat.json.n2-4711.tmp"})
+    std::ofstream(directory() + left) << "{\"na";
+  remove_unfinished_heartbeats(directory());
+  EXPECT_TRUE(read_heartbeat(directory()));
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/metrics.jsonl.tmp"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory()), {}), 2);
+  remove_unfinished_heartbeats(directory() + "/nowhere");
+}
+
 TEST_F(RunStatus, SaysWhenARunIsSilent) {
   Heartbeat heart = heartbeat();
   heart.beat("evaluating");
