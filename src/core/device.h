@@ -28,12 +28,9 @@ class PendingCopy {
   virtual ~PendingCopy() = default;
   /// Whether the host memory holds everything; never blocks. Throws DeviceError if the copy failed.
   virtual bool done() = 0;
-  /// Returns when it does. May be called from another thread than the one that gives the device its work, and
-  /// while that one is in hold_back_kernels(). Throws DeviceError.
+  /// Returns when it does: kernels given to the device from then on may overwrite what it read. Several
+  /// threads may call it at once, beside the one that gives the device its work. Throws DeviceError.
   virtual void wait() = 0;
-  /// Kernels given to the device from here on start when the copy is done, so that they may overwrite what it
-  /// reads.
-  virtual void hold_back_kernels() = 0;
 };
 
 /// A moment in the work given to a device.
@@ -87,7 +84,7 @@ class Device {
   virtual void* allocate_host(std::size_t bytes) = 0;
   virtual void free_host(void* memory) noexcept = 0;
   /// Starts to copy what the kernels given so far leave in `device_memory`, while kernels given later run.
-  /// These must not write there until hold_back_kernels(), wait() or done() says so.
+  /// These must not write there until wait() or done() says so.
   virtual std::unique_ptr<PendingCopy> start_copy_to_host(void* host_memory, const void* device_memory,
                                                           std::size_t bytes) = 0;
 

@@ -95,7 +95,8 @@ std::string Watchdog::find_problem(Seconds tick) {
   return {};
 }
 
-// Holds the lock to the end, so that no other thread leaves a collective with half its result.
+// Holds the lock to the end, so that no other thread leaves a collective with half its result. The last word
+// comes before the end of collectives in the background: other ranks fail for that, and would say so first.
 void Watchdog::end(const std::string& problem) {
   std::thread([grace = grace_] {
     std::this_thread::sleep_for(grace);

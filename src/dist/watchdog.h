@@ -50,7 +50,8 @@ class Watchdog {
   void add(BackgroundCollectives& collectives);
   void remove(BackgroundCollectives& collectives);
 
-  /// What is to be done with the problem for which the job is about to end, from the watchdog's thread.
+  /// What is to be done with the problem for which the job is about to end, from the watchdog's thread. It
+  /// must not wait for long: the job's end waits for it.
   void set_last_word(std::function<void(const std::string& problem)> last_word);
 
   /// How long threads of this process have been inside collectives that have ended, in seconds.

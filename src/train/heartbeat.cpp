@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -168,18 +169,42 @@ void require_sense(const RunState& state) {
     throw Error("a number in it is out of range");
 }
 
+// A job before may have failed, too.
+bool says_failed_since(const RunState& state, SystemTime job_start) {
+  return state.activity == "failed" && state.written >= seconds_since_1970(job_start);
+}
+
 }  // namespace
 
-// Each process has a temporary name of its own: several ranks may fail at once.
-void mark_failed(const std::string& directory, const std::string& reason) noexcept try {
+bool failure_is_known(const std::string& directory, SystemTime job_start) noexcept try {
+  const std::optional<RunState> state = read_heartbeat(directory);
+  return state && says_failed_since(*state, job_start);
+} catch (const std::exception&) {  // damaged, or out of reach
+  return false;
+}
+
+// Each call has a temporary name of its own: several ranks may fail at once, and several threads of one.
+void mark_failed(const std::string& directory, const std::string& reason, SystemTime job_start) noexcept try {
   std::optional<RunState> state = read_heartbeat(directory);
-  if (!state) return;
+  if (!state || says_failed_since(*state, job_start)) return;
   state->activity = "failed";
   state->reason = reason;
   state->written = now_since_1970();
   const std::string path = directory + file_name;
-  replace(path, *state, fmt::format("{}.{}-{}{}", path, host_name(), ::getpid(), temporary_suffix));
+  static std::atomic<int> calls = 0;
+  replace(path, *state,
+          fmt::format("{}.{}-{}-{}{}", path, host_name(), ::getpid(), ++calls, temporary_suffix));
 } catch (const std::exception&) {  // damaged, or out of reach
+}
+
+void remove_unfinished_heartbeats(const std::string& directory) noexcept try {
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    const std::string name = entry.path().filename();
+    std::error_code ignored;
+    if (name.starts_with("heartbeat.json.") && name.ends_with(temporary_suffix))
+      std::filesystem::remove(entry.path(), ignored);
+  }
+} catch (const std::exception&) {  // they stay
 }
 
 std::optional<RunState> read_heartbeat(const std::string& directory) {

@@ -50,7 +50,7 @@ class Heartbeat {
   void beat(const std::string& activity);
   /// Writes the state at once.
   void last_word(const std::string& activity);
-  /// The last word of a run that an error ends.
+  /// The last word of a run that an error ends, whatever ranks have said.
   void fail(const std::string& reason);
 
  private:
@@ -68,9 +68,17 @@ class Heartbeat {
   Clock::time_point last_written_{};
 };
 
-/// Changes DIRECTORY/heartbeat.json, where there is one, to say that the run has failed and why: for the rank
-/// that meets the error, whichever it is. Rank 0, which may write there at the same time, ends soon after.
-void mark_failed(const std::string& directory, const std::string& reason) noexcept;
+/// Whether DIRECTORY/heartbeat.json says that the job which began at `job_start` has failed. What the next
+/// rank says mostly follows from that: the first word counts.
+bool failure_is_known(const std::string& directory, SystemTime job_start) noexcept;
+
+/// Changes DIRECTORY/heartbeat.json, where there is one, to say that the run has failed and why, unless that
+/// is known: for the rank that meets the error, whichever it is. Rank 0, which may write there at the same
+/// time, ends soon after.
+void mark_failed(const std::string& directory, const std::string& reason, SystemTime job_start) noexcept;
+
+/// Removes what ranks of jobs before, killed as they wrote a heartbeat, have left in `directory`.
+void remove_unfinished_heartbeats(const std::string& directory) noexcept;
 
 /// The state that DIRECTORY/heartbeat.json holds; nothing if there is none. Throws FileError for another
 /// file.

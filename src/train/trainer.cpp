@@ -7,6 +7,7 @@
 #include "core/host.h"
 #include "core/log.h"
 #include "train/agreement.h"
+#include "train/brief_attempt.h"
 #include "train/evaluation.h"
 
 namespace cola {
@@ -37,11 +38,19 @@ ExitCode Trainer::run() {
 void Trainer::end_alone(const std::exception& error) {
   log_error(error.what());
   if (speaks())
-    heartbeat_.fail(error.what());
+    note_own_failure(error.what());
   else
     note_failure(error);
   if (communicator_.size() > 1) communicator_.abort(exit_failed);
   throw ReportedError(exit_failed);
+}
+
+// Rank 0's: it knows the latest step.
+void Trainer::note_own_failure(const std::string& reason) const {
+  attempt_briefly(
+      [last = heartbeat_, directory = configuration_.run.dir, started = started_, reason]() mutable {
+        if (!failure_is_known(directory, started)) last.fail(reason);
+      });
 }
 
 // What all ranks have met alike rank 0 says for all.
@@ -50,9 +59,12 @@ void Trainer::note_failure(const std::exception& error) const noexcept try {
                          dynamic_cast<const AgreedError*>(&error) != nullptr;
   if (!holds_run_ || (is_of_all && !speaks())) return;
   const bool names_rank = !is_of_all && communicator_.size() > 1;
-  mark_failed(configuration_.run.dir,
-              names_rank ? fmt::format("rank {} on {}: {}", communicator_.rank(), host_name(), error.what())
-                         : error.what());
+  const std::string reason =
+      names_rank ? fmt::format("rank {} on {}: {}", communicator_.rank(), host_name(), error.what())
+                 : error.what();
+  attempt_briefly([directory = configuration_.run.dir, reason, started = started_] {
+    mark_failed(directory, reason, started);
+  });
 } catch (const std::exception&) {  // the error itself is said all the same
 }
 

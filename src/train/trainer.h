@@ -48,8 +48,9 @@ class Trainer {
   /// there is one rank alone, ReportedError is thrown.
   ExitCode run();
 
-  /// Leaves in the heartbeat why the run ends, where it is this rank that is to say it. Not before this job
-  /// holds the run directory: another's run may be alive there. Any thread may call it.
+  /// Leaves in the heartbeat why the run ends, where it is this rank that is to say it and none has before.
+  /// Not before this job holds the run directory: another's run may be alive there. Any thread may call it.
+  /// It returns soon, whatever the file system does.
   void note_failure(const std::exception& error) const noexcept;
 
  private:
@@ -68,6 +69,7 @@ class Trainer {
   void save_last_step();
   bool evaluation_is_due() const;
   ExitCode train();
+  void note_own_failure(const std::string& reason) const;
   [[noreturn]] void end_alone(const std::exception& error);
   ExitCode finish();
 

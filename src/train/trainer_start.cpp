@@ -135,6 +135,7 @@ void Trainer::open_run_directory(bool is_finished) {
     if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
     metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
     evaluated[0] = metrics_->evaluated_step();
+    remove_unfinished_heartbeats(configuration_.run.dir);
     heartbeat_.note_start(state_.step);
     heartbeat_.beat("starting");
   });

@@ -62,7 +62,7 @@ TEST(CopyThread, OtherThreadsMayAskAndWaitForTheSameCopies) {
       for (const auto& copy : copies) copy->wait();
       EXPECT_TRUE(chain.ends_in(value));
     });
-    for (const auto& copy : copies) copy->hold_back_kernels();
+    for (const auto& copy : copies) copy->wait();
     EXPECT_TRUE(chain.ends_in(value));
   }
 }

@@ -72,7 +72,6 @@ struct Reduce final : ReduceKernels {
 struct Copy final : PendingCopy {
   bool done() override { return true; }
   void wait() override {}
-  void hold_back_kernels() override {}
 };
 
 struct Work final : RepeatedWork {

@@ -25,9 +25,27 @@ TEST(PastPace, IsThatOfTheLastJobOnAsManyRanks) {
   }
   std::ofstream(path, std::ios::app) << "half a li";
   const PastPace pace = read_past_pace(folder.path(""), 4);
-  EXPECT_EQ(pace.step_seconds, 1.5);
+  EXPECT_EQ(pace.step_seconds, 1);
   EXPECT_EQ(pace.checkpoint_seconds, 8);
   EXPECT_EQ(read_past_pace(folder.path(""), 2).checkpoint_seconds, 90);
+}
+
+// Or the next short job would end before its first step.
+TEST(PastPace, LeavesOutAStepThatWasSuspendedAndACheckpointOnABusyDisk) {
+  const TestFolder folder;
+  {
+    MetricsWriter writer(folder.path("metrics.jsonl"), 0);
+    writer.write_start(0, 2, 1, "", 0);
+    StepMetrics metrics;
+    for (metrics.step = 1; metrics.step <= 60; ++metrics.step) {
+      metrics.step_seconds = metrics.step <= 40 ? 5 : metrics.step == 60 ? 3600 : 2;
+      writer.write(metrics);
+    }
+    for (const double seconds : {1.0, 7.0, 1800.0}) writer.write_checkpoint(60, seconds, seconds);
+  }
+  const PastPace pace = read_past_pace(folder.path(""), 2);
+  EXPECT_EQ(pace.step_seconds, 2);
+  EXPECT_EQ(pace.checkpoint_seconds, 7);
 }
 
 TEST(PastPace, IsNotKnownWithoutJobsOnAsManyRanks) {

@@ -71,14 +71,42 @@ TEST_F(RunStatus, NamesARankThatIsSlowForLong) {
 
 // By a rank that writes no heartbeats itself.
 TEST_F(RunStatus, SaysWhyAnyRankHasFailed) {
-  mark_failed(directory(), "rank 2 on n2: nothing runs here yet");
+  mark_failed(directory(), "rank 2 on n2: nothing runs here yet", std::chrono::system_clock::now());
   EXPECT_FALSE(read_heartbeat(directory()));
   Heartbeat heart = heartbeat();
   heart.note_start(7);
   heart.last_word("training");
-  mark_failed(directory(), "rank 2 on n2: a disk is gone");
+  mark_failed(directory(), "rank 2 on n2: a disk is gone", std::chrono::system_clock::now());
   expect_words(describe_run(directory(), now()), {"failed: rank 2 on n2: a disk is gone", "7 of 1000"});
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory()), {}), 1);
+}
+
+// What other ranks meet after the first error follows from it, unlike what they met in a job before.
+TEST_F(RunStatus, KeepsTheFirstWordOfAJobThatFails) {
+  const SystemTime first_job = std::chrono::system_clock::now(),
+                   second_job = first_job + std::chrono::hours(1);
+  Heartbeat heart = heartbeat();
+  heart.last_word("training");
+  EXPECT_FALSE(failure_is_known(directory(), first_job));
+  mark_failed(directory(), "rank 2 on n2: stuck in a barrier", first_job);
+  mark_failed(directory(), "rank 1 on n1: a remote process exited", first_job);
+  expect_words(describe_run(directory(), now()), {"failed: rank 2 on n2: stuck in a barrier"});
+  EXPECT_TRUE(failure_is_known(directory(), first_job));
+  EXPECT_FALSE(failure_is_known(directory(), second_job));
+  mark_failed(directory(), "rank 3 on n2: a checkpoint is damaged", second_job);
+  expect_words(describe_run(directory(), now()), {"failed: rank 3 on n2: a checkpoint is damaged"});
+}
+
+TEST_F(RunStatus, LosesWhatRanksKilledInMidWriteHaveLeft) {
+  heartbeat().last_word("training");
+  std::ofstream(directory() + "/metrics.jsonl.tmp") << "not a heartbeat";
+  for (const char* left : {"/heartbeat.json.tmp", "/heartbeat.json.n2-4711.tmp"})
+    std::ofstream(directory() + left) << "{\"na";
+  remove_unfinished_heartbeats(directory());
+  EXPECT_TRUE(read_heartbeat(directory()));
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/metrics.jsonl.tmp"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory()), {}), 2);
+  remove_unfinished_heartbeats(directory() + "/nowhere");
 }
 
 TEST_F(RunStatus, SaysWhenARunIsSilent) {

@@ -14,7 +14,6 @@ class QueuedCopy final : public PendingCopy {
   ~QueuedCopy() override { copied_.wait(); }
   bool done() override { return copied_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
   void wait() override { copied_.wait(); }
-  void hold_back_kernels() override { copied_.wait(); }
 
  private:
   std::future<void> copied_;

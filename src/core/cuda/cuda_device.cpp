@@ -29,7 +29,7 @@ class StreamCopy final : public PendingCopy {
  public:
   StreamCopy(int ordinal, cudaStream_t kernels, cudaStream_t copies, void* to, const void* from,
              std::size_t bytes)
-      : ordinal_(ordinal), kernels_(kernels), finished_(make_event()) {
+      : ordinal_(ordinal), finished_(make_event()) {
     const Event written = make_event();
     check(cudaEventRecord(written.get(), kernels), "marking the start of a copy");
     check(cudaStreamWaitEvent(copies, written.get(), 0), "ordering a copy after kernels");
@@ -52,15 +52,11 @@ class StreamCopy final : public PendingCopy {
     use_gpu();
     check(cudaEventSynchronize(finished_.get()), "copying to host memory");
   }
-  void hold_back_kernels() override {
-    check(cudaStreamWaitEvent(kernels_, finished_.get(), 0), "ordering kernels after a copy");
-  }
 
  private:
   void use_gpu() const { check(cudaSetDevice(ordinal_), "choosing a GPU"); }
 
   int ordinal_;
-  cudaStream_t kernels_;
   Event finished_;
 };
 
