@@ -48,8 +48,11 @@ void close_stores(Call&) {
 void wait_for_stores(Call& call) {
   runner().bulk_stores().wait(call.value(0));
 }
+void wait_for_reading(Call& call) {
+  runner().bulk_stores().wait_for_reading(call.value(0));
+}
 void show_writes(Call&) {
-  runner().shared_memory().show_when_threads_meet();
+  runner().shared_memory().show_when_threads_meet(runner().warp());
 }
 void prefetch_map(Call& call) {
   tensor_map_at(reinterpret_cast<const void*>(call.value(0)));
@@ -70,7 +73,7 @@ const AssemblyActions& actions_of_copies() {
       {"cp.async.bulk.tensor.4d.global.shared::cta.bulk_group", start_store},
       {"cp.async.bulk.commit_group", close_stores},
       {"cp.async.bulk.wait_group", wait_for_stores},
-      {"cp.async.bulk.wait_group.read", wait_for_stores},
+      {"cp.async.bulk.wait_group.read", wait_for_reading},
       {"fence.proxy.async.shared::cta", show_writes},
       {"prefetch.tensormap", prefetch_map},
   };

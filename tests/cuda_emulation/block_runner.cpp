@@ -80,7 +80,8 @@ void BlockRunner::run_block(const Grid& grid) {
       if (products.under_way()) throw EmulationError("ends while products are under way");
     memory_barriers_.check_end();
     for (const BulkStores& stores : bulk_stores_)
-      if (stores.under_way()) throw EmulationError("ends while bulk copies read its shared memory");
+      if (stores.reading()) throw EmulationError("ends while bulk copies read its shared memory");
+    for (BulkStores& stores : bulk_stores_) stores.wait(0);
     running_block = nullptr;
   } catch (const EmulationError& error) {
     running_block = nullptr;
@@ -123,6 +124,7 @@ void BlockRunner::wait_for_group(int barrier, int count) {
 
 void BlockRunner::note_shared_access(std::size_t offset, std::size_t bytes, Access access,
                                      const void* place) {
+  if (access == Access::write) shared_memory_.note_writer(offset, bytes, warp());
   if (!fault_.empty()) return;
   const std::optional<std::string> race = access == Access::write
                                               ? races_.write(threads_.current(), offset, bytes, place)

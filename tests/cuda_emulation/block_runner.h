@@ -47,6 +47,7 @@ class BlockRunner {
   MemoryBarriers& memory_barriers() { return memory_barriers_; }
   /// What the current thread has started.
   BulkStores& bulk_stores() { return bulk_stores_[threads_.current()]; }
+  std::uint32_t warp() const { return threads_.current() / warp_lanes; }
   unsigned lane() const { return threads_.current() % warp_lanes; }
   /// Whether something that may be late is.
   bool draw_late() { return random_() % 2 == 0; }

@@ -71,9 +71,22 @@ void BoxCopy::load() const {
   });
 }
 
-void BoxCopy::store() const {
-  for_each_piece(
-      [](const void* place, unsigned char* global, std::size_t valid) { std::memcpy(global, place, valid); });
+std::vector<unsigned char> BoxCopy::read() const {
+  std::vector<unsigned char> bytes;
+  bytes.reserve(map.box_bytes());
+  for_each_piece([&](const void* place, const unsigned char*, std::size_t) {
+    const auto* const first = static_cast<const unsigned char*>(place);
+    bytes.insert(bytes.end(), first, first + piece_bytes);
+  });
+  return bytes;
+}
+
+void BoxCopy::store(const std::vector<unsigned char>& bytes) const {
+  const unsigned char* piece = bytes.data();
+  for_each_piece([&](const void*, unsigned char* global, std::size_t valid) {
+    std::memcpy(global, piece, valid);
+    piece += piece_bytes;
+  });
 }
 
 void BoxCopy::check_place() const {
@@ -99,12 +112,28 @@ void BoxCopy::spoil_target() const {
 }
 
 void BulkStores::close() {
-  closed_.push_back(std::exchange(open_, {}));
+  closed_.push_back({std::exchange(open_, {}), false});
+}
+
+void BulkStores::wait_for_reading(std::size_t newest) {
+  for (std::size_t i = 0; i + newest < closed_.size(); ++i) {
+    if (std::exchange(closed_[i].has_read, true)) continue;
+    for (const Store& store : closed_[i].stores)
+      if (store.copy.read() != store.bytes)
+        throw EmulationError(
+            "shared memory that a bulk copy reads was written to after its start and before the wait for it");
+  }
 }
 
 void BulkStores::wait(std::size_t newest) {
+  wait_for_reading(newest);
   for (; closed_.size() > newest; closed_.pop_front())
-    for (const BoxCopy& copy : closed_.front()) copy.store();
+    for (const Store& store : closed_.front().stores) store.copy.store(store.bytes);
+}
+
+bool BulkStores::reading() const {
+  return !open_.empty() ||
+         std::any_of(closed_.begin(), closed_.end(), [](const Group& group) { return !group.has_read; });
 }
 
 void BulkStores::clear() {

@@ -67,8 +67,11 @@ void store(const CUtensorMap* map, std::uint32_t from, int column, int row) {
            input(from), input(column), input(row));
   ASSEMBLY("cp.async.bulk.commit_group;");
 }
-void wait_for_stores() {
+void wait_for_reading() {
   ASSEMBLY("cp.async.bulk.wait_group.read %0;", input(0));
+}
+void wait_for_stores() {
+  ASSEMBLY("cp.async.bulk.wait_group %0;", input(0));
 }
 void show_writes() {
   ASSEMBLY("fence.proxy.async.shared::cta;");
@@ -140,15 +143,19 @@ TEST(EmulatedBulkCopy, ArraysThatEndBeforeTheirMapDoAreFound) {
                    "not within one array"));
 }
 
-enum class Fault { none, no_fence, no_wait, early_reuse };
+enum class Fault { none, no_fence, no_barrier, no_wait, early_reuse };
 __global__ void copy_in(CUtensorMap map, int column, int row, Fault fault) {
   for (int i = 0; i < rows; ++i)
     element(i, static_cast<int>(threadIdx.x)) = static_cast<std::uint16_t>(100 * i + threadIdx.x);
   if (fault != Fault::no_fence) show_writes();
-  __syncwarp();
+  if (fault != Fault::no_barrier) __syncthreads();
   if (threadIdx.x == 0) store(&map, box(), column, row);
-  if (fault == Fault::early_reuse) element(0, 0) = 9999;
-  if (threadIdx.x == 0 && fault != Fault::no_wait) wait_for_stores();
+  if (fault == Fault::early_reuse) {
+    __syncthreads();
+    if (threadIdx.x == 31) element(0, 0) = 9999;
+    __syncthreads();
+  }
+  if (threadIdx.x == 0 && fault != Fault::no_wait) wait_for_reading();
 }
 
 TEST(EmulatedBulkCopy, StoresWhatLiesInTheArrayAndNothingElse) {
@@ -160,13 +167,56 @@ TEST(EmulatedBulkCopy, StoresWhatLiesInTheArrayAndNothingElse) {
   EXPECT_EQ(matrix.values(), expected);
 }
 
-TEST(EmulatedBulkCopy, StoresReadSharedMemoryAtTheWait) {
+TEST(EmulatedBulkCopy, StoresOfWhatIsNotReadyAreFound) {
   const DeviceArray<std::uint16_t> matrix(Halves(8 * 40, 7));
   const CUtensorMap map = map_of(matrix, 8, 32);
   EXPECT_TRUE(says(run(one_warp, copy_in, map, 0, 0, Fault::no_fence), "without fence.proxy.async"));
+  EXPECT_TRUE(says(run(one_warp, copy_in, map, 0, 0, Fault::no_barrier), "and a barrier after it"));
   EXPECT_TRUE(says(run(one_warp, copy_in, map, 0, 0, Fault::no_wait), "ends while bulk copies read"));
-  EXPECT_EQ(run(one_warp, copy_in, map, 0, 0, Fault::early_reuse), "");
-  EXPECT_EQ(matrix.values()[0], 9999);
+  EXPECT_TRUE(says(run(one_warp, copy_in, map, 0, 0, Fault::early_reuse), "after its start and before"));
+}
+
+// What was fenced before a barrier does not stand for what is written after it, whichever warp writes first.
+__global__ void store_among_others(CUtensorMap map) {
+  show_writes();
+  __syncthreads();
+  const auto warp = static_cast<int>(threadIdx.x / 32);
+  for (int i = warp * rows / 2; i < (warp + 1) * rows / 2; ++i)
+    element(i, static_cast<int>(threadIdx.x % 32)) = 5;
+  show_writes();
+  if (threadIdx.x == 0) store(&map, box(), 0, 0);
+  __syncthreads();
+  if (threadIdx.x == 0) wait_for_reading();
+}
+
+TEST(EmulatedBulkCopy, StoresThatDoNotWaitForOtherWarpsAreFoundInAnyOrder) {
+  const DeviceArray<std::uint16_t> matrix(Halves(8 * 40, 7));
+  const cuda::LaunchShape two_warps{dim3(1), dim3(64), box_bytes, 1024};
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(says(run(two_warps, store_among_others, map_of(matrix, 8, 32)), "and a barrier after it"));
+}
+
+// Two boxes of the same bytes, one below the other in the matrix.
+__global__ void look_after_waiting(CUtensorMap map, const std::uint16_t* matrix, std::uint16_t* out) {
+  for (int i = 0; i < rows; ++i) element(i, static_cast<int>(threadIdx.x)) = 5;
+  show_writes();
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  store(&map, box(), 0, 0);
+  store(&map, box(), 0, 8);
+  wait_for_reading();
+  out[0] = matrix[0];
+  ASSEMBLY("cp.async.bulk.wait_group %0;", input(1));
+  out[1] = matrix[0];
+  out[2] = matrix[8 * 40];
+  wait_for_stores();
+  out[3] = matrix[8 * 40];
+}
+
+TEST(EmulatedBulkCopy, StoresThatHaveReadAreNotYetInGlobalMemory) {
+  const DeviceArray<std::uint16_t> matrix(Halves(16 * 40, 7)), out(4);
+  EXPECT_EQ(run(one_warp, look_after_waiting, map_of(matrix, 16, 32), matrix.data(), out.data()), "");
+  EXPECT_EQ(out.values(), (Halves{7, 5, 7, 5}));
 }
 
 // --- Barriers alone

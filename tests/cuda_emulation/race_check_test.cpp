@@ -43,6 +43,14 @@ TEST(RaceCheck, CountsWhatProductsReadFromTheirStart) {
   expect_race_without_barrier(multiply_early, 128);
 }
 
+TEST(RaceCheck, WarpsFenceTheirOwnWritesAlone) {
+  const DeviceArray<int> out(128);
+  const cuda::LaunchShape shape{dim3(1), dim3(128), 10 << 10};
+  EXPECT_EQ(run(shape, multiply_what_all_wrote, out.data(), true), "");
+  EXPECT_TRUE(
+      says(run(shape, multiply_what_all_wrote, out.data(), false), "written to without fence.proxy.async"));
+}
+
 TEST(RaceCheck, CopiesArriveForTheirOwnThreadAlone) {
   const DeviceArray<int> in(std::vector<int>(64, 1));
   expect_race_without_barrier(read_a_copy, 64, in.data());

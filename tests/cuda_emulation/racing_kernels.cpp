@@ -62,21 +62,40 @@ __global__ void load_of_another_warp(int* out, bool wait) {
   out[threadIdx.x] = static_cast<int>(tiles[0]);
 }
 
-__global__ void multiply_early(int* out, bool wait) {
-  using namespace cuda;
+__device__ unsigned char* square_of_zeros() {
   const auto address = reinterpret_cast<std::uintptr_t>(dynamic_shared_memory());
   auto* const square = dynamic_shared_memory() + (1024 - address % 1024) % 1024;
   for (unsigned i = threadIdx.x; i < 4096; i += 128) reinterpret_cast<std::uint16_t*>(square)[i] = 0;
-  warp_group::show_writes_to_products();
-  if (wait) __syncthreads();
-  warp_group::Sums sums = {};
+  return square;
+}
+__device__ void start_product_of(const unsigned char* square, cuda::warp_group::Sums& sums) {
+  using namespace cuda;
   warp_group::prepare_products(sums);
   const auto part = warp_group::part_of<warp_group::Lies::along_rows>(square, 0);
   warp_group::start_product<warp_group::Lies::along_rows, warp_group::Lies::along_rows>(sums, part, part,
                                                                                         false);
   warp_group::close_products();
+}
+
+__global__ void multiply_early(int* out, bool wait) {
+  const unsigned char* const square = square_of_zeros();
+  cuda::warp_group::show_writes_to_products();
+  if (wait) __syncthreads();
+  cuda::warp_group::Sums sums = {};
+  start_product_of(square, sums);
   if (!wait) __syncthreads();
-  warp_group::wait_for_products<0>(sums);
+  cuda::warp_group::wait_for_products<0>(sums);
+  out[threadIdx.x] = static_cast<int>(sums[0][0]);
+}
+
+__global__ void multiply_what_all_wrote(int* out, bool all_fence) {
+  const unsigned char* const square = square_of_zeros();
+  if (!all_fence) __syncthreads();
+  if (all_fence || threadIdx.x < 32) cuda::warp_group::show_writes_to_products();
+  __syncthreads();
+  cuda::warp_group::Sums sums = {};
+  start_product_of(square, sums);
+  cuda::warp_group::wait_for_products<0>(sums);
   out[threadIdx.x] = static_cast<int>(sums[0][0]);
 }
 

@@ -20,6 +20,8 @@ __global__ void read_a_copy(const int* in, int* out, bool wait);
 __global__ void load_of_another_warp(int* out, bool wait);
 /// Four warps multiply what the four have written; they meet before it, or only while it is under way.
 __global__ void multiply_early(int* out, bool wait);
+/// The same, where all warps fence what they have written, or one of them for all.
+__global__ void multiply_what_all_wrote(int* out, bool all_fence);
 /// Neighbouring halves of a word belong to different threads.
 __global__ void write_neighbours(int* out);
 

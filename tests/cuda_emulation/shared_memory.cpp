@@ -58,7 +58,8 @@ void SharedMemory::prepare(std::size_t bytes, std::size_t alignment) {
   dynamic_ = mapping_.data() + mapping_.size() - rounded_up(bytes, alignment);
   std::fill(dynamic_, mapping_.data() + mapping_.size(), poison);
   shown_.assign(bytes, poison);
-  shows_later_ = false;
+  show_later_ = 0;
+  writers_.clear();
 }
 
 void SharedMemory::check_end() const {
@@ -68,9 +69,19 @@ void SharedMemory::check_end() const {
     throw EmulationError("wrote beyond its {} bytes of dynamic shared memory", dynamic_bytes_);
 }
 
-void SharedMemory::show_to_products() {
-  std::copy_n(dynamic_, dynamic_bytes_, shown_.begin());
-  shows_later_ = false;
+void SharedMemory::note_writer(std::size_t offset, std::size_t bytes, std::uint32_t warp) {
+  if (offset >= dynamic_bytes_) return;
+  if (writers_.empty()) writers_.assign(dynamic_bytes_, unknown_writer);
+  std::fill_n(writers_.begin() + static_cast<std::ptrdiff_t>(offset), bytes, static_cast<std::uint8_t>(warp));
+}
+
+void SharedMemory::show_writes_of(std::uint32_t warps) {
+  if (writers_.empty()) {
+    std::copy_n(dynamic_, dynamic_bytes_, shown_.begin());
+    return;
+  }
+  for (std::size_t i = 0; i < dynamic_bytes_; ++i)
+    if (writers_[i] == unknown_writer || (warps >> writers_[i] & 1) != 0) shown_[i] = dynamic_[i];
 }
 
 void SharedMemory::write_shown(void* address, const void* values, std::size_t bytes) {
@@ -79,12 +90,12 @@ void SharedMemory::write_shown(void* address, const void* values, std::size_t by
   std::memcpy(shown_.data() + (first - dynamic_), values, bytes);
 }
 
-void SharedMemory::check_shown(const void* address, std::size_t bytes) {
-  threads_have_met();
+void SharedMemory::check_shown(const void* address, std::size_t bytes) const {
   const auto* const first = static_cast<const unsigned char*>(address);
   if (!std::equal(first, first + bytes, shown_.begin() + (first - dynamic_)))
     throw EmulationError(
-        "a product or a bulk copy reads shared memory that was written to without fence.proxy.async");
+        "a product or a bulk copy reads shared memory that was written to without fence.proxy.async and a "
+        "barrier after it");
 }
 
 }  // namespace cola::emulation

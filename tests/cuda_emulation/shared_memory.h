@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace cola::emulation {
@@ -36,20 +37,27 @@ class SharedMemory {
     return {};
   }
 
-  /// What has been written to dynamic shared memory becomes visible to products of groups of warps and to
+  /// A warp has written these bytes: where that is said, it alone shows them. By the offset in dynamic shared
+  /// memory.
+  void note_writer(std::size_t offset, std::size_t bytes, std::uint32_t warp);
+  /// What a warp has written to dynamic shared memory becomes visible to products of groups of warps and to
   /// bulk copies.
-  void show_to_products();
-  /// The same, at the latest when threads have next met: one thread after another asks for it.
-  void show_when_threads_meet() { shows_later_ = true; }
+  void show_to_products(std::uint32_t warp) { show_writes_of(std::uint32_t{1} << warp); }
+  /// The same, when warps have next met at a barrier: a thread that has not met the others cannot know that
+  /// they have asked for it.
+  void show_when_threads_meet(std::uint32_t warp) { show_later_ |= std::uint32_t{1} << warp; }
   void threads_have_met() {
-    if (shows_later_) show_to_products();
+    if (show_later_ != 0) show_writes_of(std::exchange(show_later_, 0));
   }
   /// A bulk copy writes to dynamic shared memory, which they see at once.
   void write_shown(void* address, const void* values, std::size_t bytes);
   /// Throws EmulationError unless they see these bytes of dynamic shared memory as they are.
-  void check_shown(const void* address, std::size_t bytes);
+  void check_shown(const void* address, std::size_t bytes) const;
 
  private:
+  static constexpr std::uint8_t unknown_writer = 0xff;
+
+  void show_writes_of(std::uint32_t warps);  // a bit a warp
   static std::size_t offset_in(const unsigned char* begin, const void* address) {
     return reinterpret_cast<std::uintptr_t>(address) - reinterpret_cast<std::uintptr_t>(begin);
   }
@@ -60,8 +68,9 @@ class SharedMemory {
   std::span<unsigned char> mapping_, static_;
   unsigned char* dynamic_ = nullptr;
   std::size_t dynamic_bytes_ = 0;
-  bool shows_later_ = false;
-  std::vector<unsigned char> shown_;  // dynamic shared memory as they see it
+  std::uint32_t show_later_ = 0;       // a bit a warp
+  std::vector<unsigned char> shown_;   // dynamic shared memory as they see it
+  std::vector<std::uint8_t> writers_;  // the last one of each byte; empty before the first is known
 };
 
 }  // namespace cola::emulation

@@ -4,8 +4,8 @@
     translate_assembly.py INCLUDE_DIRECTORY TARGET_DIRECTORY
 
 Every  asm volatile("text" : outputs : inputs : clobbers)  becomes a call of what assembly.h declares. Those of them in
-directories named arch, and those that say which thread runs, ask for COLA_EMULATED_ARCH in the place of __CUDA_ARCH__: the rest of the
-library is compiled as for the host.
+directories named arch, and those that say which thread runs, ask for COLA_EMULATED_ARCH in the place of __CUDA_ARCH__:
+the rest of the library is compiled as for the host.
 """
 
 import pathlib

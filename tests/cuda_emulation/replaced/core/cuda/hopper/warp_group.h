@@ -68,7 +68,8 @@ inline void show_writes_to_products(const emulation::Site& site = emulation::Sit
   emulation::join_warp(
       "show_writes_to_products", 0xffffffffu,
       [](const emulation::Operands&) {
-        emulation::EmulatedGpu::instance().runner().shared_memory().show_to_products();
+        emulation::BlockRunner& runner = emulation::EmulatedGpu::instance().runner();
+        runner.shared_memory().show_to_products(runner.warp());
       },
       nullptr, site);
 }
