@@ -178,7 +178,9 @@ TEST_F(CheckpointerTest, ASlowedWriterWritesTheSameFilesAsASynchronousSave) {
       EXPECT_EQ(outcome.error, "");
       if (communicator.rank() == 0) seconds[slowed] = outcome.seconds;
       EXPECT_GT(outcome.full_speed_seconds, 0);
-      if (slowed) EXPECT_LT(outcome.full_speed_seconds, outcome.seconds - 0.1);  // of 0.3 that were slept
+      if (slowed) {  // 0.3 were slept
+        EXPECT_LT(outcome.full_speed_seconds, outcome.seconds - 0.1);
+      }
     });
   EXPECT_GT(seconds[1], 0.1);  // a shard of 0.16 MiB
   EXPECT_EQ(shard_checksums(fast.run.dir + "/checkpoints/step-00000001"),
