@@ -23,7 +23,7 @@ struct StepMetrics {
   double model_flops_utilization = 0;  // share of the ranks' measured product rate
   double checkpoint_blocked_seconds = 0;
   std::size_t peak_bytes = 0;  // device memory of rank 0
-  RankTimes ranks = {};             // of forward and backward
+  RankTimes ranks = {};        // of forward and backward
 };
 
 /// A disk that takes no more lines does not end a run: they are kept, and written when it does.
