@@ -74,6 +74,16 @@ class TrainingTest(unittest.TestCase):
         return done
 
     @classmethod
+    def write_scripts(cls, folder, bodies):
+        """Makes a folder of scripts for bash, by name, that may stand before others on PATH."""
+        path = cls.directory / folder
+        path.mkdir()
+        for name, body in bodies.items():
+            (path / name).write_text(f"#!/bin/bash\n{body}\n")
+            (path / name).chmod(0o755)
+        return path
+
+    @classmethod
     def configuration(cls, run):
         path = cls.directory / f"{run}.yaml"
         text = CONFIGURATION.replace("DIRECTORY", str(cls.directory / run)).replace("DATA", str(cls.directory / "data"))

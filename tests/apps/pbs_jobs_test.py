@@ -77,11 +77,7 @@ class PbsJobs(harness.TrainingTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.train("whole", 2)
-        cls.stand_ins = cls.directory / "stand-ins"
-        cls.stand_ins.mkdir()
-        for name, body in STAND_INS.items():
-            (cls.stand_ins / name).write_text(f"#!/bin/bash\n{body}\n")
-            (cls.stand_ins / name).chmod(0o755)
+        cls.stand_ins = cls.write_scripts("stand-ins", STAND_INS)
         (cls.directory / "description").write_text(DESCRIPTION)
 
     def start(self, run, script="generic", walltime="01:00:00", settings="", ranks=2, **more):

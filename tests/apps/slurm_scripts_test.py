@@ -23,11 +23,7 @@ class SlurmScripts(harness.TrainingTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.train("whole", 2)
-        cls.stand_ins = cls.directory / "stand-ins"
-        cls.stand_ins.mkdir()
-        for name, body in STAND_INS.items():
-            (cls.stand_ins / name).write_text(f"#!/bin/bash\n{body}\n")
-            (cls.stand_ins / name).chmod(0o755)
+        cls.stand_ins = cls.write_scripts("stand-ins", STAND_INS)
 
     def submit(self, run, *arguments, script="generic", **more):
         """The job's exit code, negative where Slurm ended it, its log and the stand-ins' calls."""
