@@ -222,7 +222,7 @@ TokenizerChoice tokenizer_choice(const Arguments& arguments) {
 
 void export_folder(CheckpointReader& reader, TokenizerChoice choice, const std::string& folder) {
   const Manifest& manifest = reader.manifest();
-  const std::string trained_with = manifest.data ? manifest.data->tokenizer : std::string();
+  const std::string trained_with = tokenizer_of(manifest);
   if (!choice.is_given()) choice.bytes = is_same_tokenizer(make_byte_tokenizer()->identity(), trained_with);
   const auto tokenizer = choice.is_given() ? make_tokenizer(choice, manifest) : nullptr;
   export_huggingface(reader, described_model(reader), tokenizer.get(), folder);

@@ -20,7 +20,9 @@
 #include "io/tokenizer.h"
 #include "model/transformer.h"
 #include "train/checkpoints/loaded_weights.h"
+#include "train/configuration/precision.h"
 #include "train/configuration/run_configuration.h"
+#include "train/configuration/run_configuration_fields.h"
 
 namespace {
 
@@ -71,12 +73,17 @@ options::options_description describe(CommandLine& line) {
   return description;
 }
 
+Precision precision_of(const CommandLine& line) {
+  for (const auto& [word, precision] : words<Precision>)
+    if (word == line.precision) return precision;
+  throw UsageError("--precision {}: is one of auto, fp32 and bf16", line.precision);
+}
+
 void check(const CommandLine& line) {
   if (line.checkpoint.empty() || line.prompt.empty())
     throw UsageError("--checkpoint DIR and --prompt TEXT are needed (see cola_generate --help)");
   line.tokenizer.require();
-  if (line.precision != "auto" && line.precision != "fp32" && line.precision != "bf16")
-    throw UsageError("--precision {}: is one of auto, fp32 and bf16", line.precision);
+  precision_of(line);
   if (line.tokens < 1 || !(line.temperature >= 0) || line.top_k < 0 || line.seed < 0)
     throw UsageError("--tokens is at least 1; --temperature, --top-k and --seed are not negative");
 }
@@ -160,8 +167,7 @@ int generate(const CommandLine& line) {
   const std::size_t prompt_tokens = ids.size();
 
   const std::unique_ptr<Device> device = make_device();
-  const bool rounds = line.precision == "auto" ? device->prefers_bfloat16() : line.precision == "bf16";
-  const DataType type = rounds ? DataType::bfloat16 : DataType::float32;
+  const DataType type = compute_type_of(precision_of(line), *device);
   LoadedWeights weights(*device, checkpoint, table, type);
   // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
   // activations.

@@ -15,6 +15,15 @@ std::string three_figures(double value) {
   return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
 }
 
+// Divides the value by `step` until it is below 1000, as it is written, or there is no larger prefix: how
+// often.
+int scale_down(double& value, double step) {
+  constexpr int largest = 5;
+  int prefix = 0;
+  for (; value >= 999.5 && prefix < largest; ++prefix) value /= step;
+  return prefix;
+}
+
 }  // namespace
 
 std::string format_duration(double seconds) {
@@ -26,21 +35,13 @@ std::string format_duration(double seconds) {
 
 std::string format_count(double value) {
   constexpr const char* prefixes[] = {"", " k", " M", " G", " T", " P"};
-  int prefix = 0;
-  while (value >= 999.5 && prefix < 5) {
-    value /= 1000;
-    ++prefix;
-  }
+  const int prefix = scale_down(value, 1000);
   return three_figures(value) + prefixes[prefix];
 }
 
 std::string format_bytes(double bytes) {
   constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-  int unit = 0;
-  while (bytes >= 999.5 && unit < 5) {
-    bytes /= 1024;
-    ++unit;
-  }
+  const int unit = scale_down(bytes, 1024);
   return three_figures(bytes) + " " + units[unit];
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "io/checkpoint_directory.h"
 #include "io/checkpoint_export.h"
@@ -96,7 +97,7 @@ class ExportedWeights {
 int choose_shards(std::int64_t total_elements, int wanted) {
   constexpr std::int64_t most_elements = std::int64_t{1} << 28;
   if (wanted > total_elements) throw UsageError("{} shards are more than the model has elements", wanted);
-  return wanted > 0 ? wanted : static_cast<int>((total_elements + most_elements - 1) / most_elements);
+  return wanted > 0 ? wanted : static_cast<int>(divide_up(total_elements, most_elements));
 }
 
 // A job that works in the run's directory would take what is half there for what a crash left.
@@ -112,7 +113,7 @@ void require_uncommitted(const std::string& folder) {
 // An empty folder, on a disk with room for the whole.
 void prepare(const std::string& folder, std::int64_t total_elements, int shards) {
   remove_uncommitted(folder);
-  const std::int64_t largest = (total_elements + shards - 1) / shards;
+  const std::int64_t largest = divide_up(total_elements, shards);
   require_free_space(folder, static_cast<std::uint64_t>(shards) * shard_bytes(largest), folder);
 }
 

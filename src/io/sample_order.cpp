@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "core/philox.h"
 
@@ -104,7 +105,7 @@ SampleOrder::SampleOrder(std::uint64_t seed, std::int64_t samples, std::int64_t 
     : seed_(seed), samples_(samples) {
   if (samples < 1 || sample_bytes < 1)
     throw UsageError("no samples to put into an order ({} samples of {} bytes)", samples, sample_bytes);
-  samples_per_block_ = (block_bytes + sample_bytes - 1) / sample_bytes;
+  samples_per_block_ = divide_up(block_bytes, sample_bytes);
 }
 
 std::int64_t SampleOrder::at(std::int64_t position) const {

@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "dist/launch_environment.h"
+#include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "io/json_text.h"
 
@@ -198,11 +199,10 @@ void mark_failed(const std::string& directory, const std::string& reason, System
 }
 
 void remove_unfinished_heartbeats(const std::string& directory) noexcept try {
-  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-    const std::string name = entry.path().filename();
+  for (const std::string& name : names_in(directory)) {
     std::error_code ignored;
     if (name.starts_with("heartbeat.json.") && name.ends_with(temporary_suffix))
-      std::filesystem::remove(entry.path(), ignored);
+      std::filesystem::remove(directory + "/" + name, ignored);
   }
 } catch (const std::exception&) {  // they stay
 }

@@ -137,9 +137,8 @@ void* CudaDevice::allocate(std::size_t bytes) {
     constexpr double gib = 1024.0 * 1024 * 1024;
     throw DeviceError(
         "GPU {} is out of memory: {:.2f} GiB more were asked for, this process holds {:.2f}, {:.2f} of "
-        "{:.2f} "
-        "GiB are free; lower train.micro_batch, or choose another train.recompute or parallel.zero_stage: "
-        "cola_dist --plan says what each takes",
+        "{:.2f} GiB are free; lower train.micro_batch, or choose another train.recompute or "
+        "parallel.zero_stage: cola_dist --plan says what each takes",
         ordinal_, static_cast<double>(bytes) / gib, static_cast<double>(allocated_) / gib,
         static_cast<double>(available) / gib, static_cast<double>(total) / gib);
   }

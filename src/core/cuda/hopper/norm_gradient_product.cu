@@ -40,18 +40,22 @@ struct NormGradient : OwnNode<NormFactors> {
     // Beyond the last row and column all factors are zero, as are the product and x.
     CUTLASS_DEVICE void begin() {
       CUTLASS_PRAGMA_UNROLL
-      for (int m = 0; m < below; ++m) CUTLASS_PRAGMA_UNROLL
-      for (int r = 0; r < 2; ++r) {
-        const int at = row(m) + 8 * r;
-        dy_factors[m][r] = at < rows ? norm->dy_factors[at] : 0.0f;
-        x_factors[m][r] = at < rows ? norm->x_factors[at] : 0.0f;
+      for (int m = 0; m < below; ++m) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int r = 0; r < 2; ++r) {
+          const int at = row(m) + 8 * r;
+          dy_factors[m][r] = at < rows ? norm->dy_factors[at] : 0.0f;
+          x_factors[m][r] = at < rows ? norm->x_factors[at] : 0.0f;
+        }
       }
       const auto* const weight = static_cast<const __nv_bfloat16*>(norm->weight);
       CUTLASS_PRAGMA_UNROLL
-      for (int n = 0; n < beside; ++n) CUTLASS_PRAGMA_UNROLL
-      for (int j = 0; j < pairs; ++j) {
-        const int at = column(n) + 8 * j;
-        weights[n][j] = at < columns ? Pair::load(weight + at) : Pair{};
+      for (int n = 0; n < beside; ++n) {
+        CUTLASS_PRAGMA_UNROLL
+        for (int j = 0; j < pairs; ++j) {
+          const int at = column(n) + 8 * j;
+          weights[n][j] = at < columns ? Pair::load(weight + at) : Pair{};
+        }
       }
     }
 
@@ -63,18 +67,20 @@ struct NormGradient : OwnNode<NormFactors> {
       static_assert(count == 4 * pairs, "a subtile is 64 x 32, of 128 threads");
       cutlass::Array<float, count> after;
       CUTLASS_PRAGMA_UNROLL
-      for (int j = 0; j < pairs; ++j) CUTLASS_PRAGMA_UNROLL
-      for (int c = 0; c < 2; ++c) {
-        float sum = 0;
+      for (int j = 0; j < pairs; ++j) {
         CUTLASS_PRAGMA_UNROLL
-        for (int r = 0; r < 2; ++r) {
-          const int i = c + 2 * r + 4 * j;
-          const float scaled = rounded(product[i]) * dy_factors[epi_m][r], read = static_cast<float>(x[i]);
-          sum += scaled * read;
-          after[i] =
-              static_cast<float>(before[i]) + (weights[epi_n][j][c] * scaled - read * x_factors[epi_m][r]);
+        for (int c = 0; c < 2; ++c) {
+          float sum = 0;
+          CUTLASS_PRAGMA_UNROLL
+          for (int r = 0; r < 2; ++r) {
+            const int i = c + 2 * r + 4 * j;
+            const float scaled = rounded(product[i]) * dy_factors[epi_m][r], read = static_cast<float>(x[i]);
+            sum += scaled * read;
+            after[i] =
+                static_cast<float>(before[i]) + (weights[epi_n][j][c] * scaled - read * x_factors[epi_m][r]);
+          }
+          dweight[2 * j + c] = epi_m == 0 ? sum : dweight[2 * j + c] + sum;
         }
-        dweight[2 * j + c] = epi_m == 0 ? sum : dweight[2 * j + c] + sum;
       }
       return after;
     }
