@@ -1,6 +1,7 @@
 """A rank that dies or stops ends the whole job within parallel.timeout_seconds; a job that is suspended goes on."""
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import time
@@ -44,7 +45,6 @@ def slow_disk(step, seconds):
 class Stuck(harness.TrainingTest):
     SETTINGS = ()
     STEPS_AFTER_SUSPENSION = 50
-    TARGETS_OF_STEP = 12 * 32
 
     def start(self, run, *settings):
         """A job of three ranks that is in the middle of training, and its ranks."""
@@ -105,12 +105,14 @@ class Stuck(harness.TrainingTest):
     def test_a_rank_that_stood_still_for_a_while_is_the_slowest(self):
         """While the others only waited. Unless it waited itself meanwhile, or others' GPUs did, for weights that it was
         late to hand on: a GPU's waiting counts as its work. Then again."""
-        job, ranks = self.start("late", "schedule.total_steps=100000")
+        job, ranks = self.start("late", "schedule.total_steps=100000", "train.global_batch=24")
         late = []
         deadline = time.monotonic() + 60
         while not late:
             self.assertLess(time.monotonic(), deadline, self.events("late")[-1])
-            stopped_after = self.events("late")[-1]["step"]
+            newest = self.events("late")[-1]
+            stopped_after = newest["step"]
+            time.sleep(random.uniform(0, newest["step_seconds"]))  # not always in the same part of a step
             os.kill(ranks[1], signal.SIGSTOP)
             time.sleep(0.8)
             os.kill(ranks[1], signal.SIGCONT)
@@ -120,7 +122,7 @@ class Stuck(harness.TrainingTest):
                     and step["slowest_seconds"] > max(0.7, step["median_seconds"] + 0.2)]
         job.kill()
         job.communicate(timeout=60)
-        self.assertEqual(late[0]["step_target_tokens"], self.TARGETS_OF_STEP)
+        self.assertEqual(late[0]["step_target_tokens"], 24 * 32)
 
     def test_a_rank_that_stops_during_a_save_ends_the_job_and_leaves_no_checkpoint(self):
         for mode in ("true", "false"):

@@ -44,7 +44,7 @@ void* DeviceMemory::allocate(std::size_t bytes, MemoryKind kind) {
   mprotect(piece.mapping + piece.mapped, page_bytes(), PROT_NONE);
   if (kind == MemoryKind::device) {
     used_ += bytes;
-    if (!open_) mprotect(piece.mapping, piece.mapped, PROT_NONE);
+    mprotect(piece.mapping, piece.mapped, PROT_NONE);
   }
   unsigned char* memory = piece.mapping + piece.mapped - rounded_up(bytes, alignment);
   pieces_.emplace(reinterpret_cast<std::uintptr_t>(memory), piece);
@@ -80,11 +80,22 @@ bool DeviceMemory::holds(const void* address, std::size_t bytes) const {
          reinterpret_cast<std::uintptr_t>(address) + bytes <= entry->first + entry->second.bytes;
 }
 
-void DeviceMemory::set_open(bool open) {
-  open_ = open;
-  for (const auto& [address, piece] : pieces_)
-    if (piece.kind == MemoryKind::device)
-      mprotect(piece.mapping, piece.mapped, open ? PROT_READ | PROT_WRITE : PROT_NONE);
+bool DeviceMemory::open(const void* address) {
+  const auto lies_in = [address](const Piece& piece) {
+    return address >= piece.mapping && address < piece.mapping + piece.mapped;
+  };
+  if (std::any_of(open_.begin(), open_.end(), lies_in)) return false;
+  for (const auto& [memory, piece] : pieces_)
+    if (piece.kind == MemoryKind::device && lies_in(piece)) {
+      open_.push_back(piece);
+      return mprotect(piece.mapping, piece.mapped, PROT_READ | PROT_WRITE) == 0;
+    }
+  return false;
+}
+
+void DeviceMemory::close() {
+  for (const Piece& piece : open_) mprotect(piece.mapping, piece.mapped, PROT_NONE);
+  open_.clear();
 }
 
 }  // namespace cola::emulation

@@ -1,10 +1,11 @@
-// DeviceMemory: what cudaMalloc and cudaHostAlloc give out. Device memory can be touched only while kernels
-// and copies run, and has an unmapped page behind it; new memory is filled with NaN.
+// DeviceMemory: what cudaMalloc and cudaHostAlloc give out. Device memory can be touched only by kernels and
+// copies while they run, and has an unmapped page behind it; new memory is filled with NaN.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <vector>
 
 namespace cola::emulation {
 
@@ -29,17 +30,11 @@ class DeviceMemory {
   /// The size of the emulated GPU's memory from here on.
   void set_total_bytes(std::size_t bytes) { total_ = bytes; }
 
-  /// While an Access lives, device memory can be touched.
-  class Access {
-   public:
-    explicit Access(DeviceMemory& memory) : memory_(memory) { memory_.set_open(true); }
-    ~Access() { memory_.set_open(false); }
-    Access(const Access&) = delete;
-    Access& operator=(const Access&) = delete;
-
-   private:
-    DeviceMemory& memory_;
-  };
+  /// For the handler of faults: lets the piece of device memory at this address be touched until close().
+  /// False if there is none, or it is open already. A piece is opened when something touches it, since to
+  /// open and close all of them for each kernel takes nine tenths of a training test's time.
+  bool open(const void* address);
+  void close();
 
  private:
   struct Piece {
@@ -52,11 +47,10 @@ class DeviceMemory {
 
   void* allocate(std::size_t bytes, MemoryKind kind);
   Pieces::const_iterator find(const void* address) const;
-  void set_open(bool open);
 
   std::size_t total_ = std::size_t{8} << 30, used_ = 0;
-  bool open_ = false;
   Pieces pieces_;  // by address
+  std::vector<Piece> open_;
 };
 
 }  // namespace cola::emulation

@@ -1,5 +1,6 @@
 #include "emulated_gpu.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -83,12 +84,12 @@ void EmulatedGpu::serve() {
 
 // The host waits while the GPU works.
 cudaError_t EmulatedGpu::run(const std::function<void()>& work) {
-  const DeviceMemory::Access access(memory_);
   std::unique_lock lock(hand_over_);
   problem_.clear();
   task_ = &work;
   changed_.notify_all();
   changed_.wait(lock, [this] { return !task_; });
+  memory_.close();
   if (problem_.empty()) return cudaSuccess;
   for (const auto& stream : streams_) stream->discard();
   const std::string explanation = problem_ + " (COLA_EMULATION_SEED=" + std::to_string(seed_) + ")";
@@ -104,7 +105,7 @@ std::shared_ptr<Stream> EmulatedGpu::make_stream(bool blocking) {
 }
 
 void EmulatedGpu::remove(const std::shared_ptr<Stream>& stream) {
-  finish({stream, stream->pushed()});
+  finish({{stream, stream->pushed()}});
   streams_.erase(stream);
   blocking_streams_.erase(stream);
 }
@@ -132,33 +133,34 @@ bool EmulatedGpu::invalidate_captures() {
   return any;
 }
 
-// Tries again while other ranks are waited for. Between tries, other threads of this process get their turn.
-cudaError_t EmulatedGpu::run_until_true(const std::function<bool()>& work) {
-  for (bool done = false;;) {
-    const cudaError_t result = run([&] { done = work(); });
-    if (result != cudaSuccess || done) return result;
-    mutex_.unlock();
-    std::this_thread::sleep_for(std::chrono::microseconds(100));
-    mutex_.lock();
+// While other ranks are waited for, other threads of this process get their turn.
+cudaError_t EmulatedGpu::finish(const std::vector<Point>& points) {
+  const auto reached = [](const Point& point) { return point.stream->done() >= point.count; };
+  const auto can_go_on = [](const Point& point) { return point.stream->can_go_on(); };
+  while (!std::all_of(points.begin(), points.end(), reached)) {
+    if (!std::any_of(points.begin(), points.end(), can_go_on)) {
+      mutex_.unlock();
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+      mutex_.lock();
+      continue;
+    }
+    const cudaError_t result = run([&] {
+      for (const Point& point : points) point.stream->run_until(point.count);
+    });
+    if (result != cudaSuccess) return result;
   }
-}
-
-cudaError_t EmulatedGpu::finish(const Point& point) {
-  if (point.stream->done() >= point.count) return cudaSuccess;
-  return run_until_true([&] { return point.stream->run_until(point.count); });
+  return cudaSuccess;
 }
 
 cudaError_t EmulatedGpu::finish_everything() {
-  return run_until_true([this, current = current_device()] {
-    bool done = true;
-    for (const auto& stream : streams_)
-      if (stream->device() == current) done = stream->run_until(stream->pushed()) && done;
-    return done;
-  });
+  std::vector<Point> points;
+  for (const auto& stream : streams_)
+    if (stream->device() == current_device()) points.push_back({stream, stream->pushed()});
+  return finish(points);
 }
 
 cudaError_t EmulatedGpu::advance(const std::shared_ptr<Stream>& stream) {
-  return run([&] { stream->run_until(stream->done() + 1); });
+  return stream->can_go_on() ? run([&] { stream->run_until(stream->done() + 1); }) : cudaSuccess;
 }
 
 cudaError_t EmulatedGpu::fail(cudaError_t error, std::string explanation) {

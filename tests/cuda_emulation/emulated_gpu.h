@@ -10,6 +10,7 @@
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "device_memory.h"
 #include "stream.h"
@@ -51,9 +52,9 @@ class EmulatedGpu {
   /// Whether this thread records a stream; what is refused meanwhile spoils the recording.
   bool invalidate_captures();
 
-  /// Does the stream's work up to that count, and waits for other ranks where it must. The caller holds the
-  /// mutex once; others may take it meanwhile.
-  cudaError_t finish(const Point& point);
+  /// Does all work up to these points, and waits for other ranks where it must. The caller holds the mutex
+  /// once; others may take it meanwhile.
+  cudaError_t finish(const std::vector<Point>& points);
   /// All work of this thread's GPU.
   cudaError_t finish_everything();
   /// Does the stream's next operation, if it need not wait. Success does not mean that there was one.
@@ -70,7 +71,6 @@ class EmulatedGpu {
   ~EmulatedGpu();
   void serve();
   cudaError_t run(const std::function<void()>& work);
-  cudaError_t run_until_true(const std::function<bool()>& work);
 
   std::recursive_mutex mutex_;
   std::set<int> contexts_;

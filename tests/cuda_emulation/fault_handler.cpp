@@ -18,7 +18,7 @@ namespace {
 struct sigaction before_segment, before_bus;
 
 // Not strictly allowed in a signal handler (it allocates), but the program is lost anyway.
-void explain(int number, siginfo_t* information, void*) {
+void explain(int number, siginfo_t* information) {
   sigaction(number, number == SIGBUS ? &before_bus : &before_segment,
             nullptr);  // takes over when this returns
   EmulatedGpu& gpu = EmulatedGpu::instance();
@@ -31,6 +31,12 @@ void explain(int number, siginfo_t* information, void*) {
   if (on_gpu && !gpu.runner().fault().empty()) text = "emulated GPU: " + gpu.runner().fault();
   text += fmt::format(" (COLA_EMULATION_SEED={})\n", gpu.seed());
   if (write(STDERR_FILENO, text.data(), text.size()) < 0) _exit(1);
+}
+
+// Kernels and copies, which touch device memory, are interrupted between no two parts of what this needs.
+void handle(int number, siginfo_t* information, void*) {
+  EmulatedGpu& gpu = EmulatedGpu::instance();
+  if (!gpu.on_gpu_thread() || !gpu.memory().open(information->si_addr)) explain(number, information);
 }
 
 }  // namespace
@@ -46,11 +52,11 @@ void use_fault_handler_on_this_thread() {
   stack.ss_size = stack_bytes;
   sigaltstack(&stack, nullptr);
   struct sigaction action {};
-  action.sa_sigaction = explain;
+  action.sa_sigaction = handle;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;
   struct sigaction now {};
   sigaction(SIGSEGV, nullptr, &now);
-  if (now.sa_sigaction == explain) return;
+  if (now.sa_sigaction == handle) return;
   sigaction(SIGSEGV, &action, &before_segment);
   sigaction(SIGBUS, &action, &before_bus);
 }

@@ -1,5 +1,5 @@
-// Says which kernel, block and thread touched memory that is not there, or that host code touched device
-// memory, before the program ends.
+// Opens device memory to the GPU's thread when that touches it. Otherwise says which kernel, block and thread
+// touched memory that is not there, or that host code touched device memory, before the program ends.
 #pragma once
 
 namespace cola::emulation {

@@ -59,11 +59,13 @@ ncclResult_t start(const char* name, const void* from, std::size_t bytes, const 
   const std::uint64_t number = communicator->started++;
   CollectiveKind kind{{}, bytes};
   std::strncpy(kind.name, name, sizeof kind.name - 1);
-  const auto may_start = [=, contributed = false]() mutable {
-    if (!contributed && !exchange->aborted()) exchange->contribute(number, kind, from);
-    contributed = true;
-    return exchange->aborted() || exchange->complete(number);
+  const auto contribute = [=] {
+    if (exchange->aborted()) return;
+    std::vector<std::byte> copy(bytes);  // device memory opens to this thread, not to the system's calls
+    std::memcpy(copy.data(), from, bytes);
+    exchange->contribute(number, kind, copy.data());
   };
+  const auto may_start = [=] { return exchange->aborted() || exchange->complete(number); };
   const auto work = [=] {
     if (exchange->aborted()) return;
     Contributions contributions;
@@ -72,6 +74,7 @@ ncclResult_t start(const char* name, const void* from, std::size_t bytes, const 
     finish(contributions);
     exchange->forget_before(number);
   };
+  stream->push({contribute, {}});
   stream->push({work, {}, may_start});
   return ncclSuccess;
 }

@@ -124,7 +124,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
   } else {
     gpu().push(handle, [=] { std::memmove(to, from, bytes); });
   }
-  return to_pageable ? gpu().finish({stream, stream->pushed()}) : cudaSuccess;
+  return to_pageable ? gpu().finish({{stream, stream->pushed()}}) : cudaSuccess;
 }
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   const cudaError_t result = cudaMemcpyAsync(to, from, bytes, kind, nullptr);

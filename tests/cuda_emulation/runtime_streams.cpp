@@ -52,7 +52,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
   const std::lock_guard lock(gpu().mutex());
   const auto stream = gpu().stream(handle);
   if (stream->capturing()) return refuse_while_capturing(*stream, "waiting for it");
-  return gpu().finish({stream, stream->pushed()});
+  return gpu().finish({{stream, stream->pushed()}});
 }
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
   const std::lock_guard lock(gpu().mutex());
@@ -103,7 +103,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   const std::lock_guard lock(gpu().mutex());
-  return event->recorded.stream ? gpu().finish(event->recorded) : cudaSuccess;
+  return event->recorded.stream ? gpu().finish({event->recorded}) : cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   const std::lock_guard lock(gpu().mutex());

@@ -185,6 +185,10 @@ TEST_F(EmulatedRuntime, FaultsOfMemoryEndTheProgram) {
   EXPECT_DEATH(array_.data()[0] = 1, "host code touched .*, which is device memory");
   EXPECT_DEATH(run({dim3(1), dim3(1024)}, add, array_.data(), 1), "kernel, block .* thread .* touched");
   EXPECT_DEATH(run({dim3(1), dim3(1)}, add, static_cast<int*>(nullptr), 1), "touched .*no memory is mapped");
+  void* gone = nullptr;
+  ASSERT_EQ(cudaMalloc(&gone, sizeof(int)), cudaSuccess);
+  ASSERT_EQ(cudaFree(gone), cudaSuccess);
+  EXPECT_DEATH(run({dim3(1), dim3(1)}, add, static_cast<int*>(gone), 1), "touched .*no memory is mapped");
 }
 
 }  // namespace

@@ -26,6 +26,13 @@ bool Stream::run_until(std::uint64_t count) {
   return true;
 }
 
+bool Stream::can_go_on() const {
+  if (pending_.empty()) return false;
+  const auto& [work, awaited, may_start] = pending_.front();
+  if (awaited.stream && awaited.stream->done() < awaited.count) return awaited.stream->can_go_on();
+  return !may_start || may_start();
+}
+
 void Stream::discard() {
   pending_.clear();
   done_ = pushed_;

@@ -42,6 +42,8 @@ class Stream {
   /// Does all work up to that count, and before it what this waits for. False if something of it must wait
   /// for other ranks: what comes before that is done.
   bool run_until(std::uint64_t count);
+  /// Whether there is something that it can do now, or that another stream it waits for can do.
+  bool can_go_on() const;
   /// Forgets what has not been done.
   void discard();
 
