@@ -3,61 +3,19 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 #include <span>
-#include <sstream>
 #include <utility>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "io/json_text.h"
+#include "train/metrics_lines.h"
 
 namespace cola {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Nothing for what is not a line of ours: cut off by a crash, or written by a hand.
-std::optional<Json> parse_line(const std::string& line) {
-  Json entry = Json::parse(line, nullptr, false);
-  return entry.is_object() ? std::optional(std::move(entry)) : std::nullopt;
-}
-
-// A line without a number there belongs to no step, and stays.
-std::int64_t step_of(const Json& entry) {
-  const auto step = entry.find("step");
-  return step != entry.end() && step->is_number_integer() ? step->get<std::int64_t>() : 0;
-}
-
-bool is_evaluation(const Json& entry) {
-  const auto event = entry.find("event");
-  return event != entry.end() && *event == "evaluation";
-}
-
-// Lines of `text` that belong to steps up to `last_step`; a half-written line at the end is dropped too.
-std::string lines_up_to(const std::string& text, std::int64_t last_step) {
-  std::string kept;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
-    if (const auto entry = parse_line(line); entry && step_of(*entry) <= last_step) kept += line + '\n';
-  return kept;
-}
-
-// A file that cannot be read is an error: it would be written anew without what it holds.
-FileDescriptor open_from_step(const std::string& path, std::int64_t resumed_step) {
-  const std::string before = std::filesystem::exists(path) ? read_file(path) : "";
-  write_file(path, lines_up_to(before, resumed_step));
-  return FileDescriptor::open_to_write(path);
-}
-
-std::int64_t find_evaluated_step(const std::string& text) {
-  std::int64_t step = -1;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);)
-    if (const auto entry = parse_line(line); entry && is_evaluation(*entry)) step = step_of(*entry);
-  return step;
-}
 
 // Seconds since 1970, to the millisecond.
 double time_now() {
@@ -79,10 +37,24 @@ Json number(double value) {
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
-    : path_(path),
-      file_(open_from_step(path, resumed_step)),
-      end_(file_.bytes()),
-      evaluated_step_(find_evaluated_step(read_file(path))) {}
+    : MetricsWriter(open_from_step(path, resumed_step)) {}
+
+MetricsWriter::MetricsWriter(KeptLines kept)
+    : file_(std::move(kept.file)), end_(file_.bytes()), evaluated_step_(kept.evaluated_step) {}
+
+// A file that cannot be read is an error: it would be written anew without what it holds.
+MetricsWriter::KeptLines MetricsWriter::open_from_step(const std::string& path, std::int64_t resumed_step) {
+  const std::string before = std::filesystem::exists(path) ? read_file(path) : "";
+  std::string kept;
+  std::int64_t evaluated_step = -1;
+  for_each_metrics_line(before, [&](const std::string& text, const MetricsLine& line) {
+    if (line.step() > resumed_step) return;
+    kept += text + '\n';
+    if (line.tells_of("evaluation")) evaluated_step = line.step();
+  });
+  write_file(path, kept);
+  return {FileDescriptor::open_to_write(path), evaluated_step};
+}
 
 void MetricsWriter::write(const StepMetrics& metrics) {
   write_line(timed_line({{"event", "step"},

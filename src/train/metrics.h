@@ -48,9 +48,15 @@ class MetricsWriter {
   void write_event(const std::string& event, std::int64_t step, const std::string& message);
 
  private:
+  struct KeptLines {
+    FileDescriptor file;
+    std::int64_t evaluated_step;
+  };
+  static KeptLines open_from_step(const std::string& path, std::int64_t resumed_step);
+  explicit MetricsWriter(KeptLines kept);
+
   void write_line(const std::string& line);
 
-  std::string path_;
   FileDescriptor file_;
   std::int64_t end_;       // of the lines that are in the file
   std::string unwritten_;  // lines that a full disk has not taken yet

@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <deque>
 #include <filesystem>
-#include <sstream>
 #include <vector>
 
 #include "io/durable_file.h"
-#include "io/json_text.h"
+#include "train/metrics_lines.h"
 
 namespace cola {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // One among them may have been suspended, or have met a disk that others kept busy.
 constexpr std::size_t steps_looked_at = 20, checkpoints_looked_at = 2;
@@ -40,12 +37,6 @@ class LatestTimes {
   std::deque<double> times_;
 };
 
-// 0 for what is no number, as in a line that a hand has written.
-double number_of(const Json& entry, const char* key) {
-  const auto value = entry.find(key);
-  return value != entry.end() && value->is_number() ? value->get<double>() : 0;
-}
-
 }  // namespace
 
 PastPace read_past_pace(const std::string& run_directory, int ranks) {
@@ -53,15 +44,12 @@ PastPace read_past_pace(const std::string& run_directory, int ranks) {
   if (!std::filesystem::exists(path)) return {};
   LatestTimes steps(steps_looked_at), checkpoints(checkpoints_looked_at);
   bool alike = false;
-  std::istringstream lines(read_file(path));
-  for (std::string line; std::getline(lines, line);) {
-    const Json entry = Json::parse(line, nullptr, false);
-    if (!entry.is_object() || !entry.contains("event")) continue;
-    const Json& event = entry["event"];
-    if (event == "start") alike = number_of(entry, "ranks") == ranks;
-    if (alike && event == "step") steps.add(number_of(entry, "step_seconds"));
-    if (alike && event == "checkpoint") checkpoints.add(number_of(entry, "full_speed_seconds"));
-  }
+  for_each_metrics_line(read_file(path), [&](const std::string&, const MetricsLine& line) {
+    if (line.tells_of("start")) alike = line.number("ranks") == ranks;
+    if (!alike) return;
+    if (line.tells_of("step")) steps.add(line.number("step_seconds"));
+    if (line.tells_of("checkpoint")) checkpoints.add(line.number("full_speed_seconds"));
+  });
   return {steps.median(), checkpoints.smallest()};
 }
 
