@@ -30,11 +30,24 @@ has_lost_a_node() {
     trivial_step 60 --nodes=1 --ntasks=1 --nodelist="$SLURMD_NODENAME"
 }
 
+may_be_requeued=yes
+
+# Says so at once where Slurm may not take the job back into the queue: sbatch can forbid it.
+look_whether_it_may_be_requeued() {
+  [[ "$(scontrol show job "$SLURM_JOB_ID" 2>/dev/null)" =~ [[:space:]]Requeue=0[[:space:]] ]] || return 0
+  may_be_requeued=no
+  echo "this job may not be requeued (sbatch --no-requeue): when it ends early, submit it again to resume"
+}
+
 # Puts the job back into the queue, where it keeps its number, and ends. Slurm ends the script itself on the way.
 # usage: requeue MOST_RESTARTS REASON
 requeue() {
   if [ "${SLURM_RESTART_COUNT:-0}" -ge "$1" ]; then
     echo "$2; restarted $1 times already, so the job ends here: submit it again to resume"
+    exit 75
+  fi
+  if [ "$may_be_requeued" = no ]; then
+    echo "$2; this job may not be requeued: submit it again to resume"
     exit 75
   fi
   echo "$2: back into the queue"
@@ -62,6 +75,7 @@ train() {
   [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   export_job_end
   echo "job $SLURM_JOB_ID on $SLURM_JOB_NODELIST, restart ${SLURM_RESTART_COUNT:-0} of at most $most_restarts, $(date)"
+  look_whether_it_may_be_requeued
   run=$(run_directory_of "$@" 2>/dev/null)
   [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || forget_failures "$run"
   commits=$(commits_of "$run")

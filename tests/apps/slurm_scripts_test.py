@@ -13,7 +13,8 @@ STAND_INS = {
                exec mpirun --oversubscribe -n 2 "$@" """,
     "module": """printf 'module %s\\n' "$*" >>"$CALLS" """,
     # Slurm ends the script of a job that it takes back into the queue.
-    "scontrol": """printf 'scontrol %s\\n' "$*" >>"$CALLS"; kill "$PPID" """,
+    "scontrol": """[ "$1" = requeue ] || exit 0
+                   printf 'scontrol %s\\n' "$*" >>"$CALLS"; kill "$PPID" """,
     "squeue": """printf 'squeue %s\\n' "$*" >>"$CALLS"; [ -n "$JOB_END" ] && echo "$JOB_END" """,
 }
 

@@ -1,11 +1,14 @@
 """A real Slurm of two nodes on this machine: munged, slurmctld and two slurmds, each with a hostname and a /tmp of its
-own. Everything lives in one folder and in one PID and mount namespace, so that nothing outlives the test.
+own. Everything lives in one folder and in namespaces of its own, so that nothing outlives the test and no port is another
+cluster's.
 """
+import fcntl
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,6 +18,7 @@ NODES = ("n1", "n2")
 SKIPPED = 77  # what ctest takes for a skipped test
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 INSIDE = "COLA_SLURM_NAMESPACE"
+UNSHARE = ("unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc")
 
 SLURM_CONF = """\
 ClusterName=cola
@@ -52,24 +56,58 @@ def skip(reason):
     sys.exit(SKIPPED)
 
 
-def enter_namespace():
-    """Starts this program again inside namespaces whose end is the end of every daemon and mount. Skips the test where
-    that is not allowed."""
-    if os.environ.get(INSIDE):
-        # The first process of a PID namespace ignores what it has no handler for; this one cleans up first.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        return
+def check_that_it_can_be_started():
+    """Skips the test where this machine cannot have a Slurm."""
     for program in ("slurmctld", "slurmd", "munged", "unshare", "srun"):
         if not shutil.which(program, path="/usr/sbin:/sbin:" + os.environ["PATH"]):
             skip(f"{program} is not installed (Debian: slurm-wlm, munge)")
     if os.geteuid() != 0:
         skip("a Slurm of two nodes on one machine needs root")
-    unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
+    if subprocess.run([*UNSHARE, "true"], capture_output=True).returncode != 0:
         skip("this machine does not allow new namespaces (unshare)")
+
+
+def in_namespace(*more):
+    """The command that starts this program again, with more arguments, inside namespaces whose end is the end of every
+    daemon and mount."""
     os.environ[INSIDE] = "1"
     os.environ["PATH"] = "/usr/sbin:/sbin:" + os.environ["PATH"]
-    os.execvp("unshare", [*unshare, sys.executable, *sys.argv])
+    return [*UNSHARE, sys.executable, *sys.argv, *more]
+
+
+def set_up_network():
+    """The one interface of a new namespace begins switched off. Slurm resolves no name where the only address is 127.0.0.1;
+    Open MPI allows an interface one address."""
+    set_flags, set_address, up, running = 0x8914, 0x8916, 0x1, 0x40  # linux/sockios.h, linux/if.h
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh22x", b"lo", up | running))
+        address = struct.pack("=HH4s8x", socket.AF_INET, 0, socket.inet_aton("127.0.0.2"))
+        fcntl.ioctl(any_socket, set_address, struct.pack("16s16s8x", b"lo", address))
+
+
+def enter_namespace():
+    if os.environ.get(INSIDE):
+        # The first process of a PID namespace ignores what it has no handler for; this one cleans up first.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        set_up_network()
+        return
+    check_that_it_can_be_started()
+    command = in_namespace()
+    os.execvp(command[0], command)
+
+
+def enter_namespaces(names):
+    """Starts this program once for each name, its last argument, each inside namespaces of its own: a cluster for each, side
+    by side, since most of the time is spent on waiting for Slurm. Returns in those alone."""
+    if os.environ.get(INSIDE):
+        enter_namespace()
+        return
+    check_that_it_can_be_started()
+    runs = [subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *in_namespace(name)], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True) for name in names]
+    for name, run in zip(names, runs):
+        print(f"{name}\n{run.communicate()[0]}", flush=True)
+    sys.exit(max(run.returncode for run in runs))
 
 
 def free_ports(count):

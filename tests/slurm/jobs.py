@@ -28,7 +28,10 @@ class Job:
             "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words, environment=environment)
 
     def wait(self, state, seconds=300):
-        self.slurm.wait_for_state(self.number, state, seconds)
+        try:
+            self.slurm.wait_for_state(self.number, state, seconds)
+        except (RuntimeError, TimeoutError) as error:
+            raise RuntimeError(f"{error}\n{self.log()}") from None
 
     def wait_for_step(self, step, seconds=60):
         metrics = self.run / "metrics.jsonl"
