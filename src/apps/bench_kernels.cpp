@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "core/kernels/fused_product.h"
@@ -46,14 +47,13 @@ void print_step_breakdown(const RunConfiguration& configuration, Device& device)
 }
 
 void print_fused_products(const RunConfiguration& configuration, Device& device) {
-  const ModelConfiguration& model = configuration.model;
-  if (!device.fused_products().joins(compute_type_of(configuration.train.precision, device)) ||
-      model.projection == ProjectionKind::full || model.kv_width() != model.hidden_size)
-    return;
-  const auto layers = static_cast<double>(model.num_hidden_layers);
+  if (!device.fused_products().joins(compute_type_of(configuration.train.precision, device))) return;
+  const std::vector<FusedProductSeconds> products = measure_fused_products(configuration, device);
+  if (products.empty()) return;
+  const auto layers = static_cast<double>(configuration.model.num_hidden_layers);
   information("| product in one layer | joined, microseconds | apart | saved in all layers, ms |");
   information("|---|---:|---:|---:|");
-  for (const auto& [name, joined, apart] : measure_fused_products(configuration, device))
+  for (const auto& [name, joined, apart] : products)
     information("| {} | {:.1f} | {:.1f} | {:.2f} |", name, 1e6 * joined, 1e6 * apart,
                 1e3 * layers * (apart - joined));
 }

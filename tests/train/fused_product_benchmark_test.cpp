@@ -4,7 +4,6 @@
 
 #include <set>
 
-#include "core/error.h"
 #include "support/device_test.h"
 
 namespace cola {
@@ -38,8 +37,8 @@ TEST_P(FusedProductBenchmark, IsForModelsThatHaveSuchProducts) {
   RunConfiguration full = configuration(), grouped = configuration();
   full.model.projection = ProjectionKind::full;
   grouped.model.num_key_value_heads = 2;
-  EXPECT_THROW(measure_fused_products(full, device()), UsageError);
-  EXPECT_THROW(measure_fused_products(grouped, device()), UsageError);
+  EXPECT_TRUE(measure_fused_products(full, device()).empty());
+  EXPECT_TRUE(measure_fused_products(grouped, device()).empty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, FusedProductBenchmark, every_device(), device_label);

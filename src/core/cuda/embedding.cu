@@ -7,6 +7,7 @@
 #include "core/cuda/launch_shapes.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/type_dispatch.h"
+#include "core/divide_up.h"
 
 namespace cola::cuda {
 
@@ -146,11 +147,11 @@ void CudaEmbedding::backward(const Tensor& ids, const Tensor& d_out, const Tenso
       const int count = static_cast<int>(std::min<std::int64_t>(rows - first, tokens_at_a_time));
       launch(
           "embedding_sort", sort_tokens_kernel,
-          LaunchShape{dim3(static_cast<unsigned>(blocks_for(count, warps * tokens_of_warp))), dim3(threads)},
+          LaunchShape{dim3(static_cast<unsigned>(divide_up(count, warps * tokens_of_warp))), dim3(threads)},
           context_.stream, ids.as<std::int32_t>() + first, count, sorted);
       launch("embedding_backward", add_runs_kernel<T, width>,
-             LaunchShape{dim3(static_cast<unsigned>(blocks_for(count, places_of_block)),
-                              static_cast<unsigned>(blocks_for(columns, warp_size * width))),
+             LaunchShape{dim3(static_cast<unsigned>(divide_up(count, places_of_block)),
+                              static_cast<unsigned>(divide_up(columns, warp_size * width))),
                          dim3(threads)},
              context_.stream, sorted, count, data<T>(d_out) + first * columns, static_cast<int>(columns),
              d_table.as<float>());

@@ -4,7 +4,6 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <utility>
 
 #include "core/cuda/check.h"
@@ -37,11 +36,6 @@ void launch(const char* name, void (*kernel)(Parameters...), const LaunchShape& 
 __device__ inline unsigned char* dynamic_shared_memory() {
   extern __shared__ __align__(1024) unsigned char memory[];
   return memory;
-}
-
-/// Number of blocks of `size` that hold `count`.
-constexpr std::int64_t blocks_for(std::int64_t count, std::int64_t size) {
-  return (count + size - 1) / size;
 }
 
 }  // namespace cola::cuda

@@ -12,6 +12,7 @@
 #include "core/cuda/norm_sums.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/type_dispatch.h"
+#include "core/divide_up.h"
 
 namespace cola::cuda {
 
@@ -147,7 +148,7 @@ LaunchShape backward_shape(const Context& context, std::int64_t rows, std::int64
   const std::int64_t resident = context.multiprocessors * (backward_threads / std::int64_t{shape.threads.x});
   const std::int64_t fitting = Context::scratch_bytes / (static_cast<std::size_t>(columns) * sizeof(float));
   shape.blocks.x = static_cast<unsigned>(std::min({rows, resident, fitting}));
-  shape.blocks.y = static_cast<unsigned>(blocks_for(columns, std::int64_t{shape.threads.x} * width));
+  shape.blocks.y = static_cast<unsigned>(divide_up(columns, std::int64_t{shape.threads.x} * width));
   return shape;
 }
 

@@ -4,6 +4,7 @@
 #include "core/cuda/launch.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/type_dispatch.h"
+#include "core/divide_up.h"
 
 namespace cola::cuda {
 
@@ -49,16 +50,15 @@ __global__ void __launch_bounds__(rows_of_block* warp_size)
 }  // namespace
 
 void add_column_sums(const Context& context, const float* partial, int rows, int columns, float* total) {
-  launch(
-      "norm_backward_weight", add_column_sums_kernel,
-      LaunchShape{dim3(static_cast<unsigned>(blocks_for(columns, warp_size))), dim3(warp_size * warp_size)},
-      context.stream, partial, rows, columns, total);
+  launch("norm_backward_weight", add_column_sums_kernel,
+         LaunchShape{dim3(static_cast<unsigned>(divide_up(columns, warp_size))), dim3(warp_size * warp_size)},
+         context.stream, partial, rows, columns, total);
 }
 
 void norm_x_factors(const Context& context, const Tensor& pre, const Tensor& d_pre, const Tensor& inverse_rms,
                     std::int64_t columns, float* x_factors) {
   launch("norm_x_factors", norm_x_factors_kernel,
-         LaunchShape{dim3(static_cast<unsigned>(blocks_for(pre.dim(0), rows_of_block))),
+         LaunchShape{dim3(static_cast<unsigned>(divide_up(pre.dim(0), rows_of_block))),
                      dim3(rows_of_block * warp_size)},
          context.stream, data<__nv_bfloat16>(pre), data<__nv_bfloat16>(d_pre), inverse_rms.as<float>(),
          pre.dim(0), static_cast<int>(pre.dim(1)), static_cast<float>(columns), x_factors);

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "core/buffer.h"
-#include "core/error.h"
 #include "core/separate_products.h"
 #include "model/activations.h"
 #include "train/configuration/precision.h"
@@ -111,9 +110,7 @@ class Measurement {
 std::vector<FusedProductSeconds> measure_fused_products(const RunConfiguration& configuration, Device& device,
                                                         int repetitions) {
   const BlockWidths widths(configuration.model);
-  if (widths.rank == 0) throw UsageError("model.projection: full-rank models have no products to join");
-  if (widths.kv != widths.hidden)
-    throw UsageError("model.num_key_value_heads: products of grouped queries are not joined");
+  if (widths.rank == 0 || widths.kv != widths.hidden) return {};
   return Measurement(configuration, device, repetitions).run();
 }
 

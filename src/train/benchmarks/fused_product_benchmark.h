@@ -16,8 +16,8 @@ struct FusedProductSeconds {
   double joined = 0, apart = 0;
 };
 
-/// For the rows of a run's micro-batch and the widths of its model. Throws UsageError for a full-rank model,
-/// and for one whose queries, keys and values differ in width.
+/// For the rows of a run's micro-batch and the widths of its model. None for a full-rank model, and for one
+/// whose queries, keys and values differ in width: their products are not joined.
 std::vector<FusedProductSeconds> measure_fused_products(const RunConfiguration& configuration, Device& device,
                                                         int repetitions = 10);
 

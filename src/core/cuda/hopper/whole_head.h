@@ -9,6 +9,7 @@
 #include "core/cuda/attention_rows.h"
 #include "core/cuda/hopper/warp_group.h"
 #include "core/cuda/launch.h"
+#include "core/divide_up.h"
 
 namespace cola::cuda::whole_head {
 
@@ -26,7 +27,7 @@ constexpr int chunk = 8, chunks = head_dim / chunk;  // elements in 16 bytes, an
 
 /// Squares that hold a sequence.
 constexpr int squares_of(std::int64_t sequence) {
-  return static_cast<int>(blocks_for(sequence, square));
+  return static_cast<int>(divide_up(sequence, square));
 }
 
 /// Shared memory to ask for a block that keeps a Head of this many positions.

@@ -5,7 +5,6 @@
 #include <cuda_runtime.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <tuple>
 #include <utility>
 
@@ -34,10 +33,6 @@ void launch(const char* name, void (*kernel)(Parameters...), const LaunchShape& 
 
 inline unsigned char* dynamic_shared_memory() {
   return emulation::dynamic_shared_memory();
-}
-
-constexpr std::int64_t blocks_for(std::int64_t count, std::int64_t size) {
-  return (count + size - 1) / size;
 }
 
 }  // namespace cola::cuda

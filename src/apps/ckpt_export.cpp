@@ -1,0 +1,97 @@
+#include "apps/ckpt_export.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "apps/ckpt_arguments.h"
+#include "apps/tokenizer_choice.h"
+#include "core/error.h"
+#include "core/text.h"
+#include "io/checkpoint_export.h"
+#include "io/exported_file.h"
+#include "train/checkpoints/described_model.h"
+
+namespace cola {
+
+namespace options = boost::program_options;
+
+namespace {
+
+void require_new(const std::string& output, bool folder, bool force) {
+  if (!std::filesystem::exists(output)) return;
+  if (!folder && std::filesystem::is_directory(output))
+    throw UsageError("{}: is a folder; name the file to be written", output);
+  if (folder && !std::filesystem::is_directory(output))
+    throw UsageError("{}: is a file; name the folder to be written", output);
+  if (!force) throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+}
+
+void export_folder(CheckpointReader& reader, TokenizerChoice choice, const std::string& folder) {
+  const Manifest& manifest = reader.manifest();
+  const std::string trained_with = tokenizer_of(manifest);
+  if (!choice.is_given()) choice.bytes = is_same_tokenizer(make_byte_tokenizer()->identity(), trained_with);
+  const auto tokenizer = choice.is_given() ? make_tokenizer(choice, manifest) : nullptr;
+  export_huggingface(reader, described_model(reader), tokenizer.get(), folder);
+  if (!tokenizer)
+    fmt::print("{}: without a tokenizer; --tokenizer MODEL puts it there{}\n", folder,
+               trained_with.empty() ? std::string() : ": trained with " + trained_with);
+}
+
+Manifest describe_model(const CheckpointArguments& arguments, const std::string& input) {
+  if (arguments.has("like")) {
+    Manifest like = read_manifest(resolve_checkpoint(arguments.text("like")));
+    like.data.reset();  // other weights may have read other text, by another tokenizer
+    return like;
+  }
+  return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
+}
+
+}  // namespace
+
+int export_checkpoint(const std::vector<std::string>& words) {
+  TokenizerChoice choice;
+  options::options_description known;
+  known.add_options()("format", options::value<std::string>()->default_value("hdf5"), "")("force", "")(
+      "no-verify", "");
+  add_tokenizer_options(known, choice);
+  const CheckpointArguments arguments(words, known);
+  const std::vector<std::string> given = arguments.paths(
+      2, 2,
+      "export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] [--no-verify] DIR OUTPUT");
+  const std::string format = arguments.text("format");
+  if (format != "hdf5" && format != "safetensors")
+    throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
+  const bool folder = format == "safetensors" && !given[1].ends_with(".safetensors");
+  if (choice.is_given() && !folder)
+    throw UsageError("--tokenizer and --bytes: only a folder, of --format safetensors, holds a tokenizer");
+  require_new(given[1], folder, arguments.has("force"));
+  CheckpointReader reader = open_checkpoint(arguments, given[0]);
+  if (format == "hdf5")
+    export_hdf5(reader, given[1]);
+  else if (folder)
+    export_folder(reader, choice, given[1]);
+  else
+    export_safetensors(reader, given[1]);
+  const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
+  fmt::print("{}: {} tensors, {}\n", written, reader.manifest().parameters.size(),
+             format_bytes(std::filesystem::file_size(written)));
+  return exit_finished;
+}
+
+int import_checkpoint(const std::vector<std::string>& words) {
+  options::options_description known;
+  known.add_options()("shards", options::value<int>()->default_value(0), "")(
+      "like", options::value<std::string>(), "")("no-verify", "");
+  const CheckpointArguments arguments(words, known);
+  const std::vector<std::string> given =
+      arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
+  const int shards = arguments.number("shards");
+  if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
+  const std::string made = import_weights(given[0], describe_model(arguments, given[0]), given[1], shards,
+                                          !arguments.has("no-verify"));
+  fmt::print("{}\na run starts from it with --resume {}\n", made, made);
+  return exit_finished;
+}
+
+}  // namespace cola
