@@ -131,8 +131,12 @@ void Heartbeat::note_slow_rank(const RankTimes& step) {
   state_.median_seconds = slow ? slow->median_seconds : 0;
 }
 
+// Another rank may have said meanwhile that the job has failed, which ends this one soon.
 void Heartbeat::beat(const std::string& activity) {
-  if (beats_ && Clock::now() - last_written_ >= interval) write(activity);
+  if (!beats_ || Clock::now() - last_written_ < interval) return;
+  const SystemTime started{std::chrono::seconds(state_.started)};
+  if (has_written_ && failure_is_known(parent_folder(path_), started)) return;
+  write(activity);
 }
 
 void Heartbeat::last_word(const std::string& activity) {
@@ -148,6 +152,7 @@ void Heartbeat::write(const std::string& activity) noexcept try {
   state_.activity = activity;
   state_.written = now_since_1970();
   last_written_ = Clock::now();
+  has_written_ = true;
   replace(path_, state_, path_ + std::string(temporary_suffix));
 } catch (const std::exception&) {  // the run goes on, or ends with an error of its own
 }

@@ -45,8 +45,8 @@ class Heartbeat {
   void note_step(const StepMetrics& metrics);
   /// The ranks' hosts, by rank.
   void set_hosts(std::vector<std::string> hosts) { hosts_ = std::move(hosts); }
-  /// Writes the state at the first step, and five seconds after the last time or later. A file that cannot be
-  /// written is left as it is: training goes on.
+  /// Writes the state at the first step, and five seconds after the last time or later, unless a rank has
+  /// said since that it failed. A file that cannot be written is left as it is: training goes on.
   void beat(const std::string& activity);
   /// Writes the state at once.
   void last_word(const std::string& activity);
@@ -66,6 +66,7 @@ class Heartbeat {
   SlowRankSearch slow_ranks_;
   std::vector<std::string> hosts_;
   Clock::time_point last_written_{};
+  bool has_written_ = false;  // in this job
 };
 
 /// Whether DIRECTORY/heartbeat.json says that the job which began at `job_start` has failed. What the next

@@ -97,6 +97,19 @@ TEST_F(RunStatus, KeepsTheFirstWordOfAJobThatFails) {
   expect_words(describe_run(directory(), now()), {"failed: rank 3 on n2: a checkpoint is damaged"});
 }
 
+// Rank 0 may make another step before it hears of another rank's failure. A job before may have failed, too.
+TEST_F(RunStatus, ABeatLeavesAFailureOfThisJobAndReplacesThatOfAnother) {
+  heartbeat().last_word("training");
+  mark_failed(directory(), "rank 2 on n2: a disk is gone", std::chrono::system_clock::now());
+  Heartbeat heart = heartbeat();
+  heart.beat("starting");
+  expect_words(describe_run(directory(), now()), {"starting"});
+  mark_failed(directory(), "rank 2 on n2: a disk is gone", std::chrono::system_clock::now());
+  heart.note_step({.step = 1});
+  heart.beat("training");
+  expect_words(describe_run(directory(), now()), {"failed: rank 2 on n2: a disk is gone"});
+}
+
 TEST_F(RunStatus, LosesWhatRanksKilledInMidWriteHaveLeft) {
   heartbeat().last_word("training");
   std::ofstream(directory() + "/metrics.jsonl.tmp") << "not a heartbeat";
