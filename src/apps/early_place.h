@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/gpu_facts.h"
 #include "core/host.h"
 #include "core/host_topology.h"
 #include "dist/launch_environment.h"
@@ -24,33 +25,33 @@ struct EarlyChoices {
 /// choose makes a context, which must not be on the GPU of another rank. Returns its PCI address, empty where
 /// it is not known.
 inline std::string select_gpu(int local_rank, int gpus, const HostTopology& host) {
-  const auto visible = visible_gpus(host.gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
+  const auto visible = visible_gpus(host.gpus, gpu_addresses(gpus));
   const std::optional<int> nearest = nearest_device(local_rank, usable_core_ids(), visible);
   if (!nearest) return "";
   select_cuda_device(*nearest);
   return visible[static_cast<std::size_t>(*nearest)].name;
 }
 
-/// Tells transports which network cards this rank uses, in variables that they read when they start.
-inline void bind_network(const EarlyPlace& rank, const HostTopology& host, bool on_gpu) {
-  for (const NetworkVariable& variable :
-       choose_network_variables(rank, host, addressed_interfaces(), on_gpu, environment_variable))
-    ::setenv(variable.name.c_str(), variable.value.c_str(), 0);
+/// Puts variables into the environment, for libraries that read them when they start.
+inline void set_variables(const std::vector<NetworkVariable>& variables) {
+  for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 0);
 }
 
-/// Both, for a process that a launcher started.
+/// All of it, for a process that a launcher started.
 inline void take_place(const EarlyChoices& choices) {
-  if (!choices.on_cpu) ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // as hwloc counts them
+  if (!choices.on_cpu) ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // in one order on all nodes
   const int gpus = choices.on_cpu ? 0 : cuda_device_count();
   const std::optional<int> local_rank = read_local_rank(environment_variable),
                            local_size = read_local_size(environment_variable);
+  if (gpus > 0) set_variables(choose_nccl_variables(environment_variable));
   const bool several_cards =
       choices.bind_network && local_size && may_have_several_cards(environment_variable);
   if (!local_rank || (gpus == 0 && !several_cards)) return;
   const HostTopology host = read_host_topology();
   const std::string gpu = gpus > 0 ? select_gpu(*local_rank, gpus, host) : "";
   if (choices.bind_network && local_size)
-    bind_network({*local_rank, *local_size, usable_core_ids(), gpu}, host, gpus > 0);
+    set_variables(choose_network_variables({*local_rank, *local_size, usable_core_ids(), gpu}, host,
+                                           addressed_interfaces(), gpus > 0, environment_variable));
 }
 
 }  // namespace cola

@@ -1,7 +1,6 @@
 #include "dist/near_device.h"
 
 #include <algorithm>
-#include <charconv>
 #include <tuple>
 
 namespace cola {
@@ -78,21 +77,14 @@ std::optional<int> nearest_device(int local_rank, const std::vector<int>& cores,
 }
 
 std::vector<HostDevice> visible_gpus(const std::vector<HostDevice>& gpus,
-                                     const std::optional<std::string>& visible, int count) {
-  std::vector<HostDevice> shown = gpus;
-  if (visible) {
-    shown.clear();
-    const char* next = visible->data();
-    const char* const end = next + visible->size();
-    for (std::size_t number = 0; next < end; ++next) {
-      const auto [rest, error] = std::from_chars(next, end, number);
-      if (error != std::errc() || number >= gpus.size()) break;
-      shown.push_back(gpus[number]);
-      next = rest;
-    }
+                                     std::span<const std::string> addresses) {
+  std::vector<HostDevice> shown;
+  for (const std::string& address : addresses) {
+    const auto known =
+        std::find_if(gpus.begin(), gpus.end(), [&](const HostDevice& gpu) { return gpu.name == address; });
+    shown.push_back(known == gpus.end() ? HostDevice{address, {}} : *known);
   }
-  if (shown.size() == static_cast<std::size_t>(count)) return shown;
-  return std::vector<HostDevice>(static_cast<std::size_t>(count));
+  return shown;
 }
 
 }  // namespace cola

@@ -27,11 +27,10 @@ std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_
 std::optional<int> nearest_device(int local_rank, const std::vector<int>& cores,
                                   std::span<const HostDevice> devices);
 
-/// The GPUs that CUDA shows a process, in CUDA's order by PCI address (CUDA_DEVICE_ORDER=PCI_BUS_ID), out of
-/// those of the host: all, or those that `visible`, the value of CUDA_VISIBLE_DEVICES, lists by number. If
-/// these are not `count`, as CUDA counts them (names instead of numbers, a cgroup hides some), what is near
-/// cannot be told: `count` devices without names and cores.
+/// The GPUs that CUDA shows a process, given by their PCI addresses in CUDA's order, with what the host's
+/// topology says of each: schedulers hide GPUs in ways that change their numbers. One that the topology lacks
+/// is near nothing.
 std::vector<HostDevice> visible_gpus(const std::vector<HostDevice>& gpus,
-                                     const std::optional<std::string>& visible, int count);
+                                     std::span<const std::string> addresses);
 
 }  // namespace cola

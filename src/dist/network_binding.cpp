@@ -100,6 +100,15 @@ bool is_settled(const VariableLookup& lookup, const std::string& name) {
   return is_set_in_files(name, {"/etc/nccl.conf", lookup("NCCL_CONF_FILE").value_or(home + "/.nccl.conf")});
 }
 
+// Those that have a value here, and none yet.
+std::vector<NetworkVariable> open_ones_of(std::vector<NetworkVariable> variables,
+                                          const VariableLookup& lookup) {
+  std::erase_if(variables, [&](const NetworkVariable& variable) {
+    return variable.value.empty() || is_settled(lookup, variable.name);
+  });
+  return variables;
+}
+
 }  // namespace
 
 std::vector<int> choose_network_cards(const EarlyPlace& rank, const Devices& gpus, const Devices& cards) {
@@ -135,10 +144,11 @@ std::vector<NetworkVariable> choose_network_variables(const EarlyPlace& rank, co
                                      [](const std::string& name) { return name.starts_with("hsn"); });
   std::vector<NetworkVariable> variables{{"UCX_NET_DEVICES", choose_ucx_devices(rank, host)},
                                          {"NCCL_SOCKET_IFNAME", slingshot && on_gpu ? "hsn" : ""}};
-  std::erase_if(variables, [&](const NetworkVariable& variable) {
-    return variable.value.empty() || is_settled(lookup, variable.name);
-  });
-  return variables;
+  return open_ones_of(std::move(variables), lookup);
+}
+
+std::vector<NetworkVariable> choose_nccl_variables(const VariableLookup& lookup) {
+  return open_ones_of({{"NCCL_NVLS_ENABLE", "0"}, {"NCCL_RUNTIME_CONNECT", "0"}}, lookup);
 }
 
 bool is_set_in_files(const std::string& variable, const std::vector<std::string>& files) {

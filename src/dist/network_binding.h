@@ -48,6 +48,13 @@ std::vector<NetworkVariable> choose_network_variables(const EarlyPlace& rank, co
                                                       const std::vector<std::string>& interfaces, bool on_gpu,
                                                       const VariableLookup& lookup);
 
+/// What NCCL is told beside its network, on every rank alike; those left out that are set already.
+/// - NCCL_NVLS_ENABLE=0: sums made in NVLink's switches may differ from one call to the next, and a run is to
+///   be repeatable to the bit.
+/// - NCCL_RUNTIME_CONNECT=0: ranks connect, and take the memory for it, when NCCL starts: before it is seen
+///   what fits beside that, and not in the first step.
+std::vector<NetworkVariable> choose_nccl_variables(const VariableLookup& lookup);
+
 /// Whether one of these files, as UCX and NCCL read them, sets the variable in a line NAME=VALUE.
 bool is_set_in_files(const std::string& variable, const std::vector<std::string>& files);
 

@@ -32,7 +32,7 @@ std::string join_names(const std::vector<HostDevice>& devices) {
   return text;
 }
 
-// Where ranks see different GPUs, or the names are not known, each chooses among its own.
+// Where ranks see different GPUs, each chooses among its own.
 int choose_gpu(MpiSession& session, const std::vector<std::vector<int>>& cores_of_ranks,
                const std::vector<HostDevice>& gpus) {
   const auto local_rank = static_cast<std::size_t>(session.local_rank());
@@ -94,14 +94,13 @@ RankPlace bind_rank(MpiSession& session, int gpus, int threads) {
   for (const std::string& cores : gather_on_node(session, format_cores(place.cores)))
     cores_of_ranks.push_back(parse_cores(cores));
   // Collective, so also where this rank has no GPU but another one has.
-  std::vector<HostDevice> seen =
-      visible_gpus(topology.gpus, environment_variable("CUDA_VISIBLE_DEVICES"), gpus);
+  std::vector<HostDevice> seen = visible_gpus(topology.gpus, gpu_addresses(gpus));
   if (seen.empty()) seen.emplace_back();
   const int chosen = choose_gpu(session, cores_of_ranks, seen);
   if (gpus > 0) {
     const HostDevice& gpu = seen[static_cast<std::size_t>(chosen)];
     place.gpu_number = chosen;
-    place.gpu = gpu.name.empty() ? gpu_address(chosen) : gpu.name;
+    place.gpu = gpu.name;
     bind_near(gpu, place);
   }
   describe_network(topology, cores_of_ranks, place);

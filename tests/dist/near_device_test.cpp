@@ -110,19 +110,31 @@ TEST(NearestDevice, IsLeftOpenWhereItDependsOnOtherRanks) {
   }
 }
 
-TEST(VisibleGpus, AreThoseThatCudaLists) {
+TEST(VisibleGpus, AreFoundByTheirAddresses) {
   const std::vector<HostDevice> gpus = polaris().gpus;
-  EXPECT_EQ(visible_gpus(gpus, std::nullopt, 4), gpus);
-  EXPECT_EQ(visible_gpus(gpus, "2,0", 2), (std::vector<HostDevice>{gpus[2], gpus[0]}));
-  EXPECT_EQ(visible_gpus(gpus, "3", 1), std::vector<HostDevice>{gpus[3]});
-  EXPECT_TRUE(visible_gpus(gpus, "", 0).empty());
+  const std::vector<std::string> in_cudas_order{gpus[2].name, gpus[0].name};
+  EXPECT_EQ(visible_gpus(gpus, in_cudas_order), (std::vector<HostDevice>{gpus[2], gpus[0]}));
+  EXPECT_TRUE(visible_gpus(gpus, {}).empty());
 }
 
-TEST(VisibleGpus, AreUnknownWhereTheCountsDiffer) {
+// In a container, or a machine whose topology cannot be read.
+TEST(VisibleGpus, AreNearNothingWhereTheTopologyLacksThem) {
+  const std::vector<std::string> addresses{"0000:65:00.0", ""};
+  const std::vector<HostDevice> shown = visible_gpus({}, addresses);
+  ASSERT_EQ(shown.size(), 2u);
+  EXPECT_EQ(shown[0], (HostDevice{"0000:65:00.0", {}}));
+  EXPECT_EQ(shown[1], HostDevice{});
+}
+
+// Slurm shows each task its own GPU as the first one (--gpus-per-task with ConstrainDevices): what tells them
+// apart is the address alone.
+TEST(VisibleGpus, OfRanksThatSeeOneEachAreTheirOwn) {
   const std::vector<HostDevice> gpus = polaris().gpus;
-  EXPECT_EQ(visible_gpus(gpus, "GPU-8f2c,GPU-11aa", 2), std::vector<HostDevice>(2));
-  EXPECT_EQ(visible_gpus(gpus, std::nullopt, 1), std::vector<HostDevice>(1));
-  EXPECT_EQ(visible_gpus({}, std::nullopt, 2), std::vector<HostDevice>(2));
+  for (const HostDevice& gpu : gpus) {
+    const std::vector<HostDevice> shown = visible_gpus(gpus, std::vector<std::string>{gpu.name});
+    EXPECT_EQ(nearest_device(3, range(0, 32), shown), 0);
+    EXPECT_EQ(shown.front().near_cores, gpu.near_cores);
+  }
 }
 
 }  // namespace

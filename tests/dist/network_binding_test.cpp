@@ -217,6 +217,13 @@ TEST(NetworkVariables, GiveNcclTheSlingshotInterfaces) {
             Chosen{});
 }
 
+TEST(NcclVariables, MakeSumsRepeatableAndConnectionsEarlyUnlessTheUserChooses) {
+  EXPECT_EQ(choose_nccl_variables(nothing_set),
+            (Chosen{{"NCCL_NVLS_ENABLE", "0"}, {"NCCL_RUNTIME_CONNECT", "0"}}));
+  EXPECT_EQ(choose_nccl_variables(variables({{"NCCL_NVLS_ENABLE", "1"}})),
+            (Chosen{{"NCCL_RUNTIME_CONNECT", "0"}}));
+}
+
 TEST(NetworkVariables, LeaveThoseOfConfigurationFilesAlone) {
   const std::filesystem::path folder = std::filesystem::path(::testing::TempDir()) / "network_binding";
   std::filesystem::create_directories(folder);
