@@ -8,7 +8,9 @@
 #include "apps/tokenizer_choice.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "io/checkpoint_directory.h"
 #include "io/checkpoint_export.h"
+#include "io/durable_file.h"
 #include "io/exported_file.h"
 #include "train/checkpoints/described_model.h"
 
@@ -18,13 +20,35 @@ namespace options = boost::program_options;
 
 namespace {
 
+// Whether a folder holds nothing, or what an export that was interrupted has left.
+bool is_as_good_as_empty(const std::string& folder) {
+  for (const std::string& name : names_in(folder))
+    if (name != exported::safetensors_name + std::string(temporary_suffix)) return false;
+  return true;
+}
+
 void require_new(const std::string& output, bool folder, bool force) {
   if (!std::filesystem::exists(output)) return;
   if (!folder && std::filesystem::is_directory(output))
     throw UsageError("{}: is a folder; name the file to be written", output);
   if (folder && !std::filesystem::is_directory(output))
     throw UsageError("{}: is a file; name the folder to be written", output);
-  if (!force) throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+  if (!force && !(folder && is_as_good_as_empty(output)))
+    throw UsageError("{}: is there already; choose another name, or --force to replace it", output);
+}
+
+bool is_one_file(const std::string& output) {
+  return output.ends_with(".safetensors");
+}
+
+std::string format_of(const CheckpointArguments& arguments, const std::string& output) {
+  if (!arguments.has("format")) return is_one_file(output) ? "safetensors" : "hdf5";
+  const std::string format = arguments.text("format");
+  if (format != "hdf5" && format != "safetensors")
+    throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
+  if (format == "hdf5" && is_one_file(output))
+    throw UsageError("{}: its name says safetensors, which --format hdf5 does not write", output);
+  return format;
 }
 
 void export_folder(CheckpointReader& reader, TokenizerChoice choice, const std::string& folder) {
@@ -52,17 +76,14 @@ Manifest describe_model(const CheckpointArguments& arguments, const std::string&
 int export_checkpoint(const std::vector<std::string>& words) {
   TokenizerChoice choice;
   options::options_description known;
-  known.add_options()("format", options::value<std::string>()->default_value("hdf5"), "")("force", "")(
-      "no-verify", "");
+  known.add_options()("format", options::value<std::string>(), "")("force", "")("no-verify", "");
   add_tokenizer_options(known, choice);
   const CheckpointArguments arguments(words, known);
   const std::vector<std::string> given = arguments.paths(
       2, 2,
       "export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] [--no-verify] DIR OUTPUT");
-  const std::string format = arguments.text("format");
-  if (format != "hdf5" && format != "safetensors")
-    throw UsageError("--format {}: known formats are hdf5 and safetensors", format);
-  const bool folder = format == "safetensors" && !given[1].ends_with(".safetensors");
+  const std::string format = format_of(arguments, given[1]);
+  const bool folder = format == "safetensors" && !is_one_file(given[1]);
   if (choice.is_given() && !folder)
     throw UsageError("--tokenizer and --bytes: only a folder, of --format safetensors, holds a tokenizer");
   require_new(given[1], folder, arguments.has("force"));

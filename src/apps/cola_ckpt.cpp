@@ -33,7 +33,7 @@ constexpr const char* help =
   cola_ckpt export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] DIR OUTPUT
                                      weights by name, fp32, padding stripped, optimizer left out: as a file of HDF5
                                      (the default) or a folder for Hugging Face's tools, with model.safetensors and
-                                     config.json, or that first file alone, if OUTPUT ends in .safetensors; --tokenizer
+                                     config.json, or that first file alone, where OUTPUT ends in .safetensors; --tokenizer
                                      puts the SentencePiece model of the training data beside them, --bytes one for
                                      bytes, as is done unasked where the checkpoint says that it was trained on bytes;
                                      --force replaces what is there

@@ -13,6 +13,7 @@
 #include "apps/program.h"
 #include "apps/tokenizer_choice.h"
 #include "core/device.h"
+#include "core/divide_up.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/philox.h"
 #include "io/checkpoint_directory.h"
@@ -119,13 +120,22 @@ std::unique_ptr<Device> make_device() {
                                  : make_cpu_device();
 }
 
+constexpr std::int64_t length_step = 64;  // of passes
+
+// How many positions passes have: those of the text, but none beyond the training length, which were never
+// seen. That may be far more than a text needs.
+std::int64_t window_for(std::size_t prompt_tokens, std::int64_t tokens, std::int64_t sequence_length) {
+  const auto prompt = static_cast<std::int64_t>(prompt_tokens);
+  if (tokens >= sequence_length || prompt >= sequence_length - tokens) return sequence_length;
+  return std::min(divide_up(prompt + tokens, length_step) * length_step, sequence_length);
+}
+
 // The logits of the last of `ids`, given the `window` ids up to it. Passes come in few lengths, since a
 // device plans its products anew for each: what follows the last id has no effect on it.
 std::vector<float> logits_of_last(Transformer& model, ParameterStore& weights,
                                   std::span<const std::int32_t> ids, std::int64_t window) {
-  constexpr std::int64_t step = 64;
   const std::int64_t length = std::min(static_cast<std::int64_t>(ids.size()), window);
-  const std::int64_t padded = std::min((length + step - 1) / step * step, window);
+  const std::int64_t padded = std::min(divide_up(length, length_step) * length_step, window);
   const auto context = ids.last(static_cast<std::size_t>(length));
   std::vector<std::int32_t> inputs(context.begin(), context.end());
   inputs.resize(static_cast<std::size_t>(padded), 0);
@@ -169,9 +179,8 @@ int generate(const CommandLine& line) {
   const std::unique_ptr<Device> device = make_device();
   const DataType type = compute_type_of(precision_of(line), *device);
   LoadedWeights weights(*device, checkpoint, table, type);
-  // Positions beyond the training length were never seen, and a forward pass alone keeps one block's
-  // activations.
-  const std::int64_t window = configuration.data.sequence_length;
+  const std::int64_t window = window_for(ids.size(), line.tokens, configuration.data.sequence_length);
+  // A forward pass alone keeps one block's activations.
   Transformer model(*device, table, {1, window, type, Recompute::block});
   add_tokens(ids, line, *tokenizer, model, weights, window);
   fmt::print("{}\n", tokenizer->decode(ids));
@@ -180,15 +189,17 @@ int generate(const CommandLine& line) {
   return exit_finished;
 }
 
+int run(int count, char** arguments) {
+  CommandLine line;
+  const options::options_description description = describe(line);
+  parse_command_line("cola_generate", count, arguments, description);
+  if (answer_common_options(line.common, "cola_generate", description)) return exit_finished;
+  check(line);
+  return generate(line);
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
-  return run_program("cola_generate", [&]() -> int {
-    CommandLine line;
-    const options::options_description description = describe(line);
-    parse_command_line("cola_generate", count, arguments, description);
-    if (answer_common_options(line.common, "cola_generate", description)) return exit_finished;
-    check(line);
-    return generate(line);
-  });
+  return run_program("cola_generate", [&] { return unless_output_failed(run(count, arguments)); });
 }

@@ -118,6 +118,7 @@ void export_huggingface(CheckpointReader& reader, const ModelConfiguration& conf
     // What described other weights would be believed of these: another model's tokenizer, or all of it should
     // this export not come to its end.
     for (const char* name : exported::describing_names) std::filesystem::remove(folder + "/" + name);
+    for (const char* name : exported::other_tokenizer_names) std::filesystem::remove(folder + "/" + name);
     export_safetensors(reader, folder + "/" + exported::safetensors_name);
     for (const NamedText& file : files) write_file(folder + "/" + file.name, file.text);
   } catch (const Error&) {

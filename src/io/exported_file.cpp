@@ -41,7 +41,7 @@ class ExportedHdf5 final : public ExportedFile {
 class SplitSafetensors final : public ExportedFile {
  public:
   SplitSafetensors(const std::string& folder, const std::string& index) {
-    const nlohmann::json json = nlohmann::json::parse(read_file(index), nullptr, false);
+    const nlohmann::json json = parse_foreign_json(read_file(index));
     const nlohmann::json places = json.is_object() ? json.value("weight_map", nlohmann::json()) : json;
     if (!places.is_object()) throw FileError("{}: has no weight_map", index);
     for (const auto& [tensor, place] : places.items()) {
@@ -50,6 +50,9 @@ class SplitSafetensors final : public ExportedFile {
         throw FileError("{}: {} is in {}, which is no file's name", index, tensor, json_text(place));
       files_.try_emplace(tensor, open(folder + "/" + name));
     }
+    for (const auto& [path, file] : open_)
+      for (const std::string& tensor : file->names())
+        if (!files_.contains(tensor)) throw FileError("{}: lacks {}, which {} holds", index, tensor, path);
   }
 
   std::vector<std::string> names() const override {

@@ -44,6 +44,10 @@ inline constexpr const char* generation_name = "generation_config.json";
 inline constexpr std::array describing_names = {configuration_name,      cola_model_name,    tokenizer_name,
                                                 tokenizer_settings_name, sentencepiece_name, generation_name};
 
+/// What other programs' tokenizers lie in, which would be taken for this model's.
+inline constexpr std::array other_tokenizer_names = {"special_tokens_map.json", "added_tokens.json",
+                                                     "vocab.json", "merges.txt", "chat_template.jinja"};
+
 /// The checkpoint's description (no shards), a manifest's JSON: a text of exported HDF5 files.
 inline constexpr const char* manifest_name = "manifest";
 /// A text, or in safetensors an entry of the metadata: a line a tensor, in the manifest's order.

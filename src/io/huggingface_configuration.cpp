@@ -63,7 +63,7 @@ double read_rope_theta(const Json& json, const std::string& origin) {
   if (!parameters.is_object())
     throw FileError("{}: rope_parameters is {}, no JSON object", origin, json_text(parameters));
   const Keys inside(parameters, origin + ": rope_parameters");
-  inside.require<std::string>("rope_type", "default");
+  for (const char* kind : {"rope_type", "type"}) inside.require<std::string>(kind, "default");
   return inside.get<double>("rope_theta", keys.get<double>("rope_theta", 10000.0));
 }
 
@@ -76,8 +76,8 @@ void read_projections(const Keys& keys, ModelConfiguration& configuration, const
     return;
   }
   if (type != cola_type)
-    throw FileError("{}: model_type is \"{}\"; only {} and {} are known here", origin, type, llama_type,
-                    cola_type);
+    throw FileError("{}: model_type is {}; only {} and {} are known here", origin, json_text(type),
+                    llama_type, cola_type);
   keys.require<std::string>("projection", "cola");
   configuration.projection = ProjectionKind::cola;
   configuration.rank = keys.get<std::int64_t>("rank");
@@ -123,7 +123,7 @@ std::string to_huggingface_json(const ModelConfiguration& configuration, std::op
 }
 
 ModelConfiguration configuration_from_huggingface(const std::string& text, const std::string& origin) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = parse_foreign_json(text);
   if (!json.is_object()) throw FileError("{}: is no JSON object", origin);
   const Keys keys(json, origin);
   ModelConfiguration configuration;

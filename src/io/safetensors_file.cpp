@@ -105,7 +105,7 @@ SafetensorsFile::Tensor SafetensorsFile::read_entry(const Json& entry, std::int6
 SafetensorsFile::SafetensorsFile(const std::string& path)
     : path_(path), file_(FileDescriptor::open_to_read(path)) {
   const std::string text = read_header(file_, path);
-  const Json header = Json::parse(text, nullptr, false);
+  const Json header = parse_foreign_json(text);
   if (!header.is_object()) throw FileError("{}: is no safetensors file: its header is no JSON object", path);
   data_begin_ = length_bytes + static_cast<std::int64_t>(text.size());
   const std::int64_t data_bytes = file_.bytes() - data_begin_;

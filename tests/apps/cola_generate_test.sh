@@ -56,6 +56,18 @@ refuse "--bytes: is 'bytes', but the model was trained with 'pieces.model " --ch
 expect 0 --checkpoint back --prompt Paragraph --bytes --seed 1
 cmp -s first stdout || fail "imported weights gave another text"
 
+# A text takes the memory of its own length, however long a text the model could read.
+"$programs/cola_ckpt" export --format safetensors run wide >/dev/null || fail "no folder to import"
+sed -i 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 2147483647/' wide/config.json
+"$programs/cola_ckpt" import wide wide-back >/dev/null || fail "the folder cannot be imported"
+expect 0 --checkpoint wide-back --prompt Paragraph --bytes --seed 1
+cmp -s first stdout || fail "a model for longer texts gave another text"
+
+# A text that could not be written is an error.
+"$programs/cola_generate" --checkpoint run --prompt Paragraph --bytes >/dev/full 2>stderr
+[ $? -eq 1 ] || fail "a full disk went unnoticed"
+complains 'standard output cannot be written'
+
 # Nothing is generated from damaged weights unasked.
 flip_weight run/checkpoints/step-00000004 shard-00000.h5
 expect 1 --checkpoint run --prompt Paragraph --bytes

@@ -190,7 +190,9 @@ class HuggingFace(harness.TrainingTest):
         other = next(part for part in parts if part != places["lm_head.weight"])
         self.assertIn(f"split/{other}: has no tensor lm_head.weight",
                       indexed(json.dumps({"weight_map": {**places, "lm_head.weight": other}}), 1))
-        self.assertIn("split: has no tensor lm_head.weight",
+        self.assertRegex(indexed(json.dumps({"weight_map": {**places, "made.up": other}}), 1),
+                         f"split/{other}: has no tensor made.up|holds made.up, which the model does not have")
+        self.assertIn("split/model.safetensors.index.json: lacks lm_head.weight, which ",
                       indexed(json.dumps({"weight_map": {name: places[name] for name in places if name[0] != "l"}}), 1))
         self.assertFalse((self.directory / "joined").exists())
         indexed(json.dumps({"metadata": {"total_size": 0}, "weight_map": places}), 0)
@@ -240,6 +242,8 @@ class HuggingFace(harness.TrainingTest):
         refused(whole + b"x", "its last 1 bytes belong to no tensor")
         refused(struct.pack("<Q", 1 << 63) + whole[8:], "a header of 9223372036854775808 bytes in a file of ")
         refused(whole[:8] + b"[" + whole[9:], "its header is no JSON object")
+        deep = b'{"__metadata__":' + b"[" * 400_000 + b"]" * 400_000 + b"}"
+        refused(struct.pack("<Q", len(deep)) + deep, "its header is no JSON object")
         flipped = bytearray(whole)
         flipped[-5] ^= 4
         refused(bytes(flipped), "lm_head.weight is damaged or was changed")
@@ -249,6 +253,22 @@ class HuggingFace(harness.TrainingTest):
                       self.imported(self.directory / "damaged", "damaged-made", expect=1).stderr)
         self.imported(self.directory / "damaged", "liked", "--like", self.directory / "full")
         shutil.rmtree(self.directory / "damaged")
+
+    def test_the_name_of_the_output_chooses_the_format_and_what_an_interrupted_export_left_is_in_nobodys_way(self):
+        export = [CKPT, "export", self.directory / "full"]
+        self.call([*export, self.directory / "named.safetensors"], expect=0)
+        self.assertEqual(read_safetensors(self.directory / "named.safetensors"), read_safetensors(self.folder / "model.safetensors"))
+        refused = self.call([*export, "--format", "hdf5", self.directory / "other.safetensors"], expect=2)
+        self.assertIn("its name says safetensors", refused.stderr)
+        left = self.directory / "left"
+        left.mkdir()
+        (left / "model.safetensors.tmp").write_text("half of it")
+        self.call([*export, "--format", "safetensors", left], expect=0)
+        self.assertFalse((left / "model.safetensors.tmp").exists())
+        (left / "special_tokens_map.json").write_text("{}")  # of another tokenizer
+        self.assertIn("is there already", self.call([*export, "--format", "safetensors", left], expect=2).stderr)
+        self.call([*export, "--format", "safetensors", "--force", left], expect=0)
+        self.assertFalse((left / "special_tokens_map.json").exists())
 
     def test_cola_does_not_pass_for_a_llama_and_returns(self):
         self.train("cola", 2, "schedule.total_steps=5")

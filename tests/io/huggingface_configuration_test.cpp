@@ -103,6 +103,10 @@ TEST(HuggingFaceConfiguration, RefusesOtherModelsByKey) {
             "config.json: rope_scaling is {\"type\":\"linear\"}; only null is known here");
   EXPECT_EQ(with("rope_parameters", {{"rope_type", "llama3"}}),
             "config.json: rope_parameters: rope_type is \"llama3\"; only \"default\" is known here");
+  EXPECT_EQ(with("rope_parameters", {{"type", "linear"}}),
+            "config.json: rope_parameters: type is \"linear\"; only \"default\" is known here");
+  EXPECT_EQ(with("model_type", "mis\ntral"),
+            "config.json: model_type is \"mis\\ntral\"; only llama and cola_llama are known here");
   EXPECT_EQ(with("vocab_size", "many"), "config.json: vocab_size is \"many\", of the wrong type");
   EXPECT_EQ(with("vocab_size", 1.5), "config.json: vocab_size is 1.5, of the wrong type");
   EXPECT_EQ(with("rope_parameters", 7), "config.json: rope_parameters is 7, no JSON object");
@@ -114,7 +118,9 @@ TEST(HuggingFaceConfiguration, RefusesOtherModelsByKey) {
 }
 
 TEST(HuggingFaceConfiguration, RefusesWhatIsNoObject) {
-  for (const char* text : {"", "[]", "{", "\xff"})
+  const std::string deep =
+      R"({"rope_scaling":)" + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  for (const std::string text : {"", "[]", "{", "\xff", deep.c_str()})
     EXPECT_THROW(configuration_from_huggingface(text, "config.json"), FileError) << text;
 }
 

@@ -89,6 +89,11 @@ TEST_F(Safetensors, NeedsAHeader) {
       "is no safetensors file, or was cut short: a header of 18446744073709551615 bytes in a file of 10");
   for (const char* header : {"", "{", "[]", "3", "null", "{\"a\":}", "\xff\xff"})
     EXPECT_EQ(complaint(header, 0), "is no safetensors file: its header is no JSON object") << header;
+  for (const char* key : {"__metadata__", "a"}) {
+    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']');
+    EXPECT_EQ(complaint(fmt::format("{{\"{}\":{}}}", key, deep), 0),
+              "is no safetensors file: its header is no JSON object");
+  }
   EXPECT_NE(complaint(folder_.path("missing")).find("No such file"), std::string::npos);
 }
 
