@@ -109,14 +109,14 @@ int read_restarts(const VariableLookup& lookup) {
   return 0;
 }
 
-std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi) {
+std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi,
+                                const std::string& slurm_command) {
   const Placement& meant = environment.placement;
   if (mpi.size == 1 && meant.size > 1) {
-    const char* cure = environment.launcher == "Slurm"
-                           ? "start it with `srun --mpi=pmix`"
-                           : "start it with the launcher of the MPI it was built with";
-    return fmt::format("{} started {} processes but MPI connects none of them: {}", environment.launcher,
-                       meant.size, cure);
+    return fmt::format(
+        "{} started {} processes but MPI connects none of them: start it with {}", environment.launcher,
+        meant.size,
+        environment.launcher == "Slurm" ? slurm_command : "the launcher of the MPI it was built with");
   }
   if (meant.rank == mpi.rank && meant.size == mpi.size && !differ(meant.local_rank, mpi.local_rank) &&
       !differ(meant.local_size, mpi.local_size) && !differ(meant.nodes, mpi.nodes))
