@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -22,9 +23,15 @@
 
 namespace cola {
 
-/// What the command line's --config and --set say of the time before MPI starts. What cannot be read is not
-/// answered here: it will be an error later.
-inline EarlyChoices early_choices(int count, char** arguments) try {
+/// What a configuration says of the time before ranks work together.
+struct EarlySettings {
+  EarlyChoices place;
+  std::chrono::seconds timeout{0};  // parallel.timeout_seconds
+};
+
+/// The command line's --config and --set. What cannot be read is not answered here: it will be an error
+/// later.
+inline std::optional<EarlySettings> early_settings(int count, char** arguments) try {
   namespace options = boost::program_options;
   std::string configuration;
   std::vector<std::string> settings;
@@ -36,11 +43,16 @@ inline EarlyChoices early_choices(int count, char** arguments) try {
   options::store(
       options::command_line_parser(count, arguments).options(description).allow_unregistered().run(), values);
   options::notify(values);
-  if (configuration.empty()) return {};
+  if (configuration.empty()) return std::nullopt;
   const RunConfiguration run = load_run_configuration(configuration, settings);
-  return {run.train.device == DeviceChoice::cpu, run.parallel.bind_network};
+  return EarlySettings{{run.train.device == DeviceChoice::cpu, run.parallel.bind_network},
+                       std::chrono::seconds(run.parallel.timeout_seconds)};
 } catch (const std::exception&) {
-  return {};
+  return std::nullopt;
+}
+
+inline EarlyChoices early_choices(int count, char** arguments) {
+  return early_settings(count, arguments).value_or(EarlySettings()).place;
 }
 
 /// One line with its cure on a job in which a program that can use GPUs finds none: schedulers hide the GPUs

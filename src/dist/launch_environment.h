@@ -16,6 +16,9 @@ using VariableLookup = std::function<std::optional<std::string>(const std::strin
 /// This process's own environment.
 std::optional<std::string> environment_variable(const std::string& name);
 
+/// A variable's value as a number from 0; nothing if it is not set, or empty. Throws UsageError for another.
+std::optional<int> read_number(const VariableLookup& lookup, const char* name);
+
 /// Where a process stands in its job. Not every launcher says all of it.
 struct Placement {
   int rank = 0, size = 1;
