@@ -1,8 +1,12 @@
-# For libraries that come with a CUDA toolkit or lie where NAME_ROOT or CMAKE_PREFIX_PATH point: the body of a find module.
-# Makes the target NAME::LIBRARY.
+# For libraries that come with a CUDA toolkit or lie elsewhere: the body of a find module. NAME_ROOT and CMAKE_PREFIX_PATH
+# are looked at first, then what modules of clusters set in the environment (NAME_HOME, NAME_DIR, and what compilers
+# read), the hints that follow, and the toolkit. Makes the target NAME::LIBRARY.
 macro(find_beside_cuda name header library)
-  find_path(${name}_INCLUDE_DIR ${header} HINTS ${CUDAToolkit_INCLUDE_DIRS})
-  find_library(${name}_LIBRARY ${library} HINTS ${CUDAToolkit_LIBRARY_DIR})
+  find_path(${name}_INCLUDE_DIR ${header}
+            HINTS ENV ${name}_HOME ENV ${name}_DIR ENV CPATH ${ARGN} ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+  find_library(${name}_LIBRARY ${library}
+               HINTS ENV ${name}_HOME ENV ${name}_DIR ENV LIBRARY_PATH ${ARGN} ${CUDAToolkit_LIBRARY_DIR}
+               PATH_SUFFIXES lib lib64)
   include(FindPackageHandleStandardArgs)
   find_package_handle_standard_args(${name} REQUIRED_VARS ${name}_LIBRARY ${name}_INCLUDE_DIR)
   if(${name}_FOUND AND NOT TARGET ${name}::${library})

@@ -20,6 +20,7 @@
 #include "core/device.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "dist/start_guard.h"
 #include "train/agreement.h"
 #include "train/configuration/common_run.h"
 #include "train/configuration/run_configuration.h"
@@ -218,28 +219,36 @@ int evaluate(Job& job) {
   return job.session.world().rank() == 0 ? unless_output_failed(exit_finished) : exit_finished;
 }
 
-int work(const CommandLine& line, MpiSession& session, const StopSignal& signal, SystemTime started) {
+// The guard goes where the session's watchdog takes over.
+int work(const CommandLine& line, MpiSession& session, const StopSignal& signal, SystemTime started,
+         StartGuard& guard) {
   Communicator& world = session.world();
   if (world.rank() == 0) signal.announce_when_received();
   Job job{line, session, signal, started, {}, {}, {}, {}};
   job.configuration =
       together(world, [&] { return load_run_configuration(line.configuration, line.settings); });
+  guard.enter("the choice of a GPU");
   job.place = place_rank(job.configuration, session);
+  guard.enter("the making of the device");
   job.device = together(world, [&] { return make_device(job.configuration, job.place); });
+  guard.enter("the comparison of the ranks' settings");
   settle_common_run(job.configuration, line, *job.device, session);
   on_rank_0(world, [&] { check_start(line); });
+  guard.dismiss();
   job.communicator = make_training_communicator(job.configuration.parallel, *job.device, session);
   return line.evaluate ? evaluate(job) : train(job);
 }
 
-int run(int count, char** arguments, MpiSession& session, const StopSignal& signal, SystemTime started) {
+int run(int count, char** arguments, MpiSession& session, const StopSignal& signal, SystemTime started,
+        StartGuard& guard) {
+  guard.enter("the reading of the configuration");
   CommandLine line;
   const options::options_description description = describe(line);
   parse(count, arguments, description, line);
   const bool speaks = session.world().rank() == 0;
   if (answer_common_options(line.common, "cola_dist", description, speaks)) return exit_finished;
   const auto words = together(session.world(), [&] { return answer(line, session.world().size()); });
-  if (!words) return work(line, session, signal, started);
+  if (!words) return work(line, session, signal, started, guard);
   return speaks ? say(*words) : words->exit_code;
 }
 
@@ -274,7 +283,12 @@ int main(int count, char** arguments) {
     if (const std::optional<int> code = answer_alone(count, arguments)) return *code;
     const StopSignal signal;  // may come while ranks still gather, near a job's end or when it is preempted
     std::signal(SIGPIPE, SIG_IGN);  // `| tee log` dies of Ctrl-C before the run has saved
-    return run_on_ranks("cola_dist", count, arguments, early_choices(count, arguments),
-                        [&](MpiSession& session) { return run(count, arguments, session, signal, started); });
+    StartGuard guard(read_launch_environment(environment_variable));
+    guard.enter("the reading of the configuration");
+    const std::optional<EarlySettings> early = early_settings(count, arguments);
+    if (early) guard.allow(early->timeout);
+    return run_on_ranks(
+        "cola_dist", count, arguments, early.value_or(EarlySettings()).place,
+        [&](MpiSession& session) { return run(count, arguments, session, signal, started, guard); }, &guard);
   });
 }

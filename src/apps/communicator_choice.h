@@ -28,6 +28,15 @@ inline TensorRoute choose_route(DeviceKind device, Collectives wanted, int ranks
                                                                    : TensorRoute::mpi_through_host_memory;
 }
 
+/// Says why tensors of several GPUs do not go over NCCL. A build without it is hardly meant for them.
+inline void tell_detour(const std::string& nccl_obstacle, bool built_without_nccl) {
+  const std::string told = "tensors go over MPI through host memory, not NCCL: " + nccl_obstacle;
+  if (built_without_nccl)
+    warning("{}, which is slow: build it with NCCL, or set parallel.collectives: mpi", told);
+  else
+    information("{}", told);
+}
+
 /// The communicator for tensors on `device`; the device and the session outlive it. From here on the
 /// session's watchdog keeps `parallel.timeout_seconds`. Collective. Throws UsageError, on all ranks, if NCCL
 /// is asked for and cannot serve.
@@ -46,7 +55,7 @@ inline std::unique_ptr<Communicator> make_training_communicator(const ParallelSe
     case TensorRoute::mpi_through_host_memory:
       break;
   }
-  if (!obstacle.empty()) information("tensors go over MPI through host memory, not NCCL: {}", obstacle);
+  if (!obstacle.empty() && world.rank() == 0) tell_detour(obstacle, nccl_version().empty());
   return make_staged_communicator(device, world);
 }
 

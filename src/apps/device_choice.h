@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/gpu_facts.h"
+#include "core/host_topology.h"
 #include "core/log.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
@@ -21,9 +23,15 @@
 
 namespace cola {
 
-/// What the command line's --config and --set say of the time before MPI starts. What cannot be read is not
-/// answered here: it will be an error later.
-inline EarlyChoices early_choices(int count, char** arguments) try {
+/// What a configuration says of the time before ranks work together.
+struct EarlySettings {
+  EarlyChoices place;
+  std::chrono::seconds timeout{0};  // parallel.timeout_seconds
+};
+
+/// The command line's --config and --set. What cannot be read is not answered here: it will be an error
+/// later.
+inline std::optional<EarlySettings> early_settings(int count, char** arguments) try {
   namespace options = boost::program_options;
   std::string configuration;
   std::vector<std::string> settings;
@@ -35,11 +43,16 @@ inline EarlyChoices early_choices(int count, char** arguments) try {
   options::store(
       options::command_line_parser(count, arguments).options(description).allow_unregistered().run(), values);
   options::notify(values);
-  if (configuration.empty()) return {};
+  if (configuration.empty()) return std::nullopt;
   const RunConfiguration run = load_run_configuration(configuration, settings);
-  return {run.train.device == DeviceChoice::cpu, run.parallel.bind_network};
+  return EarlySettings{{run.train.device == DeviceChoice::cpu, run.parallel.bind_network},
+                       std::chrono::seconds(run.parallel.timeout_seconds)};
 } catch (const std::exception&) {
-  return {};
+  return std::nullopt;
+}
+
+inline EarlyChoices early_choices(int count, char** arguments) {
+  return early_settings(count, arguments).value_or(EarlySettings()).place;
 }
 
 /// One line with its cure on a job in which a program that can use GPUs finds none: schedulers hide the GPUs
@@ -52,12 +65,29 @@ inline std::string describe_missing_gpus(const std::optional<Allocation>& job) {
       job->scheduler, job->scheduler == "Slurm" ? "--gpus-per-node" : "ngpus in -l select");
 }
 
+/// One line with its cure on a job in which a program without CUDA has GPUs before it: those that `visible`,
+/// the value of CUDA_VISIBLE_DEVICES, names, or the `gpus_of_host` where it is not set. Empty outside of a
+/// job, and where the scheduler has hidden all GPUs, so that none was asked for.
+inline std::string describe_unused_gpus(const std::optional<Allocation>& job,
+                                        const std::optional<std::string>& visible, std::size_t gpus_of_host) {
+  const bool hidden = visible && (visible->empty() || *visible == "-1" || *visible == "NoDevFiles");
+  if (!job || hidden || (!visible && gpus_of_host == 0)) return {};
+  return fmt::format(
+      "this run is on the CPU, as this program was built without CUDA, and there are GPUs in the {} job: "
+      "build it with -DCOLA_CUDA=on, or set train.device: cpu",
+      job->scheduler);
+}
+
 /// Says why `auto` leads to the CPU, where a GPU was probably meant.
 inline void warn_of_missing_gpus(bool speaks) {
   if (const std::string obstacle = find_cuda_obstacle(); !obstacle.empty())
     return warning("this run is on the CPU, as no GPU can be used: {}", obstacle);
-  if (!speaks || describe_cuda().empty()) return;
-  const std::string told = describe_missing_gpus(find_allocation(environment_variable, lines_of_file));
+  const std::optional<Allocation> job = find_allocation(environment_variable, lines_of_file);
+  if (!speaks || !job) return;
+  const std::string told = describe_cuda().empty()
+                               ? describe_unused_gpus(job, environment_variable("CUDA_VISIBLE_DEVICES"),
+                                                      read_host_topology().gpus.size())
+                               : describe_missing_gpus(job);
   if (!told.empty()) warning("{}", told);
 }
 

@@ -20,6 +20,7 @@
 #include "core/version.h"
 #include "dist/communicator.h"
 #include "dist/launch.h"
+#include "dist/start_guard.h"
 #include "train/agreement.h"
 
 namespace cola {
@@ -165,11 +166,14 @@ int run_program(const std::string& program, Body&& body) {
 
 /// The whole main of a program of many ranks: `body` gets the MPI session and returns the exit code. An error
 /// that all ranks share is said once; one that a single rank meets ends the job, named with rank and host.
+/// `guard` is told of the stages until `body`.
 template <typename Body>
 int run_on_ranks(const std::string& program, int count, char** arguments, const EarlyChoices& choices,
-                 Body&& body) {
+                 Body&& body, StartGuard* guard = nullptr) {
   return run_program(program, [&]() -> int {
+    if (guard) guard->enter("the choice of a GPU and network cards");
     take_place(choices);
+    if (guard) guard->enter("MPI_Init");
     MpiSession session(count, arguments);
     Communicator& world = session.world();
     set_log_identity(world.rank(), world.size(), session.host());

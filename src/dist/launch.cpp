@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "dist/launch_environment.h"
 #include "dist/mpi_communicator.h"
+#include "dist/mpi_library.h"
 #include "dist/watched_communicator.h"
 
 namespace cola {
@@ -61,8 +62,8 @@ void number_nodes(NodePlace& place, Communicator& world) {
 void check_launch(const std::optional<LaunchEnvironment>& environment, Communicator& world,
                   const NodePlace& place) {
   const Placement mpi{world.rank(), world.size(), place.rank, place.size, place.nodes};
-  for (const std::string& problem :
-       world.all_gather(environment ? find_launch_problem(*environment, mpi) : ""))
+  for (const std::string& problem : world.all_gather(
+           environment ? find_launch_problem(*environment, mpi, slurm_launch_command(mpi_version())) : ""))
     if (!problem.empty()) throw UsageError("{}", problem);
 }
 

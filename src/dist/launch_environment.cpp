@@ -36,18 +36,6 @@ constexpr std::array launchers{
              "SLURM_STEP_NUM_NODES"},
 };
 
-// Empty is unset: so scripts write it.
-std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
-  if (name == unsaid) return std::nullopt;
-  const std::optional<std::string> text = lookup(name);
-  if (!text || text->empty()) return std::nullopt;
-  int number = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc() || end != text->data() + text->size() || number < 0)
-    throw UsageError("environment variable {} is '{}', not a number", name, *text);
-  return number;
-}
-
 std::string describe(const Placement& placement) {
   std::string text = fmt::format("rank {} of {}", placement.rank, placement.size);
   if (placement.local_rank) text += fmt::format(" (number {} on its node)", *placement.local_rank);
@@ -65,6 +53,18 @@ bool differ(std::optional<int> meant, std::optional<int> found) {
 std::optional<std::string> environment_variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
+// Empty is unset: so scripts write it.
+std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
+  if (name == unsaid) return std::nullopt;
+  const std::optional<std::string> text = lookup(name);
+  if (!text || text->empty()) return std::nullopt;
+  int number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || end != text->data() + text->size() || number < 0)
+    throw UsageError("environment variable {} is '{}', not a number", name, *text);
+  return number;
 }
 
 std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& lookup) {
@@ -109,14 +109,14 @@ int read_restarts(const VariableLookup& lookup) {
   return 0;
 }
 
-std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi) {
+std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi,
+                                const std::string& slurm_command) {
   const Placement& meant = environment.placement;
   if (mpi.size == 1 && meant.size > 1) {
-    const char* cure = environment.launcher == "Slurm"
-                           ? "start it with `srun --mpi=pmix`"
-                           : "start it with the launcher of the MPI it was built with";
-    return fmt::format("{} started {} processes but MPI connects none of them: {}", environment.launcher,
-                       meant.size, cure);
+    return fmt::format(
+        "{} started {} processes but MPI connects none of them: start it with {}", environment.launcher,
+        meant.size,
+        environment.launcher == "Slurm" ? slurm_command : "the launcher of the MPI it was built with");
   }
   if (meant.rank == mpi.rank && meant.size == mpi.size && !differ(meant.local_rank, mpi.local_rank) &&
       !differ(meant.local_size, mpi.local_size) && !differ(meant.nodes, mpi.nodes))

@@ -16,6 +16,9 @@ using VariableLookup = std::function<std::optional<std::string>(const std::strin
 /// This process's own environment.
 std::optional<std::string> environment_variable(const std::string& name);
 
+/// A variable's value as a number from 0; nothing if it is not set, or empty. Throws UsageError for another.
+std::optional<int> read_number(const VariableLookup& lookup, const char* name);
+
 /// Where a process stands in its job. Not every launcher says all of it.
 struct Placement {
   int rank = 0, size = 1;
@@ -47,7 +50,9 @@ std::optional<int> read_local_size(const VariableLookup& lookup);
 int read_restarts(const VariableLookup& lookup);
 
 /// One line on how MPI's view differs from the launcher's, and the cure; empty when they agree.
-std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi);
+/// `slurm_command`: how this MPI is started under Slurm, as of slurm_launch_command.
+std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi,
+                                const std::string& slurm_command);
 
 /// The nodes that Slurm or PBS gave the job, and the scheduler's name; nothing outside of a job. `lines_of`
 /// reads a file, here PBS_NODEFILE, which names a host once or many times; no lines if it cannot be read.

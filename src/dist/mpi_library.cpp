@@ -63,16 +63,30 @@ std::string describe_mpi(const std::string& version, const HasVariable& has_vari
   return carrier.empty() ? name : name + ", " + carrier;
 }
 
-std::string describe_mpi() {
+std::string mpi_version() {
   char version[MPI_MAX_LIBRARY_VERSION_STRING] = {};
-  int length = 0, provided = 0;
+  int length = 0;
   check_mpi(MPI_Get_library_version(version, &length), "MPI_Get_library_version");
+  return {version, static_cast<std::size_t>(length)};
+}
+
+// Cray's MPICH names MPICH too. It is reached through the plugin that its sites make Slurm's default; other
+// descendants of MPICH speak PMI-2.
+std::string slurm_launch_command(const std::string& version) {
+  const auto names = [&](const char* library) { return version.find(library) != std::string::npos; };
+  if (names("Open MPI")) return "srun --mpi=pmix";
+  if (names("CRAY MPICH")) return "srun without --mpi=";
+  if (names("MPICH") || names("Intel(R) MPI") || names("MVAPICH")) return "srun --mpi=pmi2";
+  return "srun --mpi=TYPE, of those that srun --mpi=list shows";
+}
+
+std::string describe_mpi() {
+  int provided = 0;
   const bool tools = MPI_T_init_thread(MPI_THREAD_SERIALIZED, &provided) == MPI_SUCCESS;
-  const std::string text =
-      describe_mpi(std::string(version, static_cast<std::size_t>(length)), [&](const std::string& variable) {
-        int index = 0;
-        return tools && MPI_T_cvar_get_index(variable.c_str(), &index) == MPI_SUCCESS;
-      });
+  const std::string text = describe_mpi(mpi_version(), [&](const std::string& variable) {
+    int index = 0;
+    return tools && MPI_T_cvar_get_index(variable.c_str(), &index) == MPI_SUCCESS;
+  });
   if (tools) MPI_T_finalize();
   return text;
 }

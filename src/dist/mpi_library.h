@@ -10,7 +10,14 @@ namespace cola {
 /// To be called between the start and the end of MPI.
 std::string describe_mpi();
 
-/// The same from what MPI says of itself: `version` as of MPI_Get_library_version, and whether one of its
+/// What MPI says of itself. Also before MPI starts.
+std::string mpi_version();
+
+/// The command that connects this MPI's processes under Slurm: "srun --mpi=pmix" for Open MPI. `version` as
+/// of mpi_version.
+std::string slurm_launch_command(const std::string& version);
+
+/// The same from what MPI says of itself: `version` as of mpi_version, and whether one of its
 /// control variables exists. Open MPI lets go of those of the components that it does not use; MPICH names
 /// its device in its version.
 std::string describe_mpi(const std::string& version,

@@ -7,7 +7,9 @@
 #include <deque>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "core/cuda/check.h"
 #include "core/cuda/cuda_device.h"
@@ -242,7 +244,10 @@ std::string nccl_version() {
 }
 
 std::string find_nccl_obstacle(const Device& device, Communicator& host) {
-  const std::string shared = find_shared_gpu(host.all_gather(place_of(gpu_of(device))));
+  const std::vector<std::string> places = host.all_gather(place_of(gpu_of(device)));
+  if (const std::string uneven = find_uneven_sharing(places); !uneven.empty())
+    throw AgreedError("{}", uneven);
+  const std::string shared = find_shared_gpu(places);
   return shared.empty() ? shared : shared + ", which NCCL does not allow";
 }
 

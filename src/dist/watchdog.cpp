@@ -10,8 +10,8 @@
 
 namespace cola {
 
-Watchdog::Watchdog(std::function<void()> end_job, std::chrono::seconds grace)
-    : end_job_(std::move(end_job)), grace_(grace) {}
+Watchdog::Watchdog(std::function<void()> end_job, std::chrono::seconds grace, Words words)
+    : end_job_(std::move(end_job)), grace_(grace), words_(std::move(words)) {}
 
 Watchdog::~Watchdog() = default;
 
@@ -70,10 +70,14 @@ void Watchdog::watch(const std::stop_token& stop) {
 
 std::string Watchdog::problem_of(const char* operation, Seconds inside) const {
   if (limit_ == Seconds(0) || inside < limit_) return {};
+  return words_(operation, inside.count());
+}
+
+std::string Watchdog::stuck_in(const char* operation, double seconds) {
   return fmt::format(
       "stuck in {} for {:.0f} s: another rank is dead, stopped or far behind; the job ends "
       "(parallel.timeout_seconds)",
-      operation, inside.count());
+      operation, seconds);
 }
 
 // What ends the job now that `tick` more has passed; empty if nothing does.

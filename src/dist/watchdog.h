@@ -35,9 +35,13 @@ class Watchdog {
  public:
   class Inside;
 
+  /// What is said of an operation that takes too long.
+  using Words = std::function<std::string(const char* operation, double seconds)>;
+
   /// `end_job` ends all ranks, this one included, from the watchdog's thread. A process that it does not end
   /// within `grace` ends itself, with exit_failed.
-  explicit Watchdog(std::function<void()> end_job, std::chrono::seconds grace = std::chrono::seconds(10));
+  explicit Watchdog(std::function<void()> end_job, std::chrono::seconds grace = std::chrono::seconds(10),
+                    Words words = stuck_in);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
@@ -45,6 +49,8 @@ class Watchdog {
   /// From here on a collective that takes longer than `limit` ends the job, and so does one that fails in the
   /// background. 0: any time will do.
   void start(std::chrono::milliseconds limit);
+  /// Looks no more until it is started again. What was entered keeps the time that was counted.
+  void stop() { thread_ = {}; }
 
   /// Collectives to look at until they are removed.
   void add(BackgroundCollectives& collectives);
@@ -72,10 +78,12 @@ class Watchdog {
   void watch(const std::stop_token& stop);
   std::string find_problem(Seconds tick);
   std::string problem_of(const char* operation, Seconds inside) const;
+  static std::string stuck_in(const char* operation, double seconds);
   void end(const std::string& problem);
 
   std::function<void()> end_job_;
   std::chrono::seconds grace_;
+  Words words_;
   Seconds limit_{0};
   mutable std::mutex mutex_;  // of all that follows
   std::condition_variable_any wake_;

@@ -30,5 +30,17 @@ TEST(TensorRoute, IsOfNoAccountForOneRank) {
     EXPECT_EQ(choose_route(DeviceKind::cuda, wanted, 1, ""), TensorRoute::mpi);
 }
 
+TEST(Detour, IsAWarningWhereTheProgramHasNoNccl) {
+  const auto told = [](bool built_without_nccl) {
+    ::testing::internal::CaptureStderr();
+    tell_detour("this program was built without NCCL", built_without_nccl);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_NE(told(true).find("warning: tensors go over MPI through host memory, not NCCL: this program was "
+                            "built without NCCL, which is slow: build it with NCCL"),
+            std::string::npos);
+  EXPECT_EQ(told(false), "");
+}
+
 }  // namespace
 }  // namespace cola

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import time
+import unittest.mock
 
 import harness
 
@@ -72,6 +73,17 @@ class Errors(harness.TrainingTest):
             self.assert_refused("gpu", "train.device: ", "train.device=cuda", "train.precision=auto")
         done = self.call([harness.PROGRAMS / "cola_dist", "--print-config"], expect=2)
         self.assertIn("--config FILE is missing", done.stderr)
+
+    def test_a_job_with_gpus_is_told_once_that_the_program_has_no_cuda(self):
+        said = self.train("cuda", None, "train.device=cuda", "train.precision=auto", expect=None)
+        if "built without a CUDA backend" not in said.stderr:
+            self.skipTest("this program has CUDA")
+        settings = ("train.device=auto", "schedule.total_steps=1", "schedule.warmup_steps=0", "evaluation.tokens=128")
+        told = "warning: this run is on the CPU, as this program was built without CUDA"
+        for gpus, times in (("0,1", 1), ("", 0)):
+            with unittest.mock.patch.dict(os.environ, SLURM_JOB_NUM_NODES="1", CUDA_VISIBLE_DEVICES=gpus):
+                done = self.train(f"unused{times}", 2, *settings)
+            self.assertEqual(done.stderr.count(told), times, done.stderr)
 
     def test_a_run_directory_that_cannot_be_written(self):
         for name in ("config.yaml", "metrics.jsonl"):

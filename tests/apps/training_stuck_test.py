@@ -157,6 +157,31 @@ class Stuck(harness.TrainingTest):
         self.assertEqual([event["step"] for event in saved], [2, 3], done.stderr)
         self.assertGreater(saved[0]["seconds"], 2 * TIMEOUT, saved)
 
+    def start_that_ends(self, *commands):
+        """What is said by a job whose ranks run these commands and that does not get as far as training."""
+        with unittest.mock.patch.dict(os.environ, COLA_START_TIMEOUT=str(TIMEOUT)):
+            job = subprocess.Popen(self.job_of(*commands), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(lambda: job.poll() is None and job.kill())
+            errors = self.assert_ends(job)
+        self.assertEqual(job.returncode, 1, errors)
+        return errors
+
+    def test_a_rank_that_never_starts_ends_the_job(self):
+        train = self.command("unstarted", None, f"parallel.timeout_seconds={TIMEOUT}", *self.SETTINGS)
+        errors = self.start_that_ends(train, ["sleep", "100"], train)
+        self.assertRegex(errors, rf"cola_dist: rank [02] on \S+: error: no start within {TIMEOUT} s: waiting in MPI_Init; ")
+        self.assertFalse((self.directory / "unstarted").exists())
+
+    def test_a_file_system_that_hangs_at_the_start_ends_the_job(self):
+        train = self.command("unread", None, f"parallel.timeout_seconds={TIMEOUT}", *self.SETTINGS)
+        hanging = self.directory / "hanging.yaml"
+        os.mkfifo(hanging)
+        writer = os.open(hanging, os.O_RDWR)  # there to be read, but nothing comes
+        self.addCleanup(os.close, writer)
+        stuck = [str(hanging) if word.endswith("/unread.yaml") else word for word in train]
+        errors = self.start_that_ends(train, stuck)
+        self.assertRegex(errors, rf"no start within {TIMEOUT} s: waiting in (MPI_Init|the reading of the configuration); ")
+
     def test_a_suspended_job_goes_on(self):
         job, ranks = self.start("suspended", "schedule.total_steps=100000")
         for rank in ranks:

@@ -44,6 +44,30 @@ TEST(SharedGpu, IsLookedForQuicklyAmongManyRanks) {
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(2));
 }
 
+std::string find_uneven(const std::vector<std::string>& places) {
+  return find_uneven_sharing(places);
+}
+
+TEST(UnevenSharing, NamesTheHostThatLacksAGpu) {
+  const std::string first = gpu_place("0000:17:00.0", "n1"), second = gpu_place("0000:65:00.0", "n1"),
+                    other = gpu_place("0000:65:00.0", "n2");
+  EXPECT_EQ(
+      find_uneven({first, second, other, other}),
+      "ranks 2 and 3 share GPU 0000:65:00.0 on n2, where other hosts have one for each rank: has a GPU of "
+      "n2 failed? Start without that host (Slurm: --exclude=n2), or set parallel.collectives: mpi");
+  EXPECT_NE(find_uneven({other, other, first, second, ""}).find("ranks 0 and 1 share GPU"),
+            std::string::npos);
+}
+
+TEST(UnevenSharing, IsNoneWhereHostsAreAlike) {
+  const std::string first = gpu_place("0000:17:00.0", "n1"), second = gpu_place("0000:65:00.0", "n1"),
+                    other = gpu_place("0000:65:00.0", "n2");
+  EXPECT_EQ(find_uneven({first, second, other}), "");
+  EXPECT_EQ(find_uneven({first, first, other, other, other}), "");
+  EXPECT_EQ(find_uneven({first, first, second}), "");
+  EXPECT_EQ(find_uneven({}), "");
+}
+
 TEST(SharedGpu, IsRecognizedInEitherCaseOfItsNumber) {
   EXPECT_NE(find_shared({gpu_place("00000000:A5:00.0", "n1"), gpu_place("00000000:a5:00.0", "n1")}), "");
 }

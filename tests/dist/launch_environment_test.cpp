@@ -154,24 +154,28 @@ TEST(LaunchEnvironment, ReadsTheProcessEnvironment) {
   EXPECT_FALSE(environment_variable("COLA_TEST_VARIABLE"));
 }
 
+std::string problem_of(const LaunchEnvironment& environment, const Placement& mpi) {
+  return find_launch_problem(environment, mpi, "srun --mpi=pmi2");
+}
+
 TEST(LaunchProblem, IsNoneWhereMpiAgrees) {
-  EXPECT_EQ(find_launch_problem({"Slurm", {5, 8, 1}}, {5, 8, 1}), "");
-  EXPECT_EQ(find_launch_problem({"PMI", {5, 8, std::nullopt}}, {5, 8, 1}), "");
-  EXPECT_EQ(find_launch_problem({"Slurm", {0, 1, 0}}, {0, 1, 0}), "");
+  EXPECT_EQ(problem_of({"Slurm", {5, 8, 1}}, {5, 8, 1}), "");
+  EXPECT_EQ(problem_of({"PMI", {5, 8, std::nullopt}}, {5, 8, 1}), "");
+  EXPECT_EQ(problem_of({"Slurm", {0, 1, 0}}, {0, 1, 0}), "");
 }
 
 TEST(LaunchProblem, NamesTheCureForUnconnectedSlurmTasks) {
-  const std::string problem = find_launch_problem({"Slurm", {5, 8, 1}}, {0, 1, 0});
-  EXPECT_NE(problem.find("srun --mpi=pmix"), std::string::npos) << problem;
+  const std::string problem = problem_of({"Slurm", {5, 8, 1}}, {0, 1, 0});
+  EXPECT_NE(problem.find("start it with srun --mpi=pmi2"), std::string::npos) << problem;
   EXPECT_NE(problem.find("8 processes"), std::string::npos) << problem;
-  const std::string other = find_launch_problem({"PMI", {1, 4, 1}}, {0, 1, 0});
+  const std::string other = problem_of({"PMI", {1, 4, 1}}, {0, 1, 0});
   EXPECT_EQ(other.find("srun"), std::string::npos) << other;
 }
 
 TEST(LaunchProblem, NamesBothViewsWhereTheyDiffer) {
   for (const Placement mpi :
        {Placement{4, 8, 1}, Placement{5, 9, 1}, Placement{5, 8, 0}, Placement{5, 8, 1, 3}}) {
-    const std::string problem = find_launch_problem({"Slurm", {5, 8, 1, 2}}, mpi);
+    const std::string problem = problem_of({"Slurm", {5, 8, 1, 2}}, mpi);
     EXPECT_NE(problem.find("Slurm says this is rank 5 of 8 (number 1 on its node)"), std::string::npos)
         << problem;
     EXPECT_EQ(problem.find('\n'), std::string::npos);
@@ -180,7 +184,7 @@ TEST(LaunchProblem, NamesBothViewsWhereTheyDiffer) {
 
 TEST(LaunchProblem, NamesNodesThatMpiDoesNotTellApart) {
   const Placement meant{5, 8, 1, std::nullopt, 2}, found{5, 8, 1, 8, 1};
-  const std::string problem = find_launch_problem({"Slurm", meant}, found);
+  const std::string problem = problem_of({"Slurm", meant}, found);
   EXPECT_NE(problem.find("on 2 nodes but MPI finds 1: nodes need hostnames"), std::string::npos) << problem;
 }
 

@@ -30,6 +30,16 @@ TEST(MpiLibrary, SaysOverWhatMpichSends) {
             "MPICH Version: 4.0.2, ch4:ofi");
 }
 
+TEST(MpiLibrary, IsStartedUnderSlurmAsItConnectsItsProcesses) {
+  EXPECT_EQ(slurm_launch_command(open_mpi), "srun --mpi=pmix");
+  EXPECT_EQ(slurm_launch_command("MPICH Version:      4.0.2\nMPICH Device:    ch4:ofi\n"), "srun --mpi=pmi2");
+  EXPECT_EQ(slurm_launch_command("Intel(R) MPI Library 2021.9 for Linux* OS"), "srun --mpi=pmi2");
+  EXPECT_EQ(slurm_launch_command("MVAPICH2 Version      :\t2.3.7"), "srun --mpi=pmi2");
+  EXPECT_EQ(slurm_launch_command("MPI VERSION    : CRAY MPICH version 8.1.28 (ANL base 3.4a2)"),
+            "srun without --mpi=");
+  EXPECT_NE(slurm_launch_command("HPE MPT 2.28").find("srun --mpi=list"), std::string::npos);
+}
+
 TEST(MpiLibrary, SaysNoMoreThanItKnows) {
   EXPECT_EQ(described("MPI VERSION    : CRAY MPICH version 8.1.28\nMPI BUILD INFO : none\n", {}),
             "MPI VERSION : CRAY MPICH version 8.1.28");
