@@ -16,8 +16,8 @@ class StartGuard {
  public:
   /// Guards from here on, for 10 minutes, or for COLA_START_TIMEOUT seconds where the environment says so (0:
   /// for ever). Does nothing without a launcher. When time is up one line names rank, host and stage, and the
-  /// job ends with exit_failed. Time in which the process
-  /// was suspended does not count. Throws UsageError for a COLA_START_TIMEOUT that is no number.
+  /// job ends with exit_failed. Time in which the process was suspended does not count. Throws UsageError for
+  /// a COLA_START_TIMEOUT that is no number.
   explicit StartGuard(const std::optional<LaunchEnvironment>& launched);
   ~StartGuard();
   StartGuard(const StartGuard&) = delete;

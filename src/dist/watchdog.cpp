@@ -17,12 +17,14 @@ Watchdog::~Watchdog() = default;
 
 void Watchdog::start(std::chrono::milliseconds limit) {
   limit_ = limit;
+  oversee();
   thread_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
 }
 
 void Watchdog::add(BackgroundCollectives& collectives) {
   const std::lock_guard lock(mutex_);
   background_.push_back({&collectives});
+  if (thread_.joinable()) oversee();
 }
 
 void Watchdog::remove(BackgroundCollectives& collectives) {
@@ -32,6 +34,7 @@ void Watchdog::remove(BackgroundCollectives& collectives) {
 
 void Watchdog::set_last_word(std::function<void(const std::string&)> last_word) {
   const std::lock_guard lock(mutex_);
+  if (overseer_) overseer_->set_last_word(last_word);
   last_word_ = std::move(last_word);
 }
 
@@ -87,7 +90,7 @@ std::string Watchdog::find_problem(Seconds tick) {
     if (std::string problem = problem_of(entry.operation, entry.inside); !problem.empty()) return problem;
   }
   for (Background& entry : background_) try {
-      const auto operation = entry.collectives->under_way();
+      const auto operation = ask(*entry.collectives);
       const std::uint64_t number = operation ? operation->number : 0;
       entry.inside = operation && entry.number == number ? entry.inside + tick : Seconds(0);
       entry.number = number;
@@ -97,6 +100,27 @@ std::string Watchdog::find_problem(Seconds tick) {
       return error.what();
     }
   return {};
+}
+
+// CUDA and NCCL may keep whoever asks waiting, where another thread that waits for a GPU holds their locks;
+// and this thread would not come to see how long.
+std::optional<BackgroundCollectives::Operation> Watchdog::ask(BackgroundCollectives& collectives) {
+  std::optional<Inside> asking;
+  if (overseer_) asking.emplace(*overseer_, "the GPU");
+  return collectives.under_way();
+}
+
+// A watchdog like this one, with nothing in the background.
+void Watchdog::oversee() {
+  if (background_.empty() || limit_ == Seconds(0)) return;
+  overseer_ = std::make_unique<Watchdog>(end_job_, grace_, [](const char* asked, double seconds) {
+    return fmt::format(
+        "no answer from {} for {:.0f} s, as where it waits for a rank that is dead or stopped; the job ends "
+        "(parallel.timeout_seconds)",
+        asked, seconds);
+  });
+  overseer_->set_last_word(last_word_);
+  overseer_->start(std::chrono::duration_cast<std::chrono::milliseconds>(limit_));
 }
 
 // Holds the lock to the end, so that no other thread leaves a collective with half its result. The last word

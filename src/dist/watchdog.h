@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -47,7 +48,7 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
   /// From here on a collective that takes longer than `limit` ends the job, and so does one that fails in the
-  /// background. 0: any time will do.
+  /// background, or does not let itself be asked for so long. 0: any time will do.
   void start(std::chrono::milliseconds limit);
   /// Looks no more until it is started again. What was entered keeps the time that was counted.
   void stop() { thread_ = {}; }
@@ -79,6 +80,8 @@ class Watchdog {
   std::string find_problem(Seconds tick);
   std::string problem_of(const char* operation, Seconds inside) const;
   static std::string stuck_in(const char* operation, double seconds);
+  std::optional<BackgroundCollectives::Operation> ask(BackgroundCollectives& collectives);
+  void oversee();
   void end(const std::string& problem);
 
   std::function<void()> end_job_;
@@ -91,6 +94,7 @@ class Watchdog {
   Seconds all_inside_{0};
   std::list<Entered> entered_;
   std::vector<Background> background_;
+  std::unique_ptr<Watchdog> overseer_;  // of the time in which collectives in the background are asked
   std::jthread thread_;
 };
 

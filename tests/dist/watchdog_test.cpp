@@ -94,6 +94,26 @@ TEST_F(WatchdogDeath, EndsTheJobWhenACollectiveInTheBackgroundIsStuck) {
               "stuck in the all-reduce of gradients.*\nabandoned");
 }
 
+// As a GPU's driver may, whose locks are held by a thread that waits for another rank.
+TEST_F(WatchdogDeath, EndsTheJobWhenItGetsNoAnswer) {
+  for (const bool is_added_first : {true, false}) {
+    const auto get_stuck = [is_added_first] {
+      Watchdog watchdog(end_process);
+      watchdog.set_last_word([](const std::string&) { std::fputs("last word\n", stderr); });
+      Background background([]() -> std::optional<BackgroundCollectives::Operation> {
+        sleep_for(seconds(30));
+        return std::nullopt;
+      });
+      if (is_added_first) watchdog.add(background);
+      watchdog.start(milliseconds(200));
+      if (!is_added_first) watchdog.add(background);
+      sleep_for(seconds(20));
+    };
+    EXPECT_EXIT(get_stuck(), ::testing::ExitedWithCode(exit_by_watchdog),
+                "no answer from the GPU.*\nlast word");
+  }
+}
+
 TEST_F(WatchdogDeath, EndsTheJobWhenACollectiveInTheBackgroundFailsEvenWithoutALimit) {
   const auto fail = [] {
     Watchdog watchdog(end_process);
