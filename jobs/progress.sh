@@ -1,8 +1,7 @@
 # shellcheck shell=bash
 # What the jobs of both schedulers share: whether a start that failed is worth another. Sourced, never run.
 
-# So many starts may fail one after another, each after it has committed a checkpoint: what goes wrong each time is no
-# accident. One that has committed none would fail at the same step again, as with a loss that is not finite.
+# So many starts may fail one after another: what goes wrong each time is no accident.
 most_failures=3
 
 # The run directory of a command line; nothing where that cannot be told.
@@ -13,15 +12,28 @@ run_directory_of() { "$@" --print-config | sed -n 's/^  dir: "\?\([^"]*\)"\?$/\1
 # usage: commits_of RUN_DIRECTORY
 commits_of() { [ -z "$1" ] || stat --format='%n %i %y' "$1"/checkpoints/step-*/manifest.json 2>/dev/null; }
 
-# Whether a start that failed has committed a checkpoint, and not too many have failed in a row. Counts it.
-# usage: is_worth_another_start RUN_DIRECTORY COMMITS_BEFORE
+# Whether a start that failed is worth another; says why. One that has committed a checkpoint is. One that has committed
+# none may have met a bad node, or would fail at the same step again, as with a loss that is not finite: where there is a
+# checkpoint to resume from, one such start is followed by another, two in a row are not. failed_starts holds how many have
+# failed in a row, and how many of these, since the last commit, without one.
+# usage: REASON=$(is_worth_another_start RUN_DIRECTORY COMMITS_BEFORE)
 is_worth_another_start() {
-  local failures=0 new
-  new=$(commits_of "$1" | grep -vxF -e "$2")
-  [ -n "$new" ] || return
-  [ ! -e "$1/failed_starts" ] || read -r failures <"$1/failed_starts"
+  local failures=0 fruitless=0 commits
+  commits=$(commits_of "$1")
+  [ -n "$commits" ] || return
+  [ ! -e "$1/failed_starts" ] || read -r failures fruitless <"$1/failed_starts"
   [[ $failures =~ ^[0-9]+$ ]] || failures=0
-  [ "$failures" -lt "$most_failures" ] && echo $((failures + 1)) >"$1/failed_starts"
+  [ "$failures" -lt "$most_failures" ] || return
+  if grep -qvxF -e "$2" <<<"$commits"; then
+    fruitless=0
+    echo "after new checkpoints"
+  elif [ "${fruitless:-0}" = 0 ]; then
+    fruitless=1
+    echo "before a new checkpoint, which one start in a row may"
+  else
+    return 1
+  fi
+  echo $((failures + 1)) "$fruitless" >"$1/failed_starts"
 }
 
 # After a start that did not fail, and where a person has submitted the job.

@@ -51,8 +51,8 @@ run_again() {
   fi
   export COLA_RESTARTS=$restarts
   local variables
-  variables=$(set_ones_of CONFIGURATION SETTINGS RESUME SLINGSHOT_NCCL COLA_RESTARTS COLA_MOST_RESTARTS COLA_FIRST_JOB \
-    COLA_JOBS COLA_DIST)
+  variables=$(set_ones_of CONFIGURATION SETTINGS RESUME SLINGSHOT_NCCL SLINGSHOT_PLUGIN COLA_RESTARTS COLA_MOST_RESTARTS \
+    COLA_FIRST_JOB COLA_JOBS COLA_DIST)
   local pause
   for pause in 10 0; do # the server may be busy
     if qsub -W depend=afterany:"$PBS_JOBID" -N "$PBS_JOBNAME" -v "$variables" "$2"; then
@@ -96,12 +96,13 @@ launch_and_wait() {
 # Runs the program on all ranks, and sees to the next job if it stopped early (exit code 75), or failed after it had made
 # progress, by itself and not because the job is to end. Any other end of the program ends the chain. CONFIGURATION is the
 # run's file, SETTINGS are "section.key=value ..." for it, RESUME is a checkpoint's folder to start from.
-# usage: train MOST_RESTARTS SCRIPT LAUNCHER... -- PROGRAM
+# usage: train MOST_RESTARTS SCRIPT LAUNCHER... -- PROGRAM ARGUMENT...
 train() {
-  local most_restarts=$1 script=$2 code=0 run commits description limit left starts setting told_to_end=no
+  local most_restarts=$1 script=$2 code=0 run commits description limit left starts setting reason told_to_end=no
   local -a launch=() command=() wanted=()
   shift 2
   while [ "$1" != -- ]; do launch+=("$1"); shift; done
+  shift
   [[ $most_restarts =~ ^[0-9]+$ ]] || { echo "most_restarts is '$most_restarts', not a number"; exit 2; }
   [ -z "${PBS_ARRAY_INDEX:-}" ] || { echo "a run cannot be shared by a job array: submit one job a configuration"; exit 2; }
   # The limit is not in a job's environment, but the server knows it, and this script tells what was asked for.
@@ -116,7 +117,7 @@ train() {
   export COLA_RESTARTS=$((${COLA_RESTARTS:-0} + ${starts:-1} - 1))
   unset COLA_JOB_END_TIME # of another job, which this one was submitted in
   [ -z "$left" ] || export COLA_JOB_END_TIME=$(($(date +%s) + left))
-  command=("$2" --config "$CONFIGURATION")
+  command=("$@" --config "$CONFIGURATION")
   [ -z "${RESUME:-}" ] || command+=(--resume "$RESUME")
   read -ra wanted <<<"${SETTINGS:-}"
   for setting in "${wanted[@]}"; do command+=(--set "$setting"); done
@@ -128,7 +129,7 @@ train() {
   echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
   launch_and_wait "${launch[@]}" "${command[@]}" || code=$?
   if [ "$told_to_end" = yes ]; then
-    echo "told to end (SIGTERM), so not submitted again: do so to resume"
+    echo "told to end (SIGTERM), so this script submits nothing: unless PBS starts the job again, submit it to resume"
     exit "$code"
   fi
   case $code in
@@ -136,8 +137,8 @@ train() {
     75) run_again "$most_restarts" "$script" "stopped early with a committed checkpoint" ;;
     0 | 2) ;; # done, or not to be mended by another start
     *)
-      ! is_worth_another_start "$run" "$commits" ||
-        run_again "$most_restarts" "$script" "failed (exit code $code) after new checkpoints"
+      ! reason=$(is_worth_another_start "$run" "$commits") ||
+        run_again "$most_restarts" "$script" "failed (exit code $code) $reason"
       ;;
   esac
   exit "$code"

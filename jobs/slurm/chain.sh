@@ -8,7 +8,7 @@
 
 # --- edit here -------------------------------------------------------------------------------------------------------
 preparation=()   # what sbatch is told besides the scripts' own lines, for example --account=PROJECT
-training=()
+training=()      # settings, run.dir among them, go into the configuration, which the check reads
 script=generic.sbatch   # what trains: one of the scripts in jobs/slurm
 check=(--ntasks=1 --time=01:00:00 --job-name=cola-check --output=%x-%j.log)
 programs=${COLA_PROGRAMS:-build/release/bin}

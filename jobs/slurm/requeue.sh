@@ -21,7 +21,10 @@ export_job_end() {
 
 # Whether a step that does nothing runs within that many seconds.
 # usage: trivial_step SECONDS SRUN_ARGUMENT...
-trivial_step() { timeout "$1" srun --overlap --cpus-per-task=1 --mpi=none "${@:2}" true >/dev/null 2>&1; }
+trivial_step() {
+  # srun takes a job's --cpus-per-gpu from its environment, and refuses it beside --cpus-per-task.
+  timeout "$1" env -u SLURM_CPUS_PER_GPU srun --overlap --cpus-per-task=1 --mpi=none "${@:2}" true >/dev/null 2>&1
+}
 
 # Whether a node of the job no longer answers. Where not even this one runs a step, srun is what fails, and nothing is
 # known of the nodes.
@@ -67,7 +70,7 @@ requeue() {
 # had made progress. Any other end of the program ends the job.
 # usage: train MOST_RESTARTS SRUN_ARGUMENT... -- PROGRAM ARGUMENT...
 train() {
-  local most_restarts=$1 code=0 run commits
+  local most_restarts=$1 code=0 run commits reason
   local -a launch=()
   shift
   while [ "$1" != -- ]; do launch+=("$1"); shift; done
@@ -81,13 +84,15 @@ train() {
   commits=$(commits_of "$run")
   # Ranks do not end at the same moment. With --kill-on-bad-exit the first one's 75 would get the others killed, and srun
   # return their signal in its place; where one rank dies alone, the others follow after this wait.
-  srun --kill-on-bad-exit=0 --wait=60 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" "${launch[@]}" "$@" || code=$?
+  # Newer versions of srun do not know of sbatch's --cpus-per-task; where there was none, none is given.
+  srun --kill-on-bad-exit=0 --wait=60 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "${launch[@]}" "$@" ||
+    code=$?
   case $code in
     0 | 75) forget_failures "$run" ;;&
     75) requeue "$most_restarts" "stopped early with a committed checkpoint" ;;
     0 | 2) ;; # done, or not to be mended by another start
     *)
-      ! is_worth_another_start "$run" "$commits" || requeue "$most_restarts" "failed (exit code $code) after new checkpoints"
+      ! reason=$(is_worth_another_start "$run" "$commits") || requeue "$most_restarts" "failed (exit code $code) $reason"
       ! has_lost_a_node || requeue "$most_restarts" "lost a node"
       ;;
   esac

@@ -38,11 +38,11 @@ def read_safetensors(path):
 
 
 class Documented(harness.TrainingTest):
-    def run_code(self, page, more):
-        """What the page's Python code prints with `more` behind it, in a folder that looks like its reader's."""
+    def run_code(self, page, more="", number=0, of=1):
+        """What a block of the page's Python code prints with `more` behind it, in a folder that looks like its reader's."""
         blocks = re.findall(r"^```python\n(.*?)^```", (DOCUMENTATION / page).read_text(), re.DOTALL | re.MULTILINE)
-        self.assertEqual(len(blocks), 1, page)
-        done = subprocess.run([PYTHON, "-c", blocks[0] + more], cwd=self.directory, capture_output=True,
+        self.assertEqual(len(blocks), of, page)
+        done = subprocess.run([PYTHON, "-c", blocks[number] + more], cwd=self.directory, capture_output=True,
                               text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout.splitlines()
@@ -50,13 +50,21 @@ class Documented(harness.TrainingTest):
     def test_code_reads_a_token_file(self):
         (self.directory / "data/tiny").mkdir()
         shutil.copy(self.directory / "data/train-00000.h5", self.directory / "data/tiny")
-        attributes, *_, document = self.run_code("data.md", PRINT_TOKENS)
+        attributes, *_, document = self.run_code("data.md", PRINT_TOKENS, of=2)
         attributes = re.sub(r"np\.int64\((\d+)\)", r"\1", attributes)  # as NumPy 2 says it
         for words in ("'vocab_size': 258", "'eos_id': 256", "'pad_id': 257", "'tokenizer': 'bytes", "'packing': 'packed'"):
             self.assertIn(words, attributes)
         document = json.loads(document)
         self.assertEqual(document[-1], 256)
         self.assertIn(bytes(document[:-1]).decode().strip(), harness.corpus())
+
+    def test_code_writes_a_token_file(self):
+        (self.directory / "story.txt").write_text(harness.corpus())
+        self.run_code("data.md", number=1, of=2)
+        written = self.directory / "data/story/train-00000.h5"
+        self.call([harness.PROGRAMS / "cola_data", "inspect", written], expect=0)
+        done = self.train("story", 2, f"data.train=[{written}]", "schedule.total_steps=6")
+        self.assertIn("finished step 6", done.stdout)
 
     def test_code_reads_a_checkpoint(self):
         self.train("cola-tiny", 3, "schedule.total_steps=4", "schedule.warmup_steps=1", "checkpoint.every=4")

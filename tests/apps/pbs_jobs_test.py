@@ -25,9 +25,9 @@ STAND_INS = {
                done
                [ "$(grep -c '^qsub -W' "$CALLS")" -gt "${QSUB_FAILURES:-0}" ] """,
     "qrerun": 'echo "qrerun $*" >>"$CALLS"',
-    "module": 'echo "module $*" >>"$CALLS"',
+    "module": 'echo "module $*" >>"$CALLS"; [ "$2" != "$MISSING_MODULE" ]',
     # PALS' options are not those of Open MPI.
-    "mpiexec": """printf 'mpiexec %s\\n' "$*" >>"$CALLS"; env | grep -E '^(NCCL|FI_|MPICH|OMP_NUM|COLA_JOB_END)' >>"$CALLS"
+    "mpiexec": """printf 'mpiexec %s\\n' "$*" >>"$CALLS"; env | grep -E '^(NCCL|FI_|MPICH|LD_LIB|OMP_NUM|COLA_JOB_END)' >>"$CALLS"
                   [ "$3" != --ppn ] || { ranks=$2; shift 7; set -- -n "$ranks" "$@"; }
                   exec mpirun --oversubscribe "$@" """,
 }
@@ -270,6 +270,9 @@ class PbsJobs(harness.TrainingTest):
         self.assertIn("qsub -W depend=afterany:7.pbs", calls)
         committed = self.checkpoints("crashing")
         code, log, calls = self.submit("crashing", COLA_RESTARTS="1", COLA_FAULT_POINT="manifest:1")  # none is new
+        self.assertEqual(code, 75, log)
+        self.assertRegex(log, r"failed \(exit code \d+\) before a new checkpoint, .*: submitted again as restart 2")
+        code, log, calls = self.submit("crashing", COLA_RESTARTS="2", COLA_FAULT_POINT="manifest:1")
         self.assertNotIn(code, (0, 2, 75), log)
         self.assertNotIn("qsub", calls)
         self.assertEqual(self.checkpoints("crashing"), committed)
@@ -285,11 +288,12 @@ class PbsJobs(harness.TrainingTest):
 
     def test_a_loss_that_is_not_finite_does_not_come_back_for_ever(self):
         settings = "optimizer.lr=1e30 optimizer.grad_clip=0 checkpoint.every=1"
-        code, log, _ = self.submit("exploding", settings=settings)
-        self.assertEqual(code, 75, log)
-        code, log, calls = self.submit("exploding", settings=settings, COLA_RESTARTS="1")
+        for restarts in range(2):
+            code, log, _ = self.submit("exploding", settings=settings, COLA_RESTARTS=str(restarts))
+            self.assertEqual(code, 75, log)
+        code, log, calls = self.submit("exploding", settings=settings, COLA_RESTARTS="2")
         self.assertEqual(code, 1, log)
-        self.assertEqual(log.count("is not finite"), 2)
+        self.assertEqual(log.count("is not finite"), 3)
         self.assertNotIn("qsub", calls)
 
     def test_a_failure_is_not_repeated(self):
@@ -299,13 +303,35 @@ class PbsJobs(harness.TrainingTest):
         self.assertNotIn("qsub", calls)
 
     def test_polaris(self):
-        code, log, calls = self.submit("polaris", script="polaris", ranks=4)
+        plugin = self.directory / "plugin"
+        plugin.mkdir()
+        polaris = {"script": "polaris", "ranks": 4, "settings": "train.device=cpu", "SLINGSHOT_PLUGIN": str(plugin)}
+        _, log, calls = self.submit("pluginless", **polaris)
+        self.assertIn(f"no libnccl-net*.so in {plugin}", log)
+        self.assertNotIn("NCCL", calls)
+        (plugin / "libnccl-net.so").touch()
+        code, log, calls = self.submit("polaris", **polaris)
         self.assertEqual(code, 0, log)
+        self.assertIn("module use /soft/modulefiles\nmodule load PrgEnv-gnu ", calls)
         self.assertIn("mpiexec -n 4 --ppn 4 --depth=8 --cpu-bind depth", calls)
+        self.assertIn("cola_dist --set train.device=cuda --config ", calls)
         self.assertIn("NCCL_NET=AWS Libfabric", calls)
-        _, _, calls = self.submit("plain", script="polaris", SLINGSHOT_NCCL="no")
+        self.assertIn(f"LD_LIBRARY_PATH={plugin}:/soft/libraries/hwloc/lib", calls)
+        _, _, calls = self.submit("plain", SLINGSHOT_NCCL="no", **polaris)
         self.assertNotIn("NCCL", calls)
         self.assertIn("MPICH_OFI_NIC_POLICY=NUMA", calls)
+        self.assertIn("MPICH_GPU_SUPPORT_ENABLED=0", calls)
+        code, log, calls = self.submit("moduleless", MISSING_MODULE="PrgEnv-gnu", **polaris)
+        self.assertEqual(code, 2, log)
+        self.assertNotIn("mpiexec", calls)
+
+    def test_a_job_without_the_gpus_that_its_script_asks_for_ends(self):
+        if harness.gpu_count():
+            self.skipTest("there are GPUs")
+        code, log, calls = self.submit("unlucky", script="polaris", SLINGSHOT_NCCL="no")
+        self.assertEqual(code, 2, log)
+        self.assertIn("train.device: ", log)
+        self.assertNotIn("qsub", calls)
 
 
 if __name__ == "__main__":
