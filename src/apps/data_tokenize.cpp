@@ -151,14 +151,16 @@ TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, 
   const TokenizationCounts total = total_of(summaries);
   if (total.documents == 0)
     throw UsageError("the input holds no documents ({} empty ones)", total.empty_documents);
-  together(world, [&] { corpus.close(world.rank() == holding_back); });
+  together(
+      world, [&] { corpus.close(world.rank() == holding_back); }, CommonWork::divided);
   return total_of(gather_summaries(world, corpus));
 }
 
 /// Gives all ranks' files their names, over those of an earlier run; what else that left goes last, so that
 /// there are token files at any time. Returns how many there are now.
 std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const std::string& folder) {
-  const auto paths = together(world, [&] { return corpus.publish(); });
+  const auto paths = together(
+      world, [&] { return corpus.publish(); }, CommonWork::divided);
   std::string names;
   for (const std::string& path : paths) names += last_name(path) + "\n";
   std::set<std::string> published;
@@ -166,9 +168,10 @@ std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const
     std::istringstream lines(list);
     for (std::string name; std::getline(lines, name);) published.insert(name);
   }
-  together(world, [&] {
+  const auto tidy = [&] {
     if (world.rank() == 0) remove_other_token_files(folder, published);
-  });
+  };
+  together(world, tidy, CommonWork::divided);
   return published.size();
 }
 
@@ -205,13 +208,15 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
     check_options(wanted);
     return work_of_rank(plan_work(wanted), world.rank(), world.size());
   });
-  together(world, [&] {
+  const auto make_room = [&] {
     if (world.rank() != 0) return;
     make_output_folder(wanted.output);
     remove_unfinished_files(wanted.output);
-  });
-  const auto corpus =
-      together(world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); });
+  };
+  together(world, make_room, CommonWork::divided);
+  const auto corpus = together(
+      world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); },
+      CommonWork::divided);
   process(world, *corpus, work);
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
   const std::size_t files = publish_together(world, *corpus, wanted.output);

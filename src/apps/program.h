@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/program_options.hpp>
 #include <cerrno>
 #include <csignal>
@@ -97,6 +98,7 @@ inline int unless_output_failed(int code) {
 /// The exit code that stands for an exception.
 inline int exit_code_of(const std::exception& error) {
   if (const auto* reported = dynamic_cast<const ReportedError*>(&error)) return reported->exit_code;
+  if (const auto* told = dynamic_cast<const RankError*>(&error); told && told->alone) return exit_failed;
   return dynamic_cast<const UsageError*>(&error) ? exit_usage : exit_failed;
 }
 
@@ -106,34 +108,44 @@ inline bool is_bad_input(const std::exception& error) {
   return dynamic_cast<const FileError*>(&error) || dynamic_cast<const UsageError*>(&error);
 }
 
+/// The exit code where a bad file counts as bad usage.
+inline int exit_code_before_step_0(const std::exception& error) {
+  return dynamic_cast<const FileError*>(&error) ? exit_usage : exit_code_of(error);
+}
+
 /// Whether all ranks throw this, and another of them is to say it.
 inline bool is_of_another_rank(const std::exception& error, int rank) {
   const auto* told = dynamic_cast<const RankError*>(&error);
   return told && told->rank != rank;
 }
+constexpr const char* told_by_another = "told by another";
+
+/// What ranks do in `together`: the same, so that an error that some meet and others do not is of their node;
+/// or each its part.
+enum class CommonWork { alike, divided };
 
 /// Runs `body` on every rank. If it throws anywhere, the lowest such rank, or whose error it is, logs it and
 /// all ranks throw ReportedError, so that a problem that only one rank sees ends the job in order. For work
-/// before step 0, where a bad file counts as bad usage.
+/// before step 0, where a bad file counts as bad usage, unless a start elsewhere may mend it.
 template <typename Body>
-auto together(Communicator& communicator, Body&& body) {
+auto together(Communicator& communicator, Body&& body, CommonWork work = CommonWork::alike) {
   decltype(body()) result{};
-  std::string error;
-  int code = 0;
+  std::string error, told;
   try {
     result = body();
   } catch (const std::exception& caught) {
-    if (!is_of_another_rank(caught, communicator.rank())) {
-      error = caught.what();
-      code = is_bad_input(caught) ? exit_usage : exit_code_of(caught);
-    }
+    error = caught.what();
+    told = is_of_another_rank(caught, communicator.rank()) ? told_by_another
+                                                           : std::to_string(exit_code_before_step_0(caught));
   }
-  const std::vector<std::string> codes = communicator.all_gather(error.empty() ? "" : std::to_string(code));
+  const std::vector<std::string> codes = communicator.all_gather(told);
+  const bool some_are_well = std::find(codes.begin(), codes.end(), "") != codes.end();
   for (std::size_t rank = 0; rank < codes.size(); ++rank) {
-    if (codes[rank].empty()) continue;
+    if (codes[rank].empty() || codes[rank] == told_by_another) continue;
     if (static_cast<int>(rank) == communicator.rank()) log_error(error);
     communicator.barrier();
-    throw ReportedError(std::stoi(codes[rank]));
+    const bool of_a_node = some_are_well && work == CommonWork::alike;
+    throw ReportedError(of_a_node ? exit_failed : std::stoi(codes[rank]));
   }
   return result;
 }
@@ -141,11 +153,12 @@ auto together(Communicator& communicator, Body&& body) {
 /// The same for a body without a result.
 template <typename Body>
 requires std::is_void_v<std::invoke_result_t<Body>>
-void together(Communicator& communicator, Body&& body) {
-  together(communicator, [&] {
+void together(Communicator& communicator, Body&& body, CommonWork work = CommonWork::alike) {
+  const auto with_result = [&] {
     body();
     return true;
-  });
+  };
+  together(communicator, with_result, work);
 }
 
 /// The whole main of a program: `body` returns the exit code, an error is said on stderr.
@@ -184,7 +197,7 @@ int run_on_ranks(const std::string& program, int count, char** arguments, const 
     } catch (const RankError& error) {
       if (world.rank() == error.rank) log_error(error.what());
       world.barrier();  // a launcher may end the others as soon as one has ended
-      return exit_usage;
+      return exit_code_of(error);
     } catch (const UsageError& error) {
       if (world.rank() == 0) log_error(error.what());
       return exit_usage;

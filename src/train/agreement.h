@@ -36,6 +36,8 @@ inline std::string shared_text(Communicator& communicator, const std::string& te
 struct RankWord {
   int rank = 0;
   std::string text;  // empty if nobody has anything to say
+  // Others looked at the same and have nothing to say: the fault of a node, which a start elsewhere may mend.
+  bool alone = false;
 };
 
 /// The word of the lowest rank that has one, on all ranks. Collective.
@@ -46,16 +48,29 @@ inline RankWord first_told(Communicator& communicator, const std::string& own) {
   return {};
 }
 
-/// What one rank has met before the first step, thrown by all: programs let that rank say it for all.
+/// The same of ranks that have looked at the same thing, all of them or those that say so: tells whether the
+/// others found it as well. Collective.
+inline RankWord first_told_of_one_thing(Communicator& communicator, const std::string& own, bool looked) {
+  RankWord first = first_told(communicator, own);
+  std::array<std::int64_t, 1> contented{looked && own.empty() ? 1 : 0};
+  communicator.all_reduce_maximum(contented);
+  first.alone = !first.text.empty() && contented[0] != 0;
+  return first;
+}
+
+/// What one rank has met before the first step, thrown by all: programs let that rank say it for all. The
+/// exit code is exit_failed if that rank is alone with it, and exit_usage otherwise.
 class RankError : public UsageError {
  public:
-  explicit RankError(RankWord word) : UsageError("{}", word.text), rank(word.rank) {}
+  explicit RankError(RankWord word) : UsageError("{}", word.text), rank(word.rank), alone(word.alone) {}
   int rank;
+  bool alone;
 };
 
-/// Throws RankError on all ranks if any has an error: the lowest rank's. Collective.
-inline void require_none(Communicator& communicator, const std::string& own_error) {
-  RankWord told = first_told(communicator, own_error);
+/// Throws RankError on all ranks if any has an error: the lowest rank's. `looked`: whether this rank could
+/// have met it. Collective.
+inline void require_none(Communicator& communicator, const std::string& own_error, bool looked = true) {
+  RankWord told = first_told_of_one_thing(communicator, own_error, looked);
   if (!told.text.empty()) throw RankError(std::move(told));
 }
 

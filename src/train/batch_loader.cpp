@@ -27,7 +27,7 @@ BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::i
       micro_batches_(micro_batches_of(global_batch, micro_batch, ranks)),
       begin_(global_batch * rank / ranks),
       end_(global_batch * (rank + 1) / ranks) {
-  if (begin_ == end_)
+  if (global_batch < ranks)  // on all ranks alike
     throw UsageError("train.global_batch: {} sequences cannot be dealt out to {} ranks", global_batch, ranks);
 }
 

@@ -25,11 +25,12 @@ std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std
   on_rank_0(world, [&] { text = to_text(read_token_file_layouts(require_data_files(key, patterns))); });
   const std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
   // A file that a node does not see must not be missed in the middle of the run.
-  const bool looks = is_first_of_its_host(world, host) && world.rank() != 0;
-  require_none(world, error_of([&] {
-                 for (const TokenFileLayout& layout : layouts)
-                   if (looks) FileDescriptor::open_to_read(layout.path);
-               }));
+  const bool looks = is_first_of_its_host(world, host);
+  const std::string error = error_of([&] {
+    for (const TokenFileLayout& layout : layouts)
+      if (looks && world.rank() != 0) FileDescriptor::open_to_read(layout.path);  // rank 0 has read them
+  });
+  require_none(world, error, looks);
   return layouts;
 }
 

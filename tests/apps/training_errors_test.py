@@ -1,4 +1,5 @@
-"""Bad input ends with one clear line and exit code 2 before anything is written; trouble on the way ends the whole job."""
+"""Bad input ends with one clear line and exit code 2 before anything is written, a fault of one node with 1; trouble on the
+way ends the whole job."""
 import os
 import re
 import subprocess
@@ -67,6 +68,16 @@ class Errors(harness.TrainingTest):
         self.assertEqual(len(said), 1, done.stderr)
         self.assertRegex(said[0], r"optimizer.lr: 0.25 on rank 0 \(\S+\), but 0.5 on rank 1 ")
         self.assertFalse((self.directory / "differing").exists(), "something was written")
+
+    def test_what_one_rank_alone_cannot_read_is_a_fault_of_its_node(self):
+        words = self.command("alone", None)
+        elsewhere = [str(self.directory / "none.yaml") if word.endswith("/alone.yaml") else word for word in words]
+        done = self.call(self.job_of(words, elsewhere, words), expect=1)
+        said = [line for line in done.stderr.splitlines() if line.startswith("cola_dist: ")]
+        self.assertEqual(len(said), 1, done.stderr)
+        self.assertRegex(said[0], r"rank 1 on [^ :]+: error: \S+/none.yaml: ")
+        self.assertFalse((self.directory / "alone").exists(), "something was written")
+        self.call(self.job_of(elsewhere, elsewhere), expect=2)
 
     def test_what_is_not_here(self):
         if harness.gpu_count() == 0:

@@ -174,11 +174,11 @@ class Stuck(harness.TrainingTest):
 
     def test_a_file_system_that_hangs_at_the_start_ends_the_job(self):
         train = self.command("unread", None, f"parallel.timeout_seconds={TIMEOUT}", *self.SETTINGS)
-        hanging = self.directory / "hanging.yaml"
-        os.mkfifo(hanging)
-        writer = os.open(hanging, os.O_RDWR)  # there to be read, but nothing comes
+        silent = self.directory / "silent.yaml"
+        os.mkfifo(silent)
+        writer = os.open(silent, os.O_RDWR)  # there to be read, but nothing comes
         self.addCleanup(os.close, writer)
-        stuck = [str(hanging) if word.endswith("/unread.yaml") else word for word in train]
+        stuck = [str(silent) if word.endswith("/unread.yaml") else word for word in train]
         errors = self.start_that_ends(train, stuck)
         self.assertRegex(errors, rf"no start within {TIMEOUT} s: waiting in (MPI_Init|the reading of the configuration); ")
 

@@ -4,6 +4,7 @@ a real one.
 training_test.py FOLDER_OF_PROGRAMS"""
 import os
 import pathlib
+import subprocess
 import sys
 import unittest.mock
 
@@ -110,6 +111,27 @@ class EmulatedGpu(harness.TrainingTest):
         self.assertRegex(done.stderr, r"ranks 0 and 1 share GPU 0000:65:00\.0 on \S+: start one rank a GPU")
         refused = self.train("one_gpu_nccl", 2, *SHORT, "parallel.collectives=nccl", *GPU, expect=2)
         self.assertRegex(refused.stderr, r"share GPU 0000:65:00\.0 on .+start as many ranks a node as it has GPUs")
+
+    def refused_for_a_node(self, *commands):
+        done = self.call(self.job_of(*commands), expect=1)
+        said = [line for line in done.stderr.splitlines() if "error: " in line]
+        self.assertEqual(len(said), 1, done.stderr)
+        return said[0]
+
+    def test_a_node_that_lacks_a_gpu_is_named(self):
+        elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname n2 && exec "$@"', "elsewhere"]
+        if subprocess.run([*elsewhere, "true"], capture_output=True).returncode != 0:
+            self.skipTest("a hostname of its own needs the rights of root")
+        words = self.command("gone", None, *SHORT, *GPU)
+        one = ["env", "COLA_EMULATED_GPUS=1"]
+        self.assertRegex(self.refused_for_a_node([*one, *words], [*elsewhere, *one, *words], [*elsewhere, *one, *words]),
+                         r"ranks 1 and 2 share GPU 0000:65:00\.0 on n2, where other hosts .+--exclude=n2")
+        words = self.command("gone", None, *SHORT, *GPU, "train.device=auto")
+        self.assertRegex(self.refused_for_a_node(words, [*elsewhere, "env", "COLA_EMULATED_GPUS=0", *words]),
+                         r"train.device leads to: cuda on rank 0 \(.+\), but cpu on rank 1 \(n2\).+--exclude=n2")
+        words = self.command("gone", None, *SHORT, *GPU)
+        self.assertRegex(self.refused_for_a_node(words, [*elsewhere, "env", "COLA_EMULATED_GPUS=0", *words]),
+                         r"rank 1 on n2: error: train.device: ")
 
     def test_heads_that_a_gpu_cannot_compute_are_refused(self):
         settings = ("model.hidden_size=640", "model.num_attention_heads=2", "model.num_key_value_heads=2")

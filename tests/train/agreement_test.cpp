@@ -65,6 +65,26 @@ TEST(Agreement, AnErrorOfOneRankIsThrownOnAllAsThatRanks) {
   EXPECT_EQ(thrown, 3);
 }
 
+TEST(Agreement, ARankIsAloneWithAnErrorThatOthersLookedForInVain) {
+  const auto alone = [](const std::vector<bool>& looked, const std::vector<bool>& found) {
+    std::atomic<int> counted = 0;
+    run_on_threads(3, [&](Communicator& ranks) {
+      const auto rank = static_cast<std::size_t>(ranks.rank());
+      try {
+        require_none(ranks, found[rank] ? "no such file" : "", looked[rank]);
+      } catch (const RankError& error) {
+        if (error.alone) ++counted;
+      }
+    });
+    EXPECT_TRUE(counted == 0 || counted == 3);
+    return counted == 3;
+  };
+  EXPECT_TRUE(alone({true, true, true}, {false, true, false}));
+  EXPECT_TRUE(alone({true, true, false}, {false, true, false}));
+  EXPECT_FALSE(alone({true, true, true}, {true, true, true}));
+  EXPECT_FALSE(alone({false, true, false}, {false, true, false}));
+}
+
 TEST(Agreement, AnErrorOfRank0IsThrownOnAllRanks) {
   run_on_threads(2, [](Communicator& ranks) {
     EXPECT_THROW(on_rank_0(ranks, [] { throw FileError("no room"); }), UsageError);

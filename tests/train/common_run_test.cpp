@@ -20,7 +20,7 @@ std::string refusal(const std::function<void(RunConfiguration&, DeviceKind&, int
     try {
       require_common_run(world, describe_run_of_rank(configuration, device),
                          fmt::format("n{}", world.rank()));
-    } catch (const UsageError& error) {
+    } catch (const Error& error) {
       messages[static_cast<std::size_t>(world.rank())] = error.what();
     }
   });
@@ -45,7 +45,19 @@ TEST(CommonRun, IsRefusedWithKeyRanksHostsAndValues) {
               if (rank == 1) device = DeviceKind::cuda;
             }),
             "the device that train.device leads to: cpu on rank 0 (n0), but cuda on rank 1 (n1); all ranks "
-            "must run the same");
+            "must run the same: start without a host whose GPU has failed (Slurm: --exclude=n0)");
+}
+
+TEST(CommonRun, IsBadUsageUnlessANodeLacksItsGpu) {
+  const auto refuse = [](Communicator& world, double rate, DeviceKind device) {
+    RunConfiguration configuration;
+    configuration.optimizer.lr = rate;
+    require_common_run(world, describe_run_of_rank(configuration, device), "n");
+  };
+  run_on_threads(2, [&](Communicator& world) {
+    EXPECT_THROW(refuse(world, 0.1 * world.rank(), DeviceKind::cpu), UsageError);
+    EXPECT_THROW(refuse(world, 0.1, world.rank() == 1 ? DeviceKind::cpu : DeviceKind::cuda), AgreedError);
+  });
 }
 
 TEST(CommonRun, ComputesInFp32WhereOnlySomeDevicesPreferBf16) {

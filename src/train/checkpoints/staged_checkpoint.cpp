@@ -215,14 +215,16 @@ void prepare_staging(Communicator& communicator, const RunConfiguration& configu
   const auto here = static_cast<std::uint64_t>(
       std::count(hosts.begin(), writers, hosts[static_cast<std::size_t>(communicator.rank())]));
   const std::string& local = *configuration.checkpoint.local_dir;
-  RankWord error = first_error_of(communicator, [&] {
-    if (communicator.rank() >= map.shards()) return;
+  const bool looks = communicator.rank() < map.shards();
+  const std::string own = error_of_slow(communicator, [&] {
+    if (!looks) return;
     const std::string obstacle =
         error_of([&] { make_staging_directory(staging_directory(local, configuration.run.dir)); });
     if (!obstacle.empty()) throw FileError("checkpoint.local_dir: {}", obstacle);
     require_free_space(local, here * shard_bytes(map.shard_elements()),
                        fmt::format("checkpoint.local_dir: {}, for {} shards", local, here));
   });
+  RankWord error = first_told_of_one_thing(communicator, own, looks);
   if (error.text.empty()) return;
   clear_staged_checkpoints(communicator, configuration);  // other ranks have made their folders
   throw RankError(std::move(error));

@@ -16,6 +16,8 @@ namespace {
 constexpr std::string_view keys_of_a_node[] = {"train.threads", "parallel.bind_network",
                                                "checkpoint.local_dir"};
 
+constexpr const char* device_key = "the device that train.device leads to";
+
 bool belongs_to_node(const Setting& setting) {
   return std::find(std::begin(keys_of_a_node), std::end(keys_of_a_node), setting.key) !=
          std::end(keys_of_a_node);
@@ -39,8 +41,13 @@ std::string find_difference(const std::string& told, const std::vector<Setting>&
     std::getline(lines, theirs.key);
     std::getline(lines, theirs.value);
     if (theirs.key == own.key && theirs.value == own.value) continue;
-    return fmt::format("{}: {} on rank 0 ({}), but {} on rank {} ({}); all ranks must run the same", own.key,
-                       theirs.key == own.key ? theirs.value : "unknown", other_host, own.value, rank, host);
+    std::string text =
+        fmt::format("{}: {} on rank 0 ({}), but {} on rank {} ({}); all ranks must run the same", own.key,
+                    theirs.key == own.key ? theirs.value : "unknown", other_host, own.value, rank, host);
+    if (own.key == device_key)
+      text += fmt::format(": start without a host whose GPU has failed (Slurm: --exclude={})",
+                          own.value == "cpu" ? host : other_host);
+    return text;
   }
   return {};
 }
@@ -51,13 +58,14 @@ std::vector<Setting> describe_run_of_rank(const RunConfiguration& configuration,
   std::vector<Setting> settings = settings_of(configuration);
   std::erase_if(settings, belongs_to_node);
   settings.insert(settings.begin(), {"the version of cola_dist", version});
-  settings.push_back({"the device that train.device leads to", device == DeviceKind::cuda ? "cuda" : "cpu"});
+  settings.push_back({device_key, device == DeviceKind::cuda ? "cuda" : "cpu"});
   return settings;
 }
 
 void require_common_run(Communicator& world, const std::vector<Setting>& settings, const std::string& host) {
   const std::string told = shared_text(world, to_lines(host, settings));
   const std::string difference = first_told(world, find_difference(told, settings, world.rank(), host)).text;
+  if (difference.starts_with(device_key)) throw AgreedError("{}", difference);
   if (!difference.empty()) throw UsageError("{}", difference);
 }
 

@@ -15,7 +15,8 @@ namespace cola {
 std::vector<Setting> describe_run_of_rank(const RunConfiguration& configuration, DeviceKind device);
 
 /// Throws UsageError on all ranks unless all of them have the same settings as rank 0: it names the first
-/// rank that differs, both hosts, the key and both values. Collective.
+/// rank that differs, both hosts, the key and both values. Where it is the device, a node lacks its GPU, and
+/// it is an AgreedError. Collective.
 void require_common_run(Communicator& world, const std::vector<Setting>& settings, const std::string& host);
 
 /// fp32 for `auto` where devices prefer different types, as ranks that compute in different ones cannot work
