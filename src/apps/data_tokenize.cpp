@@ -155,9 +155,13 @@ TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, 
   return total_of(gather_summaries(world, corpus));
 }
 
-/// Gives all ranks' files their names, over those of an earlier run; what else that left goes last, so that
-/// there are token files at any time. Returns how many there are now.
-std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const std::string& folder) {
+/// Gives all ranks' files their names, with --force over those of an earlier run; what else that left goes
+/// last, so that there are token files at any time. Returns how many there are now.
+std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus,
+                             const TokenizationOptions& wanted) {
+  together(world, [&] {
+    if (world.rank() == 0) require_room_for_token_files(wanted);
+  });
   const auto paths = together(world, [&] { return corpus.publish(); });
   std::string names;
   for (const std::string& path : paths) names += last_name(path) + "\n";
@@ -167,7 +171,7 @@ std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const
     for (std::string name; std::getline(lines, name);) published.insert(name);
   }
   together(world, [&] {
-    if (world.rank() == 0) remove_other_token_files(folder, published);
+    if (world.rank() == 0 && wanted.force) remove_other_token_files(wanted.output, published);
   });
   return published.size();
 }
@@ -214,7 +218,7 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
       together(world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); });
   process(world, *corpus, work);
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
-  const std::size_t files = publish_together(world, *corpus, wanted.output);
+  const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
   if (world.rank() == 0) warn_of_one_kind(total, wanted.validation_fraction);
   return exit_finished;

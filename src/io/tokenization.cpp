@@ -64,6 +64,10 @@ void check_options(const TokenizationOptions& options) {
   for (const std::string& input : options.inputs) check_input(input);
   if (fs::exists(options.output) && !fs::is_directory(options.output))
     throw UsageError("{}: the output must be a folder", options.output);
+  require_room_for_token_files(options);
+}
+
+void require_room_for_token_files(const TokenizationOptions& options) {
   const auto present = token_files_in(options.output, ".h5");
   if (!options.force && !present.empty())
     throw UsageError("{}: holds token files already ({}); choose another folder, or --force to replace them",

@@ -31,6 +31,9 @@ struct TokenizationOptions {
 /// Throws UsageError for values that cannot be, a missing input, an unknown kind of file, or an output folder
 /// that holds token files already (unless force). Changes nothing.
 void check_options(const TokenizationOptions& options);
+/// Throws UsageError if the output folder holds token files (unless force): another run may have put them
+/// there since this one began.
+void require_room_for_token_files(const TokenizationOptions& options);
 
 /// A compressed byte on disk is as much work as this many plain ones.
 constexpr std::int64_t compressed_cost = 3;

@@ -62,6 +62,23 @@ refuse 'holds token files already' tokenize --input story.txt --output out --byt
 expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000 --force
 [ "$before" = "$(cksum out/*)" ] || fail "the same run gave other files"
 
+# Another run may finish into the folder while this one is at work: its files stay, and this one's do not come.
+yes 'some words of a text that takes a while' | head -c 300000000 >slow.txt
+"$bin" tokenize --input slow.txt --output race --bytes >slow.out 2>slow.err &
+slow=$!
+until [ -d race ]; do sleep 0.01; done
+kill -STOP $slow
+expect 0 tokenize --input story.txt --output other --bytes
+cp other/train-00000.h5 race/train-00001.h5
+before=$(cksum race/*.h5)
+kill -CONT $slow
+wait $slow
+[ $? -eq 2 ] || fail "another run's files: exit code 2 expected"
+[ "$(wc -l <slow.err)" -eq 1 ] || fail "not one line about another run's files: $(cat slow.err)"
+grep -q 'race: holds token files already (train-00001.h5)' slow.err || fail "another run's files are not named"
+[ "$before" = "$(cksum race/*)" ] || fail "another run's files were harmed, or something was left: $(ls race)"
+rm slow.txt
+
 # One document a row.
 expect 0 tokenize --input records.jsonl --output rows --bytes --packing document --sequence-length 16
 [ "$(value tokens)" -eq $((300 * 16)) ] || fail "rows of 16 tokens expected"
