@@ -104,6 +104,13 @@ TokenizationOptions read_options(const Arguments& arguments) {
   return wanted;
 }
 
+/// As rank 0 sees them.
+std::vector<InputFile> shared_input_files(Communicator& world, const std::vector<std::string>& paths) {
+  const std::string text =
+      together(world, [&] { return world.rank() == 0 ? to_text(find_input_files(paths)) : std::string(); });
+  return input_files_from_text(shared_text(world, text));
+}
+
 /// The long part, each rank by itself: a rank that fails ends the others' work too.
 void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work) {
   try {
@@ -205,10 +212,9 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   const Arguments arguments = parse(words);
   const TokenizationOptions wanted = read_options(arguments);
   const auto tokenizer = together(world, [&] { return choose_tokenizer(arguments); });
-  const auto work = together(world, [&] {
-    check_options(wanted);
-    return work_of_rank(plan_work(wanted), world.rank(), world.size());
-  });
+  together(world, [&] { check_options(wanted); });
+  const auto work = work_of_rank(plan_work(shared_input_files(world, wanted.inputs), wanted.document_bytes),
+                                 world.rank(), world.size());
   together(world, [&] {
     if (world.rank() != 0) return;
     make_output_folder(wanted.output);

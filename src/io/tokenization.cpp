@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -44,14 +43,6 @@ void check_input(const std::string& input) {
   text_format_of(input);
 }
 
-void add_segments(const std::string& path, std::int64_t size, std::int64_t segment_bytes,
-                  std::vector<WorkItem>& items) {
-  for (std::int64_t begin = 0; begin < size; begin += segment_bytes) {
-    const std::int64_t end = std::min(begin + segment_bytes, size);
-    items.push_back({{path, begin, end}, end - begin});
-  }
-}
-
 }  // namespace
 
 void check_options(const TokenizationOptions& options) {
@@ -72,44 +63,6 @@ void require_room_for_token_files(const TokenizationOptions& options) {
   if (!options.force && !present.empty())
     throw UsageError("{}: holds token files already ({}); choose another folder, or --force to replace them",
                      options.output, present.front().filename().string());
-}
-
-std::vector<WorkItem> plan_work(const TokenizationOptions& options, std::int64_t segment_bytes) {
-  std::vector<WorkItem> items;
-  std::set<fs::path> seen;
-  for (const std::string& input : options.inputs) {
-    if (!seen.insert(fs::weakly_canonical(input)).second) continue;
-    const auto size = static_cast<std::int64_t>(fs::file_size(input));
-    const bool whole = options.document_bytes == 0 && text_format_of(input) == TextFormat::plain;
-    if (compression_of(input) != Compression::none) {
-      items.push_back({{input}, compressed_cost * size});
-    } else if (whole) {
-      items.push_back({{input}, size});
-    } else {
-      add_segments(input, size, segment_bytes, items);
-    }
-  }
-  return items;
-}
-
-std::vector<WorkItem> work_of_rank(const std::vector<WorkItem>& items, int rank, int ranks) {
-  std::vector<std::size_t> by_cost(items.size());
-  std::iota(by_cost.begin(), by_cost.end(), 0);
-  std::stable_sort(by_cost.begin(), by_cost.end(),
-                   [&](std::size_t a, std::size_t b) { return items[a].cost > items[b].cost; });
-  std::set<std::pair<std::int64_t, int>> loads;
-  for (int r = 0; r < ranks; ++r) loads.insert({0, r});
-  std::vector<std::size_t> mine;
-  for (const std::size_t item : by_cost) {
-    const auto [load, owner] = *loads.begin();
-    loads.erase(loads.begin());
-    loads.insert({load + items[item].cost, owner});
-    if (owner == rank) mine.push_back(item);
-  }
-  std::sort(mine.begin(), mine.end());
-  std::vector<WorkItem> work;
-  for (const std::size_t item : mine) work.push_back(items[item]);
-  return work;
 }
 
 TokenizationCounts& TokenizationCounts::operator+=(const TokenizationCounts& other) {
@@ -221,11 +174,13 @@ CorpusTokenizer::~CorpusTokenizer() = default;
 
 void CorpusTokenizer::process(const WorkItem& item, const std::function<void(std::int64_t)>& progress) {
   auto& self = *implementation_;
+  require_unshrunk(item);
   DocumentReader reader(item.segment, self.options.document_bytes);
   for (std::string document; reader.next(document);) {
     self.add(document);
     progress(reader.consumed());
   }
+  require_unshrunk(item);
   self.counts.empty_documents += reader.empty_documents();
   self.counts.tokens = self.train.tokens() + self.validation.tokens();
 }

@@ -155,6 +155,24 @@ done
 expect 0 tokenize --input story.txt records.jsonl --output ranks --bytes --force
 [ "$(echo ranks/*)" = "ranks/train-00000.h5 ranks/validation-00000.h5" ] || fail "--force left files of the run before"
 
+# Ranks that see other sizes, as of files that grow: rank 0 says who reads what.
+mkdir sees0 sees1
+head -n 30 records.jsonl | tee sees0/a.jsonl >sees1/b.jsonl
+head -n 5 records.jsonl >sees1/a.jsonl
+head -n 4 records.jsonl >sees0/b.jsonl
+(
+  words=(tokenize --input a.jsonl b.jsonl --output "$work/seen" --bytes)
+  mpirun --oversubscribe -n 1 -wdir "$work/sees0" "$bin" "${words[@]}" : -n 1 -wdir "$work/sees1" "$bin" "${words[@]}"
+) >stdout 2>stderr || fail "ranks that see other sizes failed"
+[ "$(value documents)" -eq 34 ] || fail "ranks did not share rank 0's plan"
+head -n 3 records.jsonl >sees1/b.jsonl
+(
+  words=(tokenize --input a.jsonl b.jsonl --output "$work/shrunk" --bytes)
+  mpirun --oversubscribe -n 1 -wdir "$work/sees0" "$bin" "${words[@]}" : -n 1 -wdir "$work/sees1" "$bin" "${words[@]}"
+) >stdout 2>stderr
+[ $? -ne 0 ] || fail "a file that has shrunk must fail"
+complains 'rank 1 on .* b.jsonl: has [0-9]+ bytes, but had [0-9]+ when the work began'
+
 mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
 [ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
 [ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
