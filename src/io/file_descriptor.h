@@ -10,6 +10,13 @@
 
 namespace cola {
 
+/// By which a file that was replaced, or written to, is known.
+struct FileVersion {
+  std::int64_t bytes = 0;
+  std::int64_t modified = 0;  // nanoseconds since 1970
+  bool operator==(const FileVersion&) const = default;
+};
+
 /// A file that is open. Every member throws FileError naming the path.
 class FileDescriptor {
  public:
@@ -30,7 +37,8 @@ class FileDescriptor {
   /// take the usual way.
   void bypass_cache() { bypasses_cache_ = true; }
 
-  std::int64_t bytes() const;
+  std::int64_t bytes() const { return version().bytes; }
+  FileVersion version() const;
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
   /// Fills `bytes` from `offset` on as far as the file reaches; returns how many there were.
   std::size_t read_some(std::int64_t offset, std::span<std::byte> bytes) const;

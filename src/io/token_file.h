@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "io/file_descriptor.h"
+
 namespace cola {
 
 /// packed: documents one after another, each followed by eos_id. document: one document a row of
@@ -68,6 +70,7 @@ struct TokenFileLayout {
   std::string path;
   TokenFileAttributes attributes;
   Extent tokens, documents;
+  FileVersion version;  // that these were read from
   bool operator==(const TokenFileLayout&) const = default;
 };
 
@@ -86,7 +89,8 @@ class TokenFile {
  public:
   /// As read_token_file_layout.
   explicit TokenFile(const std::string& path);
-  /// Without touching the file, which is opened when it is first read from.
+  /// Without touching the file, which is opened when it is first read from. That read throws FileError if the
+  /// file is no longer the layout's version.
   explicit TokenFile(TokenFileLayout layout);
   ~TokenFile();
   TokenFile(TokenFile&&) noexcept;

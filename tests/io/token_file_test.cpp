@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <hdf5.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -191,6 +192,22 @@ TEST_F(TokenFileTest, RefusesWhatIsNoTokenFile) {
   const std::string whole = write("a.h5", bytes_attributes, {Ids(100000, 7)});
   std::filesystem::resize_file(whole, 100000);
   EXPECT_NE(failure(whole).find("truncated file"), std::string::npos) << failure(whole);
+}
+
+TEST_F(TokenFileTest, NoticesAFileThatWasReplacedBeforeItWasRead) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2, 3}});
+  const TokenFile opened(path), late(path);
+  EXPECT_EQ(all(opened), (Ids{1, 2, 3, 256}));
+  const auto time = std::filesystem::last_write_time(path);
+  write("a.h5", bytes_attributes, {{4, 5, 6}});
+  std::filesystem::last_write_time(path, time + std::chrono::nanoseconds(1));
+  EXPECT_EQ(all(opened), (Ids{1, 2, 3, 256})) << "what is open stays what it was";
+  try {
+    all(late);
+    FAIL();
+  } catch (const FileError& error) {
+    EXPECT_EQ(error.what(), path + ": was replaced since the run began");
+  }
 }
 
 TEST_F(TokenFileTest, RefusesReadsBeyondTheEnd) {
