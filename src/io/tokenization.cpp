@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "io/file_kind.h"
 
 namespace cola {
 
@@ -19,12 +20,15 @@ namespace fs = std::filesystem;
 /// The training and validation files in a folder whose names end so.
 std::vector<fs::path> token_files_in(const std::string& folder, std::string_view suffix) {
   std::vector<fs::path> files;
-  if (!fs::is_directory(folder)) return files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  if (kind_of_file(folder) != FileKind::folder) return files;
+  std::error_code problem;
+  for (fs::directory_iterator entry(folder, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    const std::string name = entry->path().filename().string();
     if ((name.starts_with("train-") || name.starts_with("validation-")) && name.ends_with(suffix))
-      files.push_back(entry.path());
+      files.push_back(entry->path());
   }
+  if (problem) throw UsageError("{}: cannot be listed: {}", folder, problem.message());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -38,8 +42,7 @@ void remove_all(const std::vector<fs::path>& files) {
 }
 
 void check_input(const std::string& input) {
-  if (!fs::exists(input)) throw UsageError("{}: no such file", input);
-  if (fs::is_directory(input)) throw UsageError("{}: is a folder; name the files in it", input);
+  require_file(input);
   text_format_of(input);
 }
 
@@ -53,7 +56,8 @@ void check_options(const TokenizationOptions& options) {
   if (options.packing == Packing::document && options.sequence_length < 2)
     throw UsageError("sequence length {} is not at least 2", options.sequence_length);
   for (const std::string& input : options.inputs) check_input(input);
-  if (fs::exists(options.output) && !fs::is_directory(options.output))
+  if (const FileKind kind = kind_of_file(options.output);
+      kind != FileKind::folder && kind != FileKind::missing)
     throw UsageError("{}: the output must be a folder", options.output);
   require_room_for_token_files(options);
 }

@@ -1,7 +1,6 @@
 #include "io/work_plan.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <numeric>
 #include <set>
 #include <sstream>
@@ -9,6 +8,7 @@
 
 #include "core/error.h"
 #include "io/file_descriptor.h"
+#include "io/file_kind.h"
 
 namespace cola {
 
@@ -25,10 +25,9 @@ void add_segments(const InputFile& file, std::int64_t segment_bytes, std::vector
 
 std::vector<InputFile> find_input_files(const std::vector<std::string>& paths) {
   std::vector<InputFile> files;
-  std::set<std::filesystem::path> seen;
+  std::set<std::string> seen;
   for (const std::string& path : paths)
-    if (seen.insert(std::filesystem::weakly_canonical(path)).second)
-      files.push_back({path, static_cast<std::int64_t>(std::filesystem::file_size(path))});
+    if (seen.insert(canonical_path(path)).second) files.push_back({path, size_of_file(path)});
   return files;
 }
 

@@ -38,6 +38,20 @@ refuse 'is a folder' inspect .
 refuse 'holds no documents' tokenize --input empty.txt --output out --bytes
 [ -z "$(ls -A out 2>/dev/null)" ] || fail "refused runs left something: $(ls out)"
 
+# Names that the system itself has something to say about.
+ln -s loop.txt loop.txt
+ln -s loop.h5 loop.h5
+mkfifo pipe.txt
+long=$(printf '%0300d' 0)
+for name in loop "$long"; do
+  refuse "$name.txt: cannot be looked at: " tokenize --input "$name.txt" --output out --bytes
+  refuse "$name.txt: cannot be looked at: " tokenize --input story.txt --output "$name.txt" --bytes
+  refuse "$name.h5: cannot be looked at: " inspect "$name.h5"
+done
+refuse 'pipe.txt: is a pipe or a device' tokenize --input pipe.txt --output out --bytes
+refuse 'pipe.txt: is a pipe or a device' inspect pipe.txt
+refuse 'pipe.txt: the output must be a folder' tokenize --input story.txt --output pipe.txt --bytes
+
 # A packed corpus of text and compressed JSON.
 expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000
 for word in documents tokens bytes seconds MB/s; do says "$word"; done

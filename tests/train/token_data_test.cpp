@@ -194,6 +194,20 @@ TEST_F(TokenData, RefusesValidationFilesOfAnotherTokenizerOnAllRanks) {
   EXPECT_EQ(refused, 2);
 }
 
+TEST_F(TokenData, NamesTheKeyOfAFileThatTheSystemDoesNotShow) {
+  const std::string loop = folder_.path("loop.h5"), long_name = folder_.path(std::string(300, 'a') + ".h5");
+  std::filesystem::create_symlink("loop.h5", loop);
+  for (const std::string& path : {loop, long_name}) {
+    try {
+      open_token_data("data.validation", {path}, configuration_, *make_self_communicator());
+      ADD_FAILURE() << path;
+    } catch (const UsageError& error) {
+      const std::string message = error.what();
+      EXPECT_TRUE(message.starts_with("data.validation: " + path + ": cannot be looked at: ")) << message;
+    }
+  }
+}
+
 TEST_F(TokenData, FailsOnAllRanksAlike) {
   std::atomic<int> refused = 0;
   run_on_threads(3, [&](Communicator& world) {
