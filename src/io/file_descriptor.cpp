@@ -177,6 +177,13 @@ void FileDescriptor::start_flush(std::int64_t offset, std::size_t bytes) noexcep
   ::sync_file_range(descriptor_, offset, static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
 }
 
+void FileDescriptor::release(std::int64_t offset, std::size_t bytes) noexcept {
+  uninterrupted([&] {
+    return ::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                       static_cast<off_t>(bytes));
+  });
+}
+
 void FileDescriptor::forget_cached() const noexcept {
   ::posix_fadvise(descriptor_, 0, 0, POSIX_FADV_DONTNEED);
 }

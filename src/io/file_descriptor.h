@@ -47,6 +47,8 @@ class FileDescriptor {
   /// Asks the system to begin with the writing of these bytes to the disk, so that synchronize() finds little
   /// left.
   void start_flush(std::int64_t offset, std::size_t bytes) noexcept;
+  /// Gives the room of these bytes on the disk back, where the file system can do that: they are zeros then.
+  void release(std::int64_t offset, std::size_t bytes) noexcept;
   /// Asks the system to forget its copy of the file in memory, so that reading comes from the disk. Counts
   /// only after synchronize().
   void forget_cached() const noexcept;

@@ -34,8 +34,9 @@ struct TokenFileAttributes {
 };
 
 /// Writes one token file in memory of a few MiB, however large it gets: tokens go to an unnamed scratch file
-/// beside it until their number is known. Before publish() no file of the final name appears, and none is
-/// left behind if it never comes. Every failure throws Error naming the file and the system's reason.
+/// beside it until their number is known, which gives up its room as it is copied, where the file system can
+/// do that. Before publish() no file of the final name appears, and none is left behind if it never comes.
+/// Every failure throws Error naming the file and the system's reason.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::string& path, const TokenFileAttributes& attributes);
