@@ -9,11 +9,13 @@
 #include <boost/iostreams/read.hpp>
 #include <cstring>
 #include <ios>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "core/error.h"
+#include "io/durable_file.h"
 #include "io/file_descriptor.h"
 #include "io/utf8.h"
 
@@ -70,21 +72,59 @@ std::uint64_t little_endian(std::span<const unsigned char> bytes) {
   return value;
 }
 
+/// The header of a zstd frame (RFC 8878, 3.1.1.1).
+struct ZstdHeader {
+  std::int64_t bytes = 0;
+  std::uint64_t window = 0;  // how far back the frame refers to its text, in bytes
+  bool has_checksum = false;
+};
+
+/// Of the frame that begins at `offset`; none if the file ends before.
+std::optional<ZstdHeader> read_zstd_header(const RawFile& file, std::int64_t offset) {
+  std::array<unsigned char, 18> bytes{};  // the longest there is, with the magic number in front
+  if (!file.peek(offset, std::span(bytes).first(5))) return std::nullopt;
+  const unsigned descriptor = bytes[4];
+  const bool single_segment = descriptor & 0x20u;
+  constexpr std::array<std::size_t, 4> dictionary_bytes{0, 1, 2, 4}, content_size_bytes{0, 2, 4, 8};
+  const std::size_t size_begin = 5 + (single_segment ? 0 : 1) + dictionary_bytes[descriptor & 3u];
+  const std::size_t size_bytes =
+      single_segment && descriptor < 0x40u ? 1 : content_size_bytes[descriptor >> 6u];
+  const auto header = std::span(bytes).first(size_begin + size_bytes);
+  if (!file.peek(offset, header)) return std::nullopt;
+  ZstdHeader read{static_cast<std::int64_t>(header.size()), 0, (descriptor & 0x04u) != 0};
+  if (single_segment) {  // the window is the content
+    read.window = little_endian(header.last(size_bytes)) + (size_bytes == 2 ? 256 : 0);
+  } else {
+    const std::uint64_t base = std::uint64_t{1} << (10 + (bytes[5] >> 3u));
+    read.window = base + base / 8 * (bytes[5] & 7u);
+  }
+  return read;
+}
+
+/// The library takes no larger window, unless told to in a way that Boost does not offer.
+void require_zstd_window(std::uint64_t window, const std::string& path) {
+  constexpr std::uint64_t mebibyte = 1 << 20, largest = 128 * mebibyte;
+  if (window > largest)
+    throw FileError(
+        "{}: was compressed with a window of {} MiB, more than the {} that can be read; write it anew: zstd "
+        "-dc "
+        "--long=31 {} | zstd -o NEW.zst",
+        path, (window + mebibyte - 1) / mebibyte, largest / mebibyte, last_name(path));
+}
+
 /// Where the zstd frame that starts at `offset` ends, from its headers alone (RFC 8878, 3.1); -1 if the file
-/// ends in it or it is no frame.
-std::int64_t zstd_frame_end(const RawFile& file, std::int64_t offset) {
-  std::array<unsigned char, 5> head{};
-  std::array<unsigned char, 4> size{};
-  if (!file.peek(offset, std::span(head).first(4))) return -1;
-  const std::uint64_t magic = little_endian(std::span(head).first(4));
+/// ends in it or it is no frame. Throws FileError if its window is too large.
+std::int64_t zstd_frame_end(const RawFile& file, std::int64_t offset, const std::string& path) {
+  std::array<unsigned char, 4> number{}, size{};
+  if (!file.peek(offset, number)) return -1;
+  const std::uint64_t magic = little_endian(number);
   if ((magic & 0xFFFFFFF0u) == 0x184D2A50u)  // skippable frame
     return file.peek(offset + 4, size) ? offset + 8 + static_cast<std::int64_t>(little_endian(size)) : -1;
-  if (magic != 0xFD2FB528u || !file.peek(offset, head)) return -1;
-  const unsigned descriptor = head[4];
-  const bool single_segment = descriptor & 0x20u, has_checksum = descriptor & 0x04u;
-  constexpr std::array<int, 4> dictionary_bytes{0, 1, 2, 4}, content_size_bytes{0, 2, 4, 8};
-  offset += 5 + (single_segment ? 0 : 1) + dictionary_bytes[descriptor & 3u] +
-            (single_segment && descriptor < 0x40u ? 1 : content_size_bytes[descriptor >> 6u]);
+  if (magic != 0xFD2FB528u) return -1;
+  const std::optional<ZstdHeader> frame = read_zstd_header(file, offset);
+  if (!frame) return -1;
+  require_zstd_window(frame->window, path);
+  offset += frame->bytes;
   for (bool last = false; !last;) {
     std::array<unsigned char, 3> block{};
     if (!file.peek(offset, block)) return -1;
@@ -93,14 +133,14 @@ std::int64_t zstd_frame_end(const RawFile& file, std::int64_t offset) {
     const bool run_length = ((header >> 1u) & 3u) == 1;
     offset += 3 + (run_length ? 1 : static_cast<std::int64_t>(header >> 3u));
   }
-  return offset + (has_checksum ? 4 : 0);
+  return offset + (frame->has_checksum ? 4 : 0);
 }
 
 /// The decompressor takes a file cut short for one that ends; so its frames are counted through beforehand.
 void require_complete_zstd(const RawFile& file, const std::string& path) {
   const std::int64_t size = file.size();
   std::int64_t offset = 0;
-  do offset = zstd_frame_end(file, offset);
+  do offset = zstd_frame_end(file, offset, path);
   while (offset >= 0 && offset < size);
   if (offset != size) throw FileError("{}: damaged or cut short (zstd)", path);
 }

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <numeric>
 #include <sstream>
+#include <tuple>
 
 #include "core/error.h"
 #include "support/test_folder.h"
@@ -200,6 +201,22 @@ TEST_F(DocumentReaderTest, ReadsEveryCompression) {
   EXPECT_EQ(read({folder_.write("a.jsonl.gz", gzipped("{\"text\": \"hello\"}\n"))}, 0), (Documents{"hello"}));
   EXPECT_EQ(read({folder_.write("a.json.zst", zstandard("{\"text\": \"hello\"}\n"))}, 0),
             (Documents{"hello"}));
+}
+
+// Frames as zstd --long=31 writes them of a pipe and of a file, with nothing but a last, empty block inside.
+TEST_F(DocumentReaderTest, NamesAWindowThatIsTooLargeForZstd) {
+  const std::string magic = "\x28\xB5\x2F\xFD", block("\x01\0\0", 3);
+  const std::string pipe = magic + '\0' + '\xA8' + block;
+  const std::string file = magic + std::string("\xA0\0\0\0\x10", 5) + block;
+  const std::string small = magic + '\0' + '\x88' + block;
+  EXPECT_TRUE(read({folder_.write("small.txt.zst", small)}, 0).empty()) << "128 MiB";
+  for (const auto& [name, bytes, window] : std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"pipe.txt.zst", pipe, "2048"}, {"file.txt.zst", zstandard("first\n") + file, "256"}}) {
+    const std::string message = complaint<FileError>({folder_.write(name, bytes)});
+    EXPECT_NE(message.find(name + ": was compressed with a window of " + window + " MiB, more than the 128"),
+              std::string::npos)
+        << message;
+  }
 }
 
 TEST_F(DocumentReaderTest, NoticesCompressedFilesThatAreDamagedOrCutShort) {
