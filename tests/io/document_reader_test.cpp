@@ -252,7 +252,11 @@ TEST_F(DocumentReaderTest, NamesFileAndLineOfBadJson) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"{\"text\": \"cut", "not a JSON object: column 14: syntax error while parsing value - invalid string"},
       {"{\"text\": \"a\" 5}", "not a JSON object: column 14: syntax error while parsing object"},
-      {"{\"text\": \"a\", \"number\": 1e999}", "not a JSON object: number overflow parsing '1e999'"},
+      {"{\"text\": \"a\", \"number\": 1e999 5}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": 1NaN}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": nan}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": 01e999}", "not a JSON object: column "},
+      {"{\"text\": NaN}", "field \"text\" is no text"},
       {"[1, 2]", "not a JSON object"},
       {"{\"txt\": \"a\"}", "no field \"text\""},
       {"{\"text\": 5}", "field \"text\" is no text"}};
@@ -283,6 +287,19 @@ TEST_F(DocumentReaderTest, ReplacesSurrogatesWithoutTheirOtherHalf) {
       {"\\ud800\\\\ud800 \xE9", replacement + "\\ud800 " + replacement}};
   for (const auto& [json, text] : cases)
     EXPECT_EQ(read({folder_.write("a.jsonl", "{\"text\": \"" + json + "\"}\n")}, 0), Documents{text}) << json;
+}
+
+// Python's json writes NaN and Infinity; JSON itself allows numbers of any size.
+TEST_F(DocumentReaderTest, TakesAnyNumberInOtherFields) {
+  const std::string text = R"(NaN \"Infinity\" 1e999 \\)", read_text = R"(NaN "Infinity" 1e999 \)";
+  const std::string long_number(500, '9');
+  for (const std::string& number :
+       {std::string("1e999"), std::string("-1.5E+999"), std::string("1e-99999"), std::string("NaN"),
+        std::string("-Infinity"), std::string("[Infinity, {\"n\": NaN}]"), long_number,
+        "-" + long_number + ".5e7", "0." + long_number + "e400"}) {
+    const std::string line = "{\"a\": " + number + ", \"text\": \"" + text + "\", \"b\": " + number + "}\n";
+    EXPECT_EQ(read({folder_.write("a.jsonl", line)}, 0), Documents{read_text}) << number;
+  }
 }
 
 TEST_F(DocumentReaderTest, CountsEmptyDocuments) {
