@@ -197,12 +197,16 @@ void report(const TokenizationCounts& counts, std::size_t files, const std::stri
   information("written     {} files in {}", files, folder);
 }
 
-void warn_of_one_kind(const TokenizationCounts& counts, double validation_fraction) {
-  if (validation_fraction == 0) return;  // as was asked for
+void warn_of_one_kind(const TokenizationCounts& counts, const TokenizationOptions& wanted) {
+  if (wanted.validation_fraction == 0) return;  // as was asked for
   if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
-  warning(
-      "all {} documents are for {}; more blank lines in the text, or a smaller --document-bytes, give more",
-      counts.documents, counts.validation_documents == 0 ? "training" : "validation");
+  const bool has_plain_text = std::any_of(wanted.inputs.begin(), wanted.inputs.end(), [](const auto& input) {
+    return text_format_of(input) == TextFormat::plain;
+  });
+  warning("all {} documents are for {}; {} more", counts.documents,
+          counts.validation_documents == 0 ? "training" : "validation",
+          has_plain_text ? "more blank lines in the text, or a smaller --document-bytes, give"
+                         : "each line of the input is one document: more lines give");
 }
 
 }  // namespace
@@ -226,7 +230,7 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
   const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
-  if (world.rank() == 0) warn_of_one_kind(total, wanted.validation_fraction);
+  if (world.rank() == 0) warn_of_one_kind(total, wanted);
   return exit_finished;
 }
 

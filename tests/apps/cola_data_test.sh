@@ -106,6 +106,9 @@ expect 0 tokenize --input first.txt --output tiny --bytes
 expect 0 tokenize --input first.txt --output whole --bytes --document-bytes 0
 complains 'all 1 documents are for training; more blank lines'
 [ ! -e whole/validation-00000.h5 ] || fail "one document cannot be both"
+head -n 1 records.jsonl >record.jsonl
+expect 0 tokenize --input record.jsonl --output record --bytes
+complains 'all 1 documents are for training; each line of the input is one document: more lines give more'
 expect 0 tokenize --input story.txt --output unsplit --bytes --validation-fraction 0
 [ ! -s stderr ] || fail "a warning of what was asked for"
 [ ! -e unsplit/validation-00000.h5 ] || fail "validation documents that nobody wants"
