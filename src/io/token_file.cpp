@@ -13,6 +13,7 @@
 #include "io/file_descriptor.h"
 #include "io/hdf5_file.h"
 #include "io/tokenizer.h"
+#include "io/utf8.h"
 
 namespace cola {
 
@@ -75,7 +76,7 @@ TokenFileAttributes read_attributes(hid_t file, const std::string& path) {
   attributes.vocab_size = read_number(file, path, "vocab_size");
   attributes.eos_id = read_number(file, path, "eos_id");
   attributes.pad_id = read_number(file, path, "pad_id");
-  attributes.tokenizer = read_text(file, path, "tokenizer");
+  attributes.tokenizer = with_valid_utf8(read_text(file, path, "tokenizer"));  // goes into JSON
   const std::string packing = read_text(file, path, "packing");
   if (packing != "packed" && packing != "document")
     throw FileError("{}: unknown packing '{}'", path, packing);

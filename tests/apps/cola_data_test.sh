@@ -210,5 +210,9 @@ expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
 expect 0 inspect pieces/train-00000.h5
 says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
 says '^checks +passed$'
+cp story.model $'st\xf6ry.model'
+expect 0 tokenize --input story.txt --output latin --tokenizer $'st\xf6ry.model'
+expect 0 inspect latin/train-00000.h5
+says $'^tokenizer +st\xef\xbf\xbdry.model xxh3:[0-9a-f]{16}$'
 
 finish

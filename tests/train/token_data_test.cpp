@@ -47,6 +47,15 @@ TEST_F(TokenData, LayoutsSurviveAsText) {
   EXPECT_EQ(layouts[0].tokens.size, 51);
 }
 
+TEST_F(TokenData, NamesThatAreNoUtf8SurviveAsText) {
+  const std::string name = "caf\xE9 \xC3\xA9\x80\xFF\".h5";
+  write(name, "caf\xE9.model xxh3:0123456789abcdef", 50);
+  const auto layouts = read_token_file_layouts({folder_.path(name)});
+  EXPECT_EQ(layouts_from_text(to_text(layouts)), layouts);
+  EXPECT_EQ(layouts[0].path, folder_.path(name));
+  EXPECT_EQ(layouts[0].attributes.tokenizer, "caf\xEF\xBF\xBD.model xxh3:0123456789abcdef");
+}
+
 TEST_F(TokenData, IsTheSameOnAllRanks) {
   run_on_threads(3, [&](Communicator& world) {
     const TokenDataset data = open_token_data("data.train", {folder_.path("*.h5")}, configuration_, world);
