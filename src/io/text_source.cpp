@@ -1,14 +1,16 @@
 #include "io/text_source.h"
 
+#include <zlib.h>
+
 #include <algorithm>
 #include <array>
 #include <boost/iostreams/concepts.hpp>
-#include <boost/iostreams/filter/gzip.hpp>
 #include <boost/iostreams/filter/zstd.hpp>
 #include <boost/iostreams/filtering_streambuf.hpp>
 #include <boost/iostreams/read.hpp>
 #include <cstring>
 #include <ios>
+#include <new>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -64,6 +66,60 @@ class RawDevice : public streams::source {
 
  private:
   std::shared_ptr<RawFile> file_;
+};
+
+/// The text of a gzip file (RFC 1952) of one member or more.
+class GzipText {
+ public:
+  explicit GzipText(std::shared_ptr<RawFile> file) : file_(std::move(file)) {
+    constexpr int gzip_only = 16;
+    if (::inflateInit2(&stream_, MAX_WBITS + gzip_only) != Z_OK) throw std::bad_alloc();
+  }
+  ~GzipText() { ::inflateEnd(&stream_); }
+  GzipText(const GzipText&) = delete;
+  GzipText& operator=(const GzipText&) = delete;
+
+  /// Up to `size` bytes; 0 at the end. Throws std::ios_base::failure for what is damaged or cut short.
+  std::streamsize read(char* text, std::streamsize size) {
+    stream_.next_out = reinterpret_cast<Bytef*>(text);
+    stream_.avail_out = static_cast<uInt>(size);
+    while (stream_.avail_out > 0 && !is_at_end()) inflate_some();
+    return size - static_cast<std::streamsize>(stream_.avail_out);
+  }
+
+ private:
+  bool has_input() {
+    if (stream_.avail_in > 0) return true;
+    stream_.next_in = reinterpret_cast<Bytef*>(block_.data());
+    stream_.avail_in = static_cast<uInt>(file_->read(block_.data(), block_bytes));
+    return stream_.avail_in > 0;
+  }
+  /// Zeros behind the last member do not count: some writers fill up their last block with them.
+  bool is_at_end() {
+    if (is_inside_ || is_first_) return false;
+    while (has_input() && *stream_.next_in == 0) {
+      has_padding_ = true;
+      ++stream_.next_in;
+      --stream_.avail_in;
+    }
+    if (has_input() && has_padding_) throw std::ios_base::failure("no gzip member behind zeros");
+    return !has_input();
+  }
+  void inflate_some() {
+    if (!has_input()) throw std::ios_base::failure("a gzip member without its end");
+    is_inside_ = true;
+    const int code = ::inflate(&stream_, Z_NO_FLUSH);
+    if (code != Z_OK && code != Z_STREAM_END) throw std::ios_base::failure("no gzip");
+    if (code != Z_STREAM_END) return;
+    is_inside_ = is_first_ = false;
+    ::inflateReset(&stream_);
+  }
+
+  std::shared_ptr<RawFile> file_;
+  z_stream stream_{};
+  std::vector<char> block_ = std::vector<char>(static_cast<std::size_t>(block_bytes));
+  bool is_first_ = true, is_inside_ = false;  // a member
+  bool has_padding_ = false;
 };
 
 std::uint64_t little_endian(std::span<const unsigned char> bytes) {
@@ -177,6 +233,7 @@ struct TextSource::Implementation {
   streams::filtering_streambuf<streams::input> decompressed;
   std::vector<char> block = std::vector<char>(static_cast<std::size_t>(block_bytes));
   std::span<const char> left;  // of the block
+  std::optional<GzipText> gzip;
 
   Implementation(const std::string& name, std::int64_t begin, std::int64_t end)
       : path(name), compression(compression_of(name)), file(std::make_shared<RawFile>(name, begin, end)) {
@@ -185,17 +242,22 @@ struct TextSource::Implementation {
     if (compression == Compression::zstd) {
       require_complete_zstd(*file, path);
       decompressed.push(streams::zstd_decompressor());
+      decompressed.push(RawDevice(file), block_bytes);
     } else {
-      decompressed.push(streams::gzip_decompressor());
+      gzip.emplace(file);
     }
-    decompressed.push(RawDevice(file), block_bytes);
+  }
+
+  std::streamsize read() {
+    if (compression == Compression::none) return file->read(block.data(), block_bytes);
+    return gzip ? gzip->read(block.data(), block_bytes)
+                : streams::read(decompressed, block.data(), block_bytes);
   }
 
   bool next_block() {
     std::streamsize count = 0;
     try {
-      count = compression == Compression::none ? file->read(block.data(), block_bytes)
-                                               : streams::read(decompressed, block.data(), block_bytes);
+      count = read();
     } catch (const std::ios_base::failure&) {
       throw FileError("{}: damaged or cut short ({})", path,
                       compression == Compression::gzip ? "gzip" : "zstd");

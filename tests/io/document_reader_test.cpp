@@ -203,6 +203,24 @@ TEST_F(DocumentReaderTest, ReadsEveryCompression) {
             (Documents{"hello"}));
 }
 
+// As gzip itself does: tapes and some writers fill up their last block.
+TEST_F(DocumentReaderTest, LeavesZerosBehindTheLastGzipMemberOut) {
+  const std::string text = prose(20000), gzip = gzipped(text);
+  const std::string half = text.substr(0, text.size() / 2), rest = text.substr(text.size() / 2);
+  for (const std::size_t zeros : {1, 2, 7, 512, 300'000, 1'000'000}) {
+    const std::string padding(zeros, '\0');
+    EXPECT_EQ(joined(read({folder_.write("a.txt.gz", gzip + padding)}, 4096)), text) << zeros;
+    EXPECT_EQ(joined(read({folder_.write("b.txt.gz", gzipped(half) + gzipped(rest) + padding)}, 4096)), text);
+    EXPECT_EQ(joined(read({folder_.write("c.txt.gz", gzipped("short") + padding)}, 4096)), "short");
+    for (const std::string& damaged :
+         {gzip + padding + "x", gzip + padding + gzip, gzip + "x" + padding, gzip.substr(0, 1000) + padding,
+          gzip.substr(0, gzip.size() - 6) + padding, padding, "\x1f" + padding}) {
+      const std::string message = complaint<FileError>({folder_.write("d.txt.gz", damaged)});
+      EXPECT_NE(message.find("d.txt.gz: damaged or cut short"), std::string::npos) << message;
+    }
+  }
+}
+
 // Frames as zstd --long=31 writes them of a pipe and of a file, with nothing but a last, empty block inside.
 TEST_F(DocumentReaderTest, NamesAWindowThatIsTooLargeForZstd) {
   const std::string magic = "\x28\xB5\x2F\xFD", block("\x01\0\0", 3);
