@@ -19,7 +19,7 @@ build=(
   libhdf5-dev                                   # token files and checkpoints
   libdnnl-dev ocl-icd-opencl-dev                # matrix products on the CPU (its CMake files ask for OpenCL)
   libyaml-cpp-dev libboost-program-options-dev  # configuration and command lines
-  libboost-iostreams-dev                        # compressed input text
+  libboost-iostreams-dev zlib1g-dev             # compressed input text
   libsentencepiece-dev                          # tokenizer
   nlohmann-json3-dev libfmt-dev libspdlog-dev   # manifests, metrics and messages
   libxxhash-dev                                 # checksums

@@ -26,6 +26,7 @@ LIBRARIES = {
     "HDF5": (r"hdf5(_hl)?\.h|H5.*\.h", r"io/.+"),
     "yaml-cpp": (r"yaml-cpp/.+|yaml\.h", r"core/configuration_node\.cpp"),
     "Boost.Program_options": (r"boost/program_options.*", r"apps/.+"),
+    "zlib": (r"zlib\.h", r"io/text_source\.cpp"),
     "CUDA": (r"(cuda|cublas|cudnn|curand|cusparse|cusolver|cufft|nvrtc|nvml|nvtx).*|(cub|thrust|cooperative_groups|nv)(/.+|\.h)|mma\.h",
              r"core/cuda/.+|dist/[^/]*nccl[^/]*\.cpp"),
     "CUTLASS": (r"(cutlass|cute)/.+", r"core/cuda/hopper/.+"),

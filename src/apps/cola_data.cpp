@@ -41,6 +41,9 @@ under mpirun or srun to tokenize in parallel: files are dealt out by size, and l
                              there is none for 1 MiB at a line's end or white space; 0 takes a whole file as one document
   --force                    replace the token files in DIR, once the new ones are complete
 
+DIR's disk needs room for the new files beside the old ones: 2 bytes a token (4 for vocabularies above 65536), 8 a document;
+twice as much where the file system cannot free parts of a file (NFS before 4.2).
+
 inspect prints a token file's attributes, counts and first tokens, and checks all of it.
 
 Nothing appears in DIR under its final name before every rank has finished: after a failure, run it again.

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
 
 #include "core/error.h"
+#include "io/file_kind.h"
 #include "io/token_file.h"
 #include "io/token_file_check.h"
 #include "io/tokenizer.h"
@@ -45,12 +45,10 @@ void show_first_tokens(const TokenFile& file) {
 
 int inspect_tokens(const std::vector<std::string>& words) {
   if (words.size() != 1) throw UsageError("usage: cola_data inspect FILE");
-  if (std::filesystem::is_directory(words[0]))
-    throw UsageError("{}: is a folder; name a file in it", words[0]);
-  if (!std::filesystem::is_regular_file(words[0])) throw UsageError("{}: no such file", words[0]);
+  require_file(words[0]);
   const TokenFile file(words[0]);
   const auto& attributes = file.attributes();
-  fmt::print("file             {} ({} bytes)\n", file.path(), std::filesystem::file_size(file.path()));
+  fmt::print("file             {} ({} bytes)\n", file.path(), size_of_file(file.path()));
   fmt::print("tokenizer        {}\n", attributes.tokenizer);
   fmt::print("vocab_size       {}\neos_id           {}\npad_id           {}\n", attributes.vocab_size,
              attributes.eos_id, attributes.pad_id);

@@ -104,6 +104,13 @@ TokenizationOptions read_options(const Arguments& arguments) {
   return wanted;
 }
 
+/// As rank 0 sees them.
+std::vector<InputFile> shared_input_files(Communicator& world, const std::vector<std::string>& paths) {
+  const auto find = [&] { return world.rank() == 0 ? to_text(find_input_files(paths)) : std::string(); };
+  const std::string text = together(world, find, CommonWork::divided);
+  return input_files_from_text(shared_text(world, text));
+}
+
 /// The long part, each rank by itself: a rank that fails ends the others' work too.
 void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work) {
   try {
@@ -156,9 +163,14 @@ TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, 
   return total_of(gather_summaries(world, corpus));
 }
 
-/// Gives all ranks' files their names, over those of an earlier run; what else that left goes last, so that
-/// there are token files at any time. Returns how many there are now.
-std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const std::string& folder) {
+/// Gives all ranks' files their names, with --force over those of an earlier run; what else that left goes
+/// last, so that there are token files at any time. Returns how many there are now.
+std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus,
+                             const TokenizationOptions& wanted) {
+  const auto look_again = [&] {
+    if (world.rank() == 0) require_room_for_token_files(wanted);
+  };
+  together(world, look_again, CommonWork::divided);
   const auto paths = together(
       world, [&] { return corpus.publish(); }, CommonWork::divided);
   std::string names;
@@ -169,7 +181,7 @@ std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus, const
     for (std::string name; std::getline(lines, name);) published.insert(name);
   }
   const auto tidy = [&] {
-    if (world.rank() == 0) remove_other_token_files(folder, published);
+    if (world.rank() == 0 && wanted.force) remove_other_token_files(wanted.output, published);
   };
   together(world, tidy, CommonWork::divided);
   return published.size();
@@ -189,12 +201,16 @@ void report(const TokenizationCounts& counts, std::size_t files, const std::stri
   information("written     {} files in {}", files, folder);
 }
 
-void warn_of_one_kind(const TokenizationCounts& counts, double validation_fraction) {
-  if (validation_fraction == 0) return;  // as was asked for
+void warn_of_one_kind(const TokenizationCounts& counts, const TokenizationOptions& wanted) {
+  if (wanted.validation_fraction == 0) return;  // as was asked for
   if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
-  warning(
-      "all {} documents are for {}; more blank lines in the text, or a smaller --document-bytes, give more",
-      counts.documents, counts.validation_documents == 0 ? "training" : "validation");
+  const bool has_plain_text = std::any_of(wanted.inputs.begin(), wanted.inputs.end(), [](const auto& input) {
+    return text_format_of(input) == TextFormat::plain;
+  });
+  warning("all {} documents are for {}; {} more", counts.documents,
+          counts.validation_documents == 0 ? "training" : "validation",
+          has_plain_text ? "more blank lines in the text, or a smaller --document-bytes, give"
+                         : "each line of the input is one document: more lines give");
 }
 
 }  // namespace
@@ -204,10 +220,9 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   const Arguments arguments = parse(words);
   const TokenizationOptions wanted = read_options(arguments);
   const auto tokenizer = together(world, [&] { return choose_tokenizer(arguments); });
-  const auto work = together(world, [&] {
-    check_options(wanted);
-    return work_of_rank(plan_work(wanted), world.rank(), world.size());
-  });
+  together(world, [&] { check_options(wanted); });
+  const auto work = work_of_rank(plan_work(shared_input_files(world, wanted.inputs), wanted.document_bytes),
+                                 world.rank(), world.size());
   const auto make_room = [&] {
     if (world.rank() != 0) return;
     make_output_folder(wanted.output);
@@ -219,9 +234,9 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
       CommonWork::divided);
   process(world, *corpus, work);
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
-  const std::size_t files = publish_together(world, *corpus, wanted.output);
+  const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
-  if (world.rank() == 0) warn_of_one_kind(total, wanted.validation_fraction);
+  if (world.rank() == 0) warn_of_one_kind(total, wanted);
   return exit_finished;
 }
 

@@ -3,7 +3,6 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <list>
 #include <mutex>
 #include <set>
@@ -11,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/kernels/cross_entropy.h"
+#include "io/file_kind.h"
 #include "io/token_file.h"
 
 namespace cola {
@@ -27,7 +27,7 @@ std::vector<std::string> expand(const std::string& pattern) {
   if (::glob(pattern.c_str(), GLOB_NOSORT | GLOB_NOCHECK, nullptr, &matches) == 0)
     files.assign(matches.gl_pathv, matches.gl_pathv + matches.gl_pathc);
   ::globfree(&matches);
-  std::erase_if(files, [](const std::string& file) { return !std::filesystem::is_regular_file(file); });
+  std::erase_if(files, [](const std::string& file) { return kind_of_file(file) != FileKind::file; });
   std::sort(files.begin(), files.end());  // byte order, whatever the locale
   return files;
 }
@@ -114,12 +114,12 @@ std::size_t unpadded_length(std::span<const std::int32_t> row, const TokenFileAt
 
 std::vector<std::string> find_token_files(const std::vector<std::string>& patterns) {
   std::vector<std::string> files;
-  std::set<std::filesystem::path> seen;
+  std::set<std::string> seen;
   for (const std::string& pattern : patterns) {
     const std::vector<std::string> matches = expand(pattern);
     if (matches.empty()) throw UsageError("no token file matches '{}'", pattern);
     for (const std::string& match : matches)
-      if (seen.insert(std::filesystem::weakly_canonical(match)).second) files.push_back(match);
+      if (seen.insert(canonical_path(match)).second) files.push_back(match);
   }
   return files;
 }

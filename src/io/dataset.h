@@ -13,7 +13,7 @@
 namespace cola {
 
 /// Expands glob patterns and plain paths into an ordered list of files, without duplicates. Throws UsageError
-/// naming a pattern that matches nothing.
+/// naming a pattern that matches nothing, or a file that cannot be looked at.
 std::vector<std::string> find_token_files(const std::vector<std::string>& patterns);
 
 /// The layouts of all these files. Throws FileError.

@@ -1,15 +1,12 @@
 #include "io/document_reader.h"
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string_view>
-#include <system_error>
 
 #include "core/error.h"
-#include "io/utf8.h"
+#include "io/json_repair.h"
 
 namespace cola {
 
@@ -25,44 +22,6 @@ bool is_blank(std::string_view text) {
 /// The next line of plain text, or a piece of one that is too long.
 bool next_piece(TextSource& source, std::string& line) {
   return source.next_line(line, static_cast<std::size_t>(longest_document));
-}
-
-/// The code unit of UTF-16 that an escape like \u00e9 at the start of `text` stands for; none if it is no
-/// such escape.
-std::optional<unsigned> escaped_unit(std::string_view text) {
-  constexpr std::size_t length = 6;
-  if (text.size() < length || !text.starts_with("\\u")) return std::nullopt;
-  unsigned unit = 0;
-  const auto [end, problem] = std::from_chars(text.data() + 2, text.data() + length, unit, 16);
-  if (problem != std::errc() || end != text.data() + length) return std::nullopt;
-  return unit;
-}
-
-bool is_high_surrogate(std::optional<unsigned> unit) {
-  return unit && *unit >= 0xD800 && *unit <= 0xDBFF;
-}
-bool is_low_surrogate(std::optional<unsigned> unit) {
-  return unit && *unit >= 0xDC00 && *unit <= 0xDFFF;
-}
-
-/// JSON with U+FFFD for each surrogate that lacks its other half, as Python writes what it could not decode.
-std::string with_paired_surrogates(std::string_view json) {
-  constexpr std::size_t escape = 6;
-  std::string repaired;
-  while (!json.empty()) {
-    std::size_t taken = json[0] == '\\' ? 2 : 1;  // an escaped backslash begins no escape
-    const std::optional<unsigned> unit = escaped_unit(json);
-    const bool paired = is_high_surrogate(unit) && is_low_surrogate(escaped_unit(json.substr(escape)));
-    if (paired) taken = 2 * escape;
-    if (!paired && (is_high_surrogate(unit) || is_low_surrogate(unit))) {
-      repaired += "\\ufffd";
-      taken = escape;
-    } else {
-      repaired += json.substr(0, taken);
-    }
-    json.remove_prefix(std::min(taken, json.size()));
-  }
-  return repaired;
 }
 
 /// "column 7: syntax error while parsing value - unexpected ']'; expected ...", without the text that was
@@ -170,7 +129,7 @@ std::string DocumentReader::text_of(std::string_view line) const {
   line = line.substr(0, line.find_last_not_of("\r\n") + 1);  // the parser's columns end with the line
   auto record = nlohmann::json::parse(line, nullptr, false);
   try {
-    if (record.is_discarded()) record = nlohmann::json::parse(with_paired_surrogates(with_valid_utf8(line)));
+    if (record.is_discarded()) record = nlohmann::json::parse(repaired_json(line));
   } catch (const nlohmann::json::exception& problem) {
     throw FileError("{}:{}: not a JSON object: {}", segment_.path, line_number(), reason_of(problem));
   }

@@ -36,6 +36,7 @@ class DocumentReader {
   /// The next document that is more than white space; a JSON object is held whole. False at the end. Throws
   /// FileError naming file and line for a line that is no JSON object with a text in "text". Text that is not
   /// UTF-8 is passed on as it is; inside JSON its stray bytes, and halves of surrogate pairs, become U+FFFD.
+  /// Other fields may hold numbers of any size, NaN and Infinity.
   bool next(std::string& document);
 
   /// Documents passed over because they held nothing but white space.

@@ -121,10 +121,11 @@ FileDescriptor::~FileDescriptor() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-std::int64_t FileDescriptor::bytes() const {
+FileVersion FileDescriptor::version() const {
+  constexpr std::int64_t second = 1'000'000'000;
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) fail(path_, "read the size");
-  return status.st_size;
+  return {status.st_size, second * status.st_mtim.tv_sec + status.st_mtim.tv_nsec};
 }
 
 // Reads or writes some of the bytes, as the system call does.
@@ -174,6 +175,13 @@ void FileDescriptor::read_at(std::int64_t offset, std::span<std::byte> bytes) co
 
 void FileDescriptor::start_flush(std::int64_t offset, std::size_t bytes) noexcept {
   ::sync_file_range(descriptor_, offset, static_cast<off_t>(bytes), SYNC_FILE_RANGE_WRITE);
+}
+
+void FileDescriptor::release(std::int64_t offset, std::size_t bytes) noexcept {
+  uninterrupted([&] {
+    return ::fallocate(descriptor_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                       static_cast<off_t>(bytes));
+  });
 }
 
 void FileDescriptor::forget_cached() const noexcept {

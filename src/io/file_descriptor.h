@@ -10,6 +10,13 @@
 
 namespace cola {
 
+/// By which a file that was replaced, or written to, is known.
+struct FileVersion {
+  std::int64_t bytes = 0;
+  std::int64_t modified = 0;  // nanoseconds since 1970
+  bool operator==(const FileVersion&) const = default;
+};
+
 /// A file that is open. Every member throws FileError naming the path.
 class FileDescriptor {
  public:
@@ -30,7 +37,8 @@ class FileDescriptor {
   /// take the usual way.
   void bypass_cache() { bypasses_cache_ = true; }
 
-  std::int64_t bytes() const;
+  std::int64_t bytes() const { return version().bytes; }
+  FileVersion version() const;
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
   /// Fills `bytes` from `offset` on as far as the file reaches; returns how many there were.
   std::size_t read_some(std::int64_t offset, std::span<std::byte> bytes) const;
@@ -39,6 +47,8 @@ class FileDescriptor {
   /// Asks the system to begin with the writing of these bytes to the disk, so that synchronize() finds little
   /// left.
   void start_flush(std::int64_t offset, std::size_t bytes) noexcept;
+  /// Gives the room of these bytes on the disk back, where the file system can do that: they are zeros then.
+  void release(std::int64_t offset, std::size_t bytes) noexcept;
   /// Asks the system to forget its copy of the file in memory, so that reading comes from the disk. Counts
   /// only after synchronize().
   void forget_cached() const noexcept;

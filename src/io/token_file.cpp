@@ -13,6 +13,7 @@
 #include "io/file_descriptor.h"
 #include "io/hdf5_file.h"
 #include "io/tokenizer.h"
+#include "io/utf8.h"
 
 namespace cola {
 
@@ -75,7 +76,7 @@ TokenFileAttributes read_attributes(hid_t file, const std::string& path) {
   attributes.vocab_size = read_number(file, path, "vocab_size");
   attributes.eos_id = read_number(file, path, "eos_id");
   attributes.pad_id = read_number(file, path, "pad_id");
-  attributes.tokenizer = read_text(file, path, "tokenizer");
+  attributes.tokenizer = with_valid_utf8(read_text(file, path, "tokenizer"));  // goes into JSON
   const std::string packing = read_text(file, path, "packing");
   if (packing != "packed" && packing != "document")
     throw FileError("{}: unknown packing '{}'", path, packing);
@@ -85,8 +86,8 @@ TokenFileAttributes read_attributes(hid_t file, const std::string& path) {
   return attributes;
 }
 
-void check(const TokenFileLayout& layout, std::int64_t file_bytes) {
-  const auto& [path, attributes, tokens, documents] = layout;
+void check(const TokenFileLayout& layout) {
+  const auto& [path, attributes, tokens, documents, version] = layout;
   if (tokens.element_bytes != 2 && tokens.element_bytes != 4)
     throw FileError("{}: /tokens holds neither uint16 nor uint32", path);
   if (documents.element_bytes != 8) throw FileError("{}: /documents does not hold uint64", path);
@@ -98,7 +99,7 @@ void check(const TokenFileLayout& layout, std::int64_t file_bytes) {
     throw FileError("{}: {} tokens are no rows of sequence_length {}", path, tokens.size, row);
   const std::int64_t end = std::max(tokens.offset + tokens.size * tokens.element_bytes,
                                     documents.offset + documents.size * documents.element_bytes);
-  if (file_bytes < end) throw FileError("{}: cut short", path);
+  if (version.bytes < end) throw FileError("{}: cut short", path);
 }
 
 }  // namespace
@@ -106,7 +107,7 @@ void check(const TokenFileLayout& layout, std::int64_t file_bytes) {
 TokenFileLayout read_token_file_layout(const std::string& path) {
   TokenFileLayout layout;
   layout.path = path;
-  const std::int64_t bytes = FileDescriptor::open_to_read(path).bytes();
+  layout.version = FileDescriptor::open_to_read(path).version();
   {
     const Hdf5Scope scope;
     const Hdf5File file = Hdf5File::open(path);
@@ -114,7 +115,7 @@ TokenFileLayout read_token_file_layout(const std::string& path) {
     layout.documents = find_dataset(file.identifier(), path, "documents");
     layout.attributes = read_attributes(file.identifier(), path);
   }
-  check(layout, bytes);
+  check(layout);
   return layout;
 }
 
@@ -142,7 +143,13 @@ struct TokenFile::Implementation {
 
   /// Opened by the first reader: a rank opens only the files that it reads from.
   const FileDescriptor& file() const {
-    std::call_once(opening, [&] { descriptor.emplace(FileDescriptor::open_to_read(layout.path)); });
+    std::call_once(opening, [&] {
+      FileDescriptor opened = FileDescriptor::open_to_read(layout.path);
+      // Else ranks that opened it earlier would read other samples of the same numbers.
+      if (opened.version() != layout.version)
+        throw FileError("{}: was replaced since the run began", layout.path);
+      descriptor.emplace(std::move(opened));
+    });
     return *descriptor;
   }
 

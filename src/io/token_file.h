@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "io/file_descriptor.h"
+
 namespace cola {
 
 /// packed: documents one after another, each followed by eos_id. document: one document a row of
@@ -32,8 +34,9 @@ struct TokenFileAttributes {
 };
 
 /// Writes one token file in memory of a few MiB, however large it gets: tokens go to an unnamed scratch file
-/// beside it until their number is known. Before publish() no file of the final name appears, and none is
-/// left behind if it never comes. Every failure throws Error naming the file and the system's reason.
+/// beside it until their number is known, which gives up its room as it is copied, where the file system can
+/// do that. Before publish() no file of the final name appears, and none is left behind if it never comes.
+/// Every failure throws Error naming the file and the system's reason.
 class TokenFileWriter {
  public:
   TokenFileWriter(const std::string& path, const TokenFileAttributes& attributes);
@@ -68,6 +71,7 @@ struct TokenFileLayout {
   std::string path;
   TokenFileAttributes attributes;
   Extent tokens, documents;
+  FileVersion version;  // that these were read from
   bool operator==(const TokenFileLayout&) const = default;
 };
 
@@ -86,7 +90,8 @@ class TokenFile {
  public:
   /// As read_token_file_layout.
   explicit TokenFile(const std::string& path);
-  /// Without touching the file, which is opened when it is first read from.
+  /// Without touching the file, which is opened when it is first read from. That read throws FileError if the
+  /// file is no longer the layout's version.
   explicit TokenFile(TokenFileLayout layout);
   ~TokenFile();
   TokenFile(TokenFile&&) noexcept;

@@ -30,10 +30,12 @@ class ScratchFile {
     if (buffer_.size() + size > buffer_bytes) flush();
     buffer_.insert(buffer_.end(), bytes, bytes + size);
   }
-  void copy_to(FileDescriptor& target, std::int64_t begin) {
+  /// What was copied is given up at once, or else the disk would have to hold everything twice.
+  void move_to(FileDescriptor& target, std::int64_t begin) {
     flush();
     reading_.for_each_block([&](std::int64_t offset, std::span<const std::byte> block) {
       target.write_at(begin + offset, block);
+      writing_.release(offset, block.size());
     });
   }
 
@@ -127,8 +129,8 @@ struct TokenFileWriter::Implementation {
     const Places places = lay_out(temporary.temporary_path(), attributes, tokens, documents,
                                   token_bytes == 2 ? Hdf5Element::uint16 : Hdf5Element::uint32);
     file.emplace(FileDescriptor::open_to_write(temporary.temporary_path()));
-    token_scratch.copy_to(*file, places.tokens);
-    document_scratch.copy_to(*file, places.documents);
+    token_scratch.move_to(*file, places.tokens);
+    document_scratch.move_to(*file, places.documents);
     file->synchronize();
   }
 };

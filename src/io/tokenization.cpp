@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <numeric>
 #include <set>
 #include <sstream>
 
 #include "core/error.h"
+#include "io/file_kind.h"
 
 namespace cola {
 
@@ -20,12 +20,15 @@ namespace fs = std::filesystem;
 /// The training and validation files in a folder whose names end so.
 std::vector<fs::path> token_files_in(const std::string& folder, std::string_view suffix) {
   std::vector<fs::path> files;
-  if (!fs::is_directory(folder)) return files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
+  if (kind_of_file(folder) != FileKind::folder) return files;
+  std::error_code problem;
+  for (fs::directory_iterator entry(folder, problem), end; !problem && entry != end;
+       entry.increment(problem)) {
+    const std::string name = entry->path().filename().string();
     if ((name.starts_with("train-") || name.starts_with("validation-")) && name.ends_with(suffix))
-      files.push_back(entry.path());
+      files.push_back(entry->path());
   }
+  if (problem) throw UsageError("{}: cannot be listed: {}", folder, problem.message());
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -39,17 +42,8 @@ void remove_all(const std::vector<fs::path>& files) {
 }
 
 void check_input(const std::string& input) {
-  if (!fs::exists(input)) throw UsageError("{}: no such file", input);
-  if (fs::is_directory(input)) throw UsageError("{}: is a folder; name the files in it", input);
+  require_file(input);
   text_format_of(input);
-}
-
-void add_segments(const std::string& path, std::int64_t size, std::int64_t segment_bytes,
-                  std::vector<WorkItem>& items) {
-  for (std::int64_t begin = 0; begin < size; begin += segment_bytes) {
-    const std::int64_t end = std::min(begin + segment_bytes, size);
-    items.push_back({{path, begin, end}, end - begin});
-  }
 }
 
 }  // namespace
@@ -62,50 +56,17 @@ void check_options(const TokenizationOptions& options) {
   if (options.packing == Packing::document && options.sequence_length < 2)
     throw UsageError("sequence length {} is not at least 2", options.sequence_length);
   for (const std::string& input : options.inputs) check_input(input);
-  if (fs::exists(options.output) && !fs::is_directory(options.output))
+  if (const FileKind kind = kind_of_file(options.output);
+      kind != FileKind::folder && kind != FileKind::missing)
     throw UsageError("{}: the output must be a folder", options.output);
+  require_room_for_token_files(options);
+}
+
+void require_room_for_token_files(const TokenizationOptions& options) {
   const auto present = token_files_in(options.output, ".h5");
   if (!options.force && !present.empty())
     throw UsageError("{}: holds token files already ({}); choose another folder, or --force to replace them",
                      options.output, present.front().filename().string());
-}
-
-std::vector<WorkItem> plan_work(const TokenizationOptions& options, std::int64_t segment_bytes) {
-  std::vector<WorkItem> items;
-  std::set<fs::path> seen;
-  for (const std::string& input : options.inputs) {
-    if (!seen.insert(fs::weakly_canonical(input)).second) continue;
-    const auto size = static_cast<std::int64_t>(fs::file_size(input));
-    const bool whole = options.document_bytes == 0 && text_format_of(input) == TextFormat::plain;
-    if (compression_of(input) != Compression::none) {
-      items.push_back({{input}, compressed_cost * size});
-    } else if (whole) {
-      items.push_back({{input}, size});
-    } else {
-      add_segments(input, size, segment_bytes, items);
-    }
-  }
-  return items;
-}
-
-std::vector<WorkItem> work_of_rank(const std::vector<WorkItem>& items, int rank, int ranks) {
-  std::vector<std::size_t> by_cost(items.size());
-  std::iota(by_cost.begin(), by_cost.end(), 0);
-  std::stable_sort(by_cost.begin(), by_cost.end(),
-                   [&](std::size_t a, std::size_t b) { return items[a].cost > items[b].cost; });
-  std::set<std::pair<std::int64_t, int>> loads;
-  for (int r = 0; r < ranks; ++r) loads.insert({0, r});
-  std::vector<std::size_t> mine;
-  for (const std::size_t item : by_cost) {
-    const auto [load, owner] = *loads.begin();
-    loads.erase(loads.begin());
-    loads.insert({load + items[item].cost, owner});
-    if (owner == rank) mine.push_back(item);
-  }
-  std::sort(mine.begin(), mine.end());
-  std::vector<WorkItem> work;
-  for (const std::size_t item : mine) work.push_back(items[item]);
-  return work;
 }
 
 TokenizationCounts& TokenizationCounts::operator+=(const TokenizationCounts& other) {
@@ -217,11 +178,13 @@ CorpusTokenizer::~CorpusTokenizer() = default;
 
 void CorpusTokenizer::process(const WorkItem& item, const std::function<void(std::int64_t)>& progress) {
   auto& self = *implementation_;
+  require_unshrunk(item);
   DocumentReader reader(item.segment, self.options.document_bytes);
   for (std::string document; reader.next(document);) {
     self.add(document);
     progress(reader.consumed());
   }
+  require_unshrunk(item);
   self.counts.empty_documents += reader.empty_documents();
   self.counts.tokens = self.train.tokens() + self.validation.tokens();
 }

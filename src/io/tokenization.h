@@ -12,9 +12,9 @@
 #include <string>
 #include <vector>
 
-#include "io/document_reader.h"
 #include "io/token_file.h"
 #include "io/tokenizer.h"
+#include "io/work_plan.h"
 
 namespace cola {
 
@@ -31,23 +31,9 @@ struct TokenizationOptions {
 /// Throws UsageError for values that cannot be, a missing input, an unknown kind of file, or an output folder
 /// that holds token files already (unless force). Changes nothing.
 void check_options(const TokenizationOptions& options);
-
-/// A compressed byte on disk is as much work as this many plain ones.
-constexpr std::int64_t compressed_cost = 3;
-
-/// A piece of work, and about how much it is: bytes on disk, compressed ones counted compressed_cost fold.
-struct WorkItem {
-  TextSegment segment;
-  std::int64_t cost = 0;
-};
-
-/// The inputs without duplicates; uncompressed files are divided into segments of about `segment_bytes`.
-/// Documents, and with them the result, do not depend on the number of ranks.
-std::vector<WorkItem> plan_work(const TokenizationOptions& options,
-                                std::int64_t segment_bytes = std::int64_t{16} << 20);
-
-/// The items of one rank, in order: largest first to whoever has least.
-std::vector<WorkItem> work_of_rank(const std::vector<WorkItem>& items, int rank, int ranks);
+/// Throws UsageError if the output folder holds token files (unless force): another run may have put them
+/// there since this one began.
+void require_room_for_token_files(const TokenizationOptions& options);
 
 struct TokenizationCounts {
   std::int64_t documents = 0, validation_documents = 0, empty_documents = 0;
@@ -83,6 +69,7 @@ class CorpusTokenizer {
   ~CorpusTokenizer();
 
   /// Reads and tokenizes. `progress` hears how many bytes of the item have been read, after each document.
+  /// Throws FileError naming the file for bad input, and for a file that has become shorter than was planned.
   void process(const WorkItem& item, const std::function<void(std::int64_t)>& progress);
   const TokenizationCounts& counts() const;
   RankSummary summary() const;

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "io/durable_file.h"
+#include "io/utf8.h"
 
 namespace cola {
 
@@ -61,8 +62,8 @@ class SentencePieceTokenizer final : public Tokenizer {
     if (model_.empty() || !processor_.LoadFromSerializedProto(model_).ok())
       throw UsageError("{}: not a SentencePiece model", path);
     if (processor_.eos_id() < 0) throw UsageError("{}: this model has no end-of-sentence piece", path);
-    identity_ = fmt::format("{}{}{:016x}", std::filesystem::path(path).filename().string(), hash_mark,
-                            XXH3_64bits(model_.data(), model_.size()));
+    identity_ = fmt::format("{}{}{:016x}", with_valid_utf8(std::filesystem::path(path).filename().string()),
+                            hash_mark, XXH3_64bits(model_.data(), model_.size()));
   }
 
   std::vector<std::int32_t> encode(std::string_view text) const override {

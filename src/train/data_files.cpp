@@ -5,12 +5,13 @@
 
 #include "core/error.h"
 #include "io/dataset.h"
+#include "io/file_kind.h"
 
 namespace cola {
 
 std::vector<std::string> require_data_files(const char* key, const std::vector<std::string>& patterns) {
   for (std::string folder : patterns) {
-    std::error_code ignored;
+    std::error_code ignored;  // find_token_files will say it
     if (!std::filesystem::is_directory(folder, ignored)) continue;
     while (folder.ends_with('/')) folder.pop_back();
     throw UsageError("{}: '{}' is a folder; name its files, as in [{}/*.h5]", key, folder, folder);
@@ -24,10 +25,10 @@ std::vector<std::string> require_data_files(const char* key, const std::vector<s
 
 std::string find_shared_file(const std::vector<std::string>& train,
                              const std::vector<std::string>& validation) {
-  std::set<std::filesystem::path> trained;
-  for (const std::string& file : train) trained.insert(std::filesystem::weakly_canonical(file));
+  std::set<std::string> trained;
+  for (const std::string& file : train) trained.insert(canonical_path(file));
   for (const std::string& file : validation)
-    if (trained.contains(std::filesystem::weakly_canonical(file))) return file;
+    if (trained.contains(canonical_path(file))) return file;
   return {};
 }
 

@@ -1,6 +1,7 @@
 #include "train/token_data.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "core/error.h"
 #include "core/log.h"
@@ -13,24 +14,43 @@ namespace cola {
 
 namespace {
 
-bool is_first_of_its_host(Communicator& world, const std::string& host) {
+// The lowest rank that runs where this one does.
+int first_of_host(Communicator& world, const std::string& host) {
   const std::vector<std::string> hosts = world.all_gather(host);
-  const auto mine = hosts.begin() + world.rank();
-  return std::find(hosts.begin(), mine, *mine) == mine;
+  return static_cast<int>(std::find(hosts.begin(), hosts.end(), host) - hosts.begin());
+}
+
+// When the files were changed last, as this node sees them. Throws FileError for one that is not what rank 0
+// read.
+std::string times_here(const std::vector<TokenFileLayout>& layouts) {
+  std::string times;
+  for (const TokenFileLayout& layout : layouts) {
+    const FileVersion here = FileDescriptor::open_to_read(layout.path).version();
+    if (here.bytes != layout.version.bytes)
+      throw FileError("{}: has {} bytes, but {} on the node of rank 0", layout.path, here.bytes,
+                      layout.version.bytes);
+    times += fmt::format("{} ", here.modified);
+  }
+  return times;
 }
 
 std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std::string>& patterns,
                                           Communicator& world, const std::string& host = host_name()) {
   std::string text;
   on_rank_0(world, [&] { text = to_text(read_token_file_layouts(require_data_files(key, patterns))); });
-  const std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
+  std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
   // A file that a node does not see must not be missed in the middle of the run.
-  const bool looks = is_first_of_its_host(world, host);
+  const int looker = first_of_host(world, host);
+  const bool looks = looker == world.rank();
+  std::string times;
   const std::string error = error_of([&] {
-    for (const TokenFileLayout& layout : layouts)
-      if (looks && world.rank() != 0) FileDescriptor::open_to_read(layout.path);  // rank 0 has read them
+    if (looks && world.rank() != 0) times = times_here(layouts);  // rank 0 has read them
   });
   require_none(world, error, looks);
+  // A node may have copies of its own, of other times than those that rank 0 has read.
+  std::istringstream seen(world.all_gather(times)[static_cast<std::size_t>(looker)]);
+  for (TokenFileLayout& layout : layouts)
+    if (looker != 0) seen >> layout.version.modified;
   return layouts;
 }
 

@@ -14,8 +14,9 @@ namespace cola {
 
 /// The data set of the files that `patterns`, those of the configuration's `key`, match. Rank 0 looks for the
 /// files and reads their metadata for all; one rank of every other node tries whether it can open them; the
-/// rest open a file when they first read from it. Collective. Throws UsageError, on all ranks, for what
-/// require_data_files and TokenDataset refuse, and for a file that a node does not see.
+/// rest open a file when they first read from it, and throw FileError if it was replaced by then. Collective.
+/// Throws UsageError, on all ranks, for what require_data_files and TokenDataset refuse, and for a file that
+/// a node does not see or sees with another size.
 TokenDataset open_token_data(const char* key, const std::vector<std::string>& patterns,
                              const RunConfiguration& configuration, Communicator& world,
                              const std::string& host = host_name());

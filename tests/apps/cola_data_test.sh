@@ -38,6 +38,20 @@ refuse 'is a folder' inspect .
 refuse 'holds no documents' tokenize --input empty.txt --output out --bytes
 [ -z "$(ls -A out 2>/dev/null)" ] || fail "refused runs left something: $(ls out)"
 
+# Names that the system itself has something to say about.
+ln -s loop.txt loop.txt
+ln -s loop.h5 loop.h5
+mkfifo pipe.txt
+long=$(printf '%0300d' 0)
+for name in loop "$long"; do
+  refuse "$name.txt: cannot be looked at: " tokenize --input "$name.txt" --output out --bytes
+  refuse "$name.txt: cannot be looked at: " tokenize --input story.txt --output "$name.txt" --bytes
+  refuse "$name.h5: cannot be looked at: " inspect "$name.h5"
+done
+refuse 'pipe.txt: is a pipe or a device' tokenize --input pipe.txt --output out --bytes
+refuse 'pipe.txt: is a pipe or a device' inspect pipe.txt
+refuse 'pipe.txt: the output must be a folder' tokenize --input story.txt --output pipe.txt --bytes
+
 # A packed corpus of text and compressed JSON.
 expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000
 for word in documents tokens bytes seconds MB/s; do says "$word"; done
@@ -62,6 +76,23 @@ refuse 'holds token files already' tokenize --input story.txt --output out --byt
 expect 0 tokenize --input story.txt records.jsonl.gz --output out --bytes --document-bytes 1000 --force
 [ "$before" = "$(cksum out/*)" ] || fail "the same run gave other files"
 
+# Another run may finish into the folder while this one is at work: its files stay, and this one's do not come.
+yes 'some words of a text that takes a while' | head -c 300000000 >slow.txt
+"$bin" tokenize --input slow.txt --output race --bytes >slow.out 2>slow.err &
+slow=$!
+until [ -d race ]; do sleep 0.01; done
+kill -STOP $slow
+expect 0 tokenize --input story.txt --output other --bytes
+cp other/train-00000.h5 race/train-00001.h5
+before=$(cksum race/*.h5)
+kill -CONT $slow
+wait $slow
+[ $? -eq 2 ] || fail "another run's files: exit code 2 expected"
+[ "$(wc -l <slow.err)" -eq 1 ] || fail "not one line about another run's files: $(cat slow.err)"
+grep -q 'race: holds token files already (train-00001.h5)' slow.err || fail "another run's files are not named"
+[ "$before" = "$(cksum race/*)" ] || fail "another run's files were harmed, or something was left: $(ls race)"
+rm slow.txt
+
 # One document a row.
 expect 0 tokenize --input records.jsonl --output rows --bytes --packing document --sequence-length 16
 [ "$(value tokens)" -eq $((300 * 16)) ] || fail "rows of 16 tokens expected"
@@ -75,6 +106,9 @@ expect 0 tokenize --input first.txt --output tiny --bytes
 expect 0 tokenize --input first.txt --output whole --bytes --document-bytes 0
 complains 'all 1 documents are for training; more blank lines'
 [ ! -e whole/validation-00000.h5 ] || fail "one document cannot be both"
+head -n 1 records.jsonl >record.jsonl
+expect 0 tokenize --input record.jsonl --output record --bytes
+complains 'all 1 documents are for training; each line of the input is one document: more lines give more'
 expect 0 tokenize --input story.txt --output unsplit --bytes --validation-fraction 0
 [ ! -s stderr ] || fail "a warning of what was asked for"
 [ ! -e unsplit/validation-00000.h5 ] || fail "validation documents that nobody wants"
@@ -138,6 +172,24 @@ done
 expect 0 tokenize --input story.txt records.jsonl --output ranks --bytes --force
 [ "$(echo ranks/*)" = "ranks/train-00000.h5 ranks/validation-00000.h5" ] || fail "--force left files of the run before"
 
+# Ranks that see other sizes, as of files that grow: rank 0 says who reads what.
+mkdir sees0 sees1
+head -n 30 records.jsonl | tee sees0/a.jsonl >sees1/b.jsonl
+head -n 5 records.jsonl >sees1/a.jsonl
+head -n 4 records.jsonl >sees0/b.jsonl
+(
+  words=(tokenize --input a.jsonl b.jsonl --output "$work/seen" --bytes)
+  mpirun --oversubscribe -n 1 -wdir "$work/sees0" "$bin" "${words[@]}" : -n 1 -wdir "$work/sees1" "$bin" "${words[@]}"
+) >stdout 2>stderr || fail "ranks that see other sizes failed"
+[ "$(value documents)" -eq 34 ] || fail "ranks did not share rank 0's plan"
+head -n 3 records.jsonl >sees1/b.jsonl
+(
+  words=(tokenize --input a.jsonl b.jsonl --output "$work/shrunk" --bytes)
+  mpirun --oversubscribe -n 1 -wdir "$work/sees0" "$bin" "${words[@]}" : -n 1 -wdir "$work/sees1" "$bin" "${words[@]}"
+) >stdout 2>stderr
+[ $? -ne 0 ] || fail "a file that has shrunk must fail"
+complains 'rank 1 on .* b.jsonl: has [0-9]+ bytes, but had [0-9]+ when the work began'
+
 mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output none --bytes >stdout 2>stderr
 [ $? -eq 2 ] || fail "two ranks and a missing file: exit code 2 expected"
 [ "$(grep -c 'none.txt: no such file' stderr)" -eq 1 ] || fail "two ranks must complain once"
@@ -158,5 +210,9 @@ expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
 expect 0 inspect pieces/train-00000.h5
 says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
 says '^checks +passed$'
+cp story.model $'st\xf6ry.model'
+expect 0 tokenize --input story.txt --output latin --tokenizer $'st\xf6ry.model'
+expect 0 inspect latin/train-00000.h5
+says $'^tokenizer +st\xef\xbf\xbdry.model xxh3:[0-9a-f]{16}$'
 
 finish

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <numeric>
 #include <sstream>
+#include <tuple>
 
 #include "core/error.h"
 #include "support/test_folder.h"
@@ -202,6 +203,40 @@ TEST_F(DocumentReaderTest, ReadsEveryCompression) {
             (Documents{"hello"}));
 }
 
+// As gzip itself does: tapes and some writers fill up their last block.
+TEST_F(DocumentReaderTest, LeavesZerosBehindTheLastGzipMemberOut) {
+  const std::string text = prose(20000), gzip = gzipped(text);
+  const std::string half = text.substr(0, text.size() / 2), rest = text.substr(text.size() / 2);
+  for (const std::size_t zeros : {1, 2, 7, 512, 300'000, 1'000'000}) {
+    const std::string padding(zeros, '\0');
+    EXPECT_EQ(joined(read({folder_.write("a.txt.gz", gzip + padding)}, 4096)), text) << zeros;
+    EXPECT_EQ(joined(read({folder_.write("b.txt.gz", gzipped(half) + gzipped(rest) + padding)}, 4096)), text);
+    EXPECT_EQ(joined(read({folder_.write("c.txt.gz", gzipped("short") + padding)}, 4096)), "short");
+    for (const std::string& damaged :
+         {gzip + padding + "x", gzip + padding + gzip, gzip + "x" + padding, gzip.substr(0, 1000) + padding,
+          gzip.substr(0, gzip.size() - 6) + padding, padding, "\x1f" + padding}) {
+      const std::string message = complaint<FileError>({folder_.write("d.txt.gz", damaged)});
+      EXPECT_NE(message.find("d.txt.gz: damaged or cut short"), std::string::npos) << message;
+    }
+  }
+}
+
+// Frames as zstd --long=31 writes them of a pipe and of a file, with nothing but a last, empty block inside.
+TEST_F(DocumentReaderTest, NamesAWindowThatIsTooLargeForZstd) {
+  const std::string magic = "\x28\xB5\x2F\xFD", block("\x01\0\0", 3);
+  const std::string pipe = magic + '\0' + '\xA8' + block;
+  const std::string file = magic + std::string("\xA0\0\0\0\x10", 5) + block;
+  const std::string small = magic + '\0' + '\x88' + block;
+  EXPECT_TRUE(read({folder_.write("small.txt.zst", small)}, 0).empty()) << "128 MiB";
+  for (const auto& [name, bytes, window] : std::vector<std::tuple<std::string, std::string, std::string>>{
+           {"pipe.txt.zst", pipe, "2048"}, {"file.txt.zst", zstandard("first\n") + file, "256"}}) {
+    const std::string message = complaint<FileError>({folder_.write(name, bytes)});
+    EXPECT_NE(message.find(name + ": was compressed with a window of " + window + " MiB, more than the 128"),
+              std::string::npos)
+        << message;
+  }
+}
+
 TEST_F(DocumentReaderTest, NoticesCompressedFilesThatAreDamagedOrCutShort) {
   const std::string text = prose(20000), gzip = gzipped(text), zstd = zstandard(text);
   std::string flipped = gzip, extra = zstd + "junk";
@@ -235,7 +270,11 @@ TEST_F(DocumentReaderTest, NamesFileAndLineOfBadJson) {
   const std::vector<std::pair<std::string, std::string>> cases{
       {"{\"text\": \"cut", "not a JSON object: column 14: syntax error while parsing value - invalid string"},
       {"{\"text\": \"a\" 5}", "not a JSON object: column 14: syntax error while parsing object"},
-      {"{\"text\": \"a\", \"number\": 1e999}", "not a JSON object: number overflow parsing '1e999'"},
+      {"{\"text\": \"a\", \"number\": 1e999 5}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": 1NaN}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": nan}", "not a JSON object: column "},
+      {"{\"text\": \"a\", \"number\": 01e999}", "not a JSON object: column "},
+      {"{\"text\": NaN}", "field \"text\" is no text"},
       {"[1, 2]", "not a JSON object"},
       {"{\"txt\": \"a\"}", "no field \"text\""},
       {"{\"text\": 5}", "field \"text\" is no text"}};
@@ -266,6 +305,19 @@ TEST_F(DocumentReaderTest, ReplacesSurrogatesWithoutTheirOtherHalf) {
       {"\\ud800\\\\ud800 \xE9", replacement + "\\ud800 " + replacement}};
   for (const auto& [json, text] : cases)
     EXPECT_EQ(read({folder_.write("a.jsonl", "{\"text\": \"" + json + "\"}\n")}, 0), Documents{text}) << json;
+}
+
+// Python's json writes NaN and Infinity; JSON itself allows numbers of any size.
+TEST_F(DocumentReaderTest, TakesAnyNumberInOtherFields) {
+  const std::string text = R"(NaN \"Infinity\" 1e999 \\)", read_text = R"(NaN "Infinity" 1e999 \)";
+  const std::string long_number(500, '9');
+  for (const std::string& number :
+       {std::string("1e999"), std::string("-1.5E+999"), std::string("1e-99999"), std::string("NaN"),
+        std::string("-Infinity"), std::string("[Infinity, {\"n\": NaN}]"), long_number,
+        "-" + long_number + ".5e7", "0." + long_number + "e400"}) {
+    const std::string line = "{\"a\": " + number + ", \"text\": \"" + text + "\", \"b\": " + number + "}\n";
+    EXPECT_EQ(read({folder_.write("a.jsonl", line)}, 0), Documents{read_text}) << number;
+  }
 }
 
 TEST_F(DocumentReaderTest, CountsEmptyDocuments) {

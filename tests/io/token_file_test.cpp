@@ -1,8 +1,12 @@
 #include "io/token_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <hdf5.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -144,6 +148,34 @@ TEST_F(TokenFileTest, NothingIsLeftOfAWriterThatDoesNotPublish) {
   EXPECT_TRUE(folder_.names().empty());
 }
 
+// The room on the disk of this process's open files that have no name.
+std::int64_t bytes_of_nameless_files() {
+  std::int64_t bytes = 0;
+  for (int descriptor = 0; descriptor < 256; ++descriptor) {
+    struct stat status {};
+    if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink == 0)
+      bytes += 512 * std::int64_t{status.st_blocks};
+  }
+  return bytes;
+}
+
+TEST_F(TokenFileTest, TokensLieOnTheDiskOnce) {
+  const std::int64_t before = bytes_of_nameless_files();
+  TokenFileWriter writer(folder_.path("a.h5"), bytes_attributes);
+  const Ids document(3'000'000, 7);
+  writer.append(document);
+  EXPECT_GT(bytes_of_nameless_files() - before, 4'000'000);
+  writer.close();
+  const int file = ::open(folder_.path("probe").c_str(), O_RDWR | O_CREAT, 0666);
+  const bool can_release = ::fallocate(file, 0, 0, 8192) == 0 &&
+                           ::fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096) == 0;
+  ::close(file);
+  if (!can_release) GTEST_SKIP() << "this file system cannot free parts of a file";
+  EXPECT_LT(bytes_of_nameless_files() - before, 100'000);
+  writer.publish();
+  EXPECT_EQ(all(TokenFile(folder_.path("a.h5"))).at(2'999'999), 7);
+}
+
 TEST_F(TokenFileTest, RefusesIdsOutsideTheVocabulary) {
   TokenFileWriter writer(folder_.path("a.h5"), bytes_attributes);
   EXPECT_THROW(writer.append(Ids{258}), Error);
@@ -191,6 +223,22 @@ TEST_F(TokenFileTest, RefusesWhatIsNoTokenFile) {
   const std::string whole = write("a.h5", bytes_attributes, {Ids(100000, 7)});
   std::filesystem::resize_file(whole, 100000);
   EXPECT_NE(failure(whole).find("truncated file"), std::string::npos) << failure(whole);
+}
+
+TEST_F(TokenFileTest, NoticesAFileThatWasReplacedBeforeItWasRead) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2, 3}});
+  const TokenFile opened(path), late(path);
+  EXPECT_EQ(all(opened), (Ids{1, 2, 3, 256}));
+  const auto time = std::filesystem::last_write_time(path);
+  write("a.h5", bytes_attributes, {{4, 5, 6}});
+  std::filesystem::last_write_time(path, time + std::chrono::nanoseconds(1));
+  EXPECT_EQ(all(opened), (Ids{1, 2, 3, 256})) << "what is open stays what it was";
+  try {
+    all(late);
+    FAIL();
+  } catch (const FileError& error) {
+    EXPECT_EQ(error.what(), path + ": was replaced since the run began");
+  }
 }
 
 TEST_F(TokenFileTest, RefusesReadsBeyondTheEnd) {

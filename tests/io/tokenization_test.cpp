@@ -26,11 +26,15 @@ class TokenizationTest : public ::testing::Test {
  protected:
   TokenizationTest() { options_.output = folder_.path("out"); }
 
+  std::vector<WorkItem> plan(std::int64_t segment_bytes = std::int64_t{16} << 20) const {
+    return plan_work(find_input_files(options_.inputs), options_.document_bytes, segment_bytes);
+  }
+
   /// What `ranks` processes do together, one after another.
   Result tokenize(int ranks, std::int64_t segment_bytes = std::int64_t{16} << 20) {
     check_options(options_);
     std::filesystem::create_directories(options_.output);
-    const auto items = plan_work(options_, segment_bytes);
+    const auto items = plan(segment_bytes);
     std::vector<std::unique_ptr<CorpusTokenizer>> all;
     std::vector<RankSummary> summaries;
     for (int rank = 0; rank < ranks; ++rank) {
@@ -144,7 +148,7 @@ TEST_F(TokenizationTest, LargeTextFilesAreDividedAmongRanks) {
   for (int i = 0; i < 3000; ++i) text += "paragraph " + std::to_string(i) + "\n\n";
   options_.inputs = {folder_.write("a.txt", text)};
   options_.document_bytes = 100;
-  const auto items = plan_work(options_, 4096);
+  const auto items = plan(4096);
   EXPECT_GT(items.size(), 10u);
   const Result one = tokenize(1, 4096);
   options_.force = true;
@@ -174,6 +178,32 @@ TEST_F(TokenizationTest, WorkIsDealtOutEvenlyAndCompletely) {
   EXPECT_TRUE(work_of_rank({}, 0, 2).empty());
 }
 
+TEST_F(TokenizationTest, InputFilesSurviveAsText) {
+  const std::vector<InputFile> files{{"a b/c.txt", 5}, {"new\nline \xE9.jsonl.gz", 0}};
+  EXPECT_EQ(input_files_from_text(to_text(files)), files);
+  EXPECT_TRUE(input_files_from_text("").empty());
+  EXPECT_THROW(input_files_from_text("nonsense"), Error);
+}
+
+TEST_F(TokenizationTest, AFileThatShrankSinceItWasPlannedIsAnError) {
+  const std::string lines = "{\"text\": \"one\"}\n{\"text\": \"two\"}\n";
+  options_.inputs = {folder_.write("a.jsonl", lines)};
+  std::filesystem::create_directories(options_.output);
+  const WorkItem item = plan().at(0);
+  CorpusTokenizer corpus(*tokenizer_, options_, 0);
+  folder_.write("a.jsonl", lines + "{\"text\": \"later\"}\n");
+  corpus.process(item, [](std::int64_t) {});
+  EXPECT_EQ(corpus.counts().documents, 2) << "what was appended is not in the plan";
+  folder_.write("a.jsonl", lines.substr(0, lines.size() / 2));
+  try {
+    corpus.process(item, [](std::int64_t) {});
+    FAIL();
+  } catch (const FileError& error) {
+    EXPECT_EQ(error.what(),
+              fmt::format("{}: has 16 bytes, but had 32 when the work began", folder_.path("a.jsonl")));
+  }
+}
+
 TEST_F(TokenizationTest, DocumentPackingMakesRows) {
   options_.inputs = {folder_.write("a.jsonl", "{\"text\": \"abc\"}\n{\"text\": \"abcdefghijk\"}\n")};
   options_.packing = Packing::document;
@@ -182,7 +212,7 @@ TEST_F(TokenizationTest, DocumentPackingMakesRows) {
   check_options(options_);
   std::filesystem::create_directories(options_.output);
   CorpusTokenizer corpus(*tokenizer_, options_, 0);
-  for (const WorkItem& item : plan_work(options_)) corpus.process(item, [](std::int64_t) {});
+  for (const WorkItem& item : plan()) corpus.process(item, [](std::int64_t) {});
   corpus.close(false);
   const TokenDataset dataset(corpus.publish(), 8, 258);
   EXPECT_EQ(dataset.samples(), 2);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <numeric>
 
 #include "core/error.h"
@@ -45,6 +47,15 @@ TEST_F(TokenData, LayoutsSurviveAsText) {
   EXPECT_EQ(layouts[0].tokens.size, 51);
 }
 
+TEST_F(TokenData, NamesThatAreNoUtf8SurviveAsText) {
+  const std::string name = "caf\xE9 \xC3\xA9\x80\xFF\".h5";
+  write(name, "caf\xE9.model xxh3:0123456789abcdef", 50);
+  const auto layouts = read_token_file_layouts({folder_.path(name)});
+  EXPECT_EQ(layouts_from_text(to_text(layouts)), layouts);
+  EXPECT_EQ(layouts[0].path, folder_.path(name));
+  EXPECT_EQ(layouts[0].attributes.tokenizer, "caf\xEF\xBF\xBD.model xxh3:0123456789abcdef");
+}
+
 TEST_F(TokenData, IsTheSameOnAllRanks) {
   run_on_threads(3, [&](Communicator& world) {
     const TokenDataset data = open_token_data("data.train", {folder_.path("*.h5")}, configuration_, world);
@@ -66,15 +77,15 @@ TEST_F(TokenData, IsOpenedWhenItIsRead) {
   EXPECT_THROW(data.read(11, inputs, targets), FileError);
 }
 
-// Hands on every call, and removes a file once its layout was told, before other nodes look for it.
-class ForgetfulCommunicator final : public ForwardingCommunicator {
+// Hands on every call, and does something to a file once its layout was told, before other nodes look for it.
+class MeddlingCommunicator final : public ForwardingCommunicator {
  public:
-  ForgetfulCommunicator(Communicator& real, std::string file)
-      : ForwardingCommunicator(real), file_(std::move(file)) {}
+  MeddlingCommunicator(Communicator& real, std::string file, std::function<void(const std::string&)> action)
+      : ForwardingCommunicator(real), file_(std::move(file)), action_(std::move(action)) {}
 
   std::vector<std::string> all_gather(const std::string& text) override {
     std::vector<std::string> texts = host().all_gather(text);
-    if (texts[0].find(file_) != std::string::npos) std::filesystem::remove(file_);
+    if (texts[0].find(file_) != std::string::npos) action_(file_);
     return texts;
   }
   std::unique_ptr<PendingCollective> start_reduce_scatter(std::span<float> values,
@@ -91,13 +102,20 @@ class ForgetfulCommunicator final : public ForwardingCommunicator {
 
  private:
   std::string file_;
+  std::function<void(const std::string&)> action_;
 };
+
+void change_time(const std::string& file) {
+  using namespace std::chrono_literals;
+  std::filesystem::last_write_time(file, std::filesystem::file_time_type(1000000000s));
+}
 
 // Four ranks on two nodes, of which the second does not see a file.
 TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
   std::atomic<int> refused = 0;
   run_on_threads(4, [&](Communicator& world) {
-    ForgetfulCommunicator forgetful(world, folder_.path("b.h5"));
+    MeddlingCommunicator forgetful(world, folder_.path("b.h5"),
+                                   [](const std::string& file) { std::filesystem::remove(file); });
     try {
       open_token_data("data.train", {folder_.path("*.h5")}, configuration_, forgetful,
                       world.rank() < 2 ? "n0" : "n1");
@@ -108,6 +126,48 @@ TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
     }
   });
   EXPECT_EQ(refused, 4);
+}
+
+// The second node's copy of a file has another time, which counts there; on the first one it was replaced.
+TEST_F(TokenData, IsReadOnEveryNodeAsItsFirstRankSawIt) {
+  std::atomic<int> read = 0, refused = 0;
+  run_on_threads(4, [&](Communicator& world) {
+    MeddlingCommunicator meddling(world, folder_.path("b.h5"), change_time);
+    const TokenDataset data = open_token_data("data.train", {folder_.path("*.h5")}, configuration_, meddling,
+                                              world.rank() < 2 ? "n0" : "n1");
+    std::vector<std::int32_t> inputs(8), targets(8);
+    data.read(0, inputs, targets);
+    try {
+      data.read(11, inputs, targets);
+      EXPECT_GE(world.rank(), 2);
+      ++read;
+    } catch (const FileError& error) {
+      EXPECT_LT(world.rank(), 2);
+      EXPECT_EQ(error.what(), folder_.path("b.h5") + ": was replaced since the run began");
+      ++refused;
+    }
+  });
+  EXPECT_EQ(read, 2);
+  EXPECT_EQ(refused, 2);
+}
+
+TEST_F(TokenData, IsOfTheSameSizeOnEveryNode) {
+  std::atomic<int> refused = 0;
+  run_on_threads(2, [&](Communicator& world) {
+    MeddlingCommunicator meddling(world, folder_.path("b.h5"), [](const std::string& file) {
+      std::filesystem::resize_file(file, 1000000);
+    });
+    try {
+      open_token_data("data.train", {folder_.path("*.h5")}, configuration_, meddling,
+                      "n" + std::to_string(world.rank()));
+    } catch (const RankError& error) {
+      EXPECT_EQ(error.rank, 1);
+      EXPECT_NE(std::string(error.what()).find("b.h5: has 1000000 bytes, but "), std::string::npos)
+          << error.what();
+      ++refused;
+    }
+  });
+  EXPECT_EQ(refused, 2);
 }
 
 TEST_F(TokenData, IsKnownByItsFilesSizesAndTokenizer) {
@@ -141,6 +201,20 @@ TEST_F(TokenData, RefusesValidationFilesOfAnotherTokenizerOnAllRanks) {
     }
   });
   EXPECT_EQ(refused, 2);
+}
+
+TEST_F(TokenData, NamesTheKeyOfAFileThatTheSystemDoesNotShow) {
+  const std::string loop = folder_.path("loop.h5"), long_name = folder_.path(std::string(300, 'a') + ".h5");
+  std::filesystem::create_symlink("loop.h5", loop);
+  for (const std::string& path : {loop, long_name}) {
+    try {
+      open_token_data("data.validation", {path}, configuration_, *make_self_communicator());
+      ADD_FAILURE() << path;
+    } catch (const UsageError& error) {
+      const std::string message = error.what();
+      EXPECT_TRUE(message.starts_with("data.validation: " + path + ": cannot be looked at: ")) << message;
+    }
+  }
 }
 
 TEST_F(TokenData, FailsOnAllRanksAlike) {

@@ -41,6 +41,7 @@ class ColaDist(CMakePackage, CudaPackage):
     depends_on("hwloc@2:")
     depends_on("yaml-cpp@0.6:")
     depends_on("boost@1.74: +program_options +iostreams +context")
+    depends_on("zlib-api")
     depends_on("sentencepiece")
     depends_on("nlohmann-json@3.9:")
     depends_on("fmt@8:")
