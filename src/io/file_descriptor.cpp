@@ -125,7 +125,7 @@ FileVersion FileDescriptor::version() const {
   constexpr std::int64_t second = 1'000'000'000;
   struct stat status {};
   if (::fstat(descriptor_, &status) != 0) fail(path_, "read the size");
-  return {status.st_size, second * status.st_mtim.tv_sec + status.st_mtim.tv_nsec};
+  return {status.st_size, second * status.st_mtim.tv_sec + status.st_mtim.tv_nsec, status.st_ino};
 }
 
 // Reads or writes some of the bytes, as the system call does.

@@ -10,11 +10,17 @@
 
 namespace cola {
 
-/// By which a file that was replaced, or written to, is known.
+/// By which a file that was replaced is known.
 struct FileVersion {
   std::int64_t bytes = 0;
   std::int64_t modified = 0;  // nanoseconds since 1970
+  std::uint64_t inode = 0;
   bool operator==(const FileVersion&) const = default;
+  /// Whether these can be the same file. Who touches it, so that a scratch folder is not cleared of it,
+  /// changes its time; some file systems number their files anew.
+  bool may_be(const FileVersion& other) const {
+    return bytes == other.bytes && (modified == other.modified || inode == other.inode);
+  }
 };
 
 /// A file that is open. Every member throws FileError naming the path.

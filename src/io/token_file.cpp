@@ -146,7 +146,7 @@ struct TokenFile::Implementation {
     std::call_once(opening, [&] {
       FileDescriptor opened = FileDescriptor::open_to_read(layout.path);
       // Else ranks that opened it earlier would read other samples of the same numbers.
-      if (opened.version() != layout.version)
+      if (!opened.version().may_be(layout.version))
         throw FileError("{}: was replaced since the run began", layout.path);
       descriptor.emplace(std::move(opened));
     });

@@ -45,7 +45,8 @@ std::string to_text(std::span<const TokenFileLayout> layouts) {
     const TokenFileAttributes& a = layout.attributes;
     all.push_back(Json::array({characters_of(layout.path), a.vocab_size, a.eos_id, a.pad_id, a.tokenizer,
                                to_string(a.packing), a.sequence_length, to_json(layout.tokens),
-                               to_json(layout.documents), layout.version.bytes, layout.version.modified}));
+                               to_json(layout.documents), layout.version.bytes, layout.version.modified,
+                               layout.version.inode}));
   }
   return all.dump();
 }
@@ -58,7 +59,7 @@ std::vector<TokenFileLayout> layouts_from_text(const std::string& text) {
          {json.at(1), json.at(2), json.at(3), json.at(4), packing_from_name(json.at(5)), json.at(6)},
          extent_from(json.at(7)),
          extent_from(json.at(8)),
-         {json.at(9), json.at(10)}});
+         {json.at(9), json.at(10), json.at(11)}});
   return layouts;
 }
 

@@ -20,18 +20,17 @@ int first_of_host(Communicator& world, const std::string& host) {
   return static_cast<int>(std::find(hosts.begin(), hosts.end(), host) - hosts.begin());
 }
 
-// When the files were changed last, as this node sees them. Throws FileError for one that is not what rank 0
-// read.
-std::string times_here(const std::vector<TokenFileLayout>& layouts) {
-  std::string times;
+// By what this node knows the files. Throws FileError for one that is not what rank 0 read.
+std::string versions_here(const std::vector<TokenFileLayout>& layouts) {
+  std::string versions;
   for (const TokenFileLayout& layout : layouts) {
     const FileVersion here = FileDescriptor::open_to_read(layout.path).version();
     if (here.bytes != layout.version.bytes)
       throw FileError("{}: has {} bytes, but {} on the node of rank 0", layout.path, here.bytes,
                       layout.version.bytes);
-    times += fmt::format("{} ", here.modified);
+    versions += fmt::format("{} {} ", here.modified, here.inode);
   }
-  return times;
+  return versions;
 }
 
 std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std::string>& patterns,
@@ -42,15 +41,15 @@ std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std
   // A file that a node does not see must not be missed in the middle of the run.
   const int looker = first_of_host(world, host);
   const bool looks = looker == world.rank();
-  std::string times;
+  std::string versions;
   const std::string error = error_of([&] {
-    if (looks && world.rank() != 0) times = times_here(layouts);  // rank 0 has read them
+    if (looks && world.rank() != 0) versions = versions_here(layouts);  // rank 0 has read them
   });
   require_none(world, error, looks);
-  // A node may have copies of its own, of other times than those that rank 0 has read.
-  std::istringstream seen(world.all_gather(times)[static_cast<std::size_t>(looker)]);
+  // A node may have copies of its own.
+  std::istringstream seen(world.all_gather(versions)[static_cast<std::size_t>(looker)]);
   for (TokenFileLayout& layout : layouts)
-    if (looker != 0) seen >> layout.version.modified;
+    if (looker != 0) seen >> layout.version.modified >> layout.version.inode;
   return layouts;
 }
 

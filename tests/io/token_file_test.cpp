@@ -241,6 +241,19 @@ TEST_F(TokenFileTest, NoticesAFileThatWasReplacedBeforeItWasRead) {
   }
 }
 
+// Scratch folders are cleared of files that nobody has touched for long.
+TEST_F(TokenFileTest, ReadsAFileThatWasTouchedOrCopiedWithItsTime) {
+  const std::string path = write("a.h5", bytes_attributes, {{1, 2, 3}});
+  const TokenFile late(path), later(path);
+  const auto time = std::filesystem::last_write_time(path);
+  std::filesystem::last_write_time(path, time + std::chrono::seconds(5));
+  EXPECT_EQ(all(late), (Ids{1, 2, 3, 256}));
+  std::filesystem::copy_file(path, folder_.path("copy.h5"));
+  std::filesystem::rename(folder_.path("copy.h5"), path);
+  std::filesystem::last_write_time(path, time);
+  EXPECT_EQ(all(later), (Ids{1, 2, 3, 256}));
+}
+
 TEST_F(TokenFileTest, RefusesReadsBeyondTheEnd) {
   const TokenFile file(write("a.h5", bytes_attributes, {{1, 2, 3}}));
   Ids ids(3);

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
+#include <mutex>
 #include <numeric>
 
 #include "core/error.h"
@@ -105,9 +106,16 @@ class MeddlingCommunicator final : public ForwardingCommunicator {
   std::function<void(const std::string&)> action_;
 };
 
-void change_time(const std::string& file) {
+// With a copy of another time, once: the next would get the number that the first file leaves free.
+void replace(const std::string& file) {
   using namespace std::chrono_literals;
-  std::filesystem::last_write_time(file, std::filesystem::file_time_type(1000000000s));
+  static std::once_flag first;
+  std::call_once(first, [&] {
+    const std::string copy = file + ".copy";
+    std::filesystem::copy_file(file, copy);
+    std::filesystem::last_write_time(copy, std::filesystem::file_time_type(1000000000s));
+    std::filesystem::rename(copy, file);
+  });
 }
 
 // Four ranks on two nodes, of which the second does not see a file.
@@ -132,7 +140,7 @@ TEST_F(TokenData, IsLookedForByOneRankOfEveryOtherNode) {
 TEST_F(TokenData, IsReadOnEveryNodeAsItsFirstRankSawIt) {
   std::atomic<int> read = 0, refused = 0;
   run_on_threads(4, [&](Communicator& world) {
-    MeddlingCommunicator meddling(world, folder_.path("b.h5"), change_time);
+    MeddlingCommunicator meddling(world, folder_.path("b.h5"), replace);
     const TokenDataset data = open_token_data("data.train", {folder_.path("*.h5")}, configuration_, meddling,
                                               world.rank() < 2 ? "n0" : "n1");
     std::vector<std::int32_t> inputs(8), targets(8);
