@@ -28,15 +28,19 @@ class Job:
             "jobs/slurm/generic.sbatch", f"{self.name}.yaml", *words, environment=environment)
 
     def wait(self, state, seconds=300):
-        try:
-            self.slurm.wait_for_state(self.number, state, seconds)
-        except (RuntimeError, TimeoutError) as error:
-            raise RuntimeError(f"{error}\n{self.log()}") from None
+        self.wait_with_log(lambda: self.slurm.wait_for_state(self.number, state, seconds))
 
-    def wait_for_step(self, step, seconds=60):
+    def wait_for_step(self, step, seconds=180):
         metrics = self.run / "metrics.jsonl"
-        cluster.wait_for(lambda: metrics.exists() and f'"step":{step},' in metrics.read_text(), seconds,
-                         f"step {step} of {self.name}")
+        self.wait_with_log(lambda: cluster.wait_for(
+            lambda: metrics.exists() and f'"step":{step},' in metrics.read_text(), seconds, f"step {step} of {self.name}"))
+
+    def wait_with_log(self, waiting):
+        """With what the job has said and Slurm says of it, where the wait is in vain."""
+        try:
+            waiting()
+        except (RuntimeError, TimeoutError) as error:
+            raise RuntimeError(f"{error}; {self.slurm.job(self.number)}\n{self.log()}") from None
 
     def warn_after_step(self, step):
         """Asks the ranks to stop, as Slurm does before the time limit."""
@@ -44,11 +48,12 @@ class Job:
         self.slurm.call("scancel", "--signal=USR1", f"{self.number}.0")
 
     def log(self):
-        return (self.slurm.folder / f"{self.name}.log").read_text()
+        log = self.slurm.folder / f"{self.name}.log"
+        return log.read_text() if log.exists() else "(the job has not begun)"
 
-    def wait_for_checkpoint(self, seconds=60):
+    def wait_for_checkpoint(self, seconds=180):
         """The newest one's name, once there is one: it is committed some steps after the one it is named after."""
-        cluster.wait_for(self.checkpoints, seconds, f"a checkpoint of {self.name}")
+        self.wait_with_log(lambda: cluster.wait_for(self.checkpoints, seconds, f"a checkpoint of {self.name}"))
         return self.checkpoints()[-1]
 
     def checkpoints(self):

@@ -1,6 +1,6 @@
 """Training as a job of a real Slurm of two nodes: it finishes, meets its time limit, is cancelled, and loses a node.
 
-slurm_test.py PROGRAMS [CLASS]"""
+slurm_test.py PROGRAMS"""
 import pathlib
 import re
 import subprocess
@@ -9,7 +9,7 @@ import unittest
 
 import cluster
 
-cluster.enter_namespaces(("Jobs", "LostNode", "LostController"))
+cluster.enter_namespace()
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
 import jobs  # noqa: E402  (takes the folder of the programs from the command line)
 from jobs import Job  # noqa: E402
@@ -18,8 +18,6 @@ STEPS = 1200
 
 
 class SlurmTest(unittest.TestCase):
-    """A cluster, and on it a run that nothing disturbs."""
-
     @classmethod
     def setUpClass(cls):
         cls.slurm = cls.enterClassContext(cluster.Cluster())
@@ -28,8 +26,6 @@ class SlurmTest(unittest.TestCase):
         cls.whole.submit()
         cls.whole.wait("COMPLETED")
 
-
-class Jobs(SlurmTest):
     def test_trains_on_two_nodes_of_two_ranks(self):
         self.assertIn("ranks: 4 over MPI", self.whole.log())
         self.assertIn(f"finished step {STEPS}", self.whole.log())
@@ -115,8 +111,6 @@ class Jobs(SlurmTest):
         self.assertGreaterEqual(int(self.slurm.job(job.number)["Restarts"]), 1)
         job.assert_finished_as(self.whole, STEPS)
 
-
-class LostNode(SlurmTest):
     def test_a_lost_node(self):
         job = Job(self.slurm, "lost", STEPS)
         job.submit()
@@ -129,8 +123,6 @@ class LostNode(SlurmTest):
         self.assertGreaterEqual(resumed[1], committed)
         job.assert_finished_as(self.whole, STEPS)
 
-
-class LostController(SlurmTest):
     def test_a_controller_that_is_away(self):
         job = Job(self.slurm, "no-controller", STEPS)
         job.submit()
