@@ -162,9 +162,8 @@ void require_zstd_window(std::uint64_t window, const std::string& path) {
   constexpr std::uint64_t mebibyte = 1 << 20, largest = 128 * mebibyte;
   if (window > largest)
     throw FileError(
-        "{}: was compressed with a window of {} MiB, more than the {} that can be read; write it anew: zstd "
-        "-dc "
-        "--long=31 {} | zstd -o NEW.zst",
+        "{}: was compressed with a window of {} MiB, more than the {} that can be read; write it anew: "
+        "zstd -dc --long=31 {} | zstd -o NEW.zst",
         path, (window + mebibyte - 1) / mebibyte, largest / mebibyte, last_name(path));
 }
 
