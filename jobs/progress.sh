@@ -12,6 +12,20 @@ run_directory_of() { "$@" --print-config | sed -n 's/^  dir: "\?\([^"]*\)"\?$/\1
 # usage: commits_of RUN_DIRECTORY
 commits_of() { [ -z "$1" ] || stat --format='%n %i %y' "$1"/checkpoints/step-*/manifest.json 2>/dev/null; }
 
+# How far a run's record reaches.
+# usage: record_of RUN_DIRECTORY
+record_of() { [ -z "$1" ] || stat --format='%i %s' "$1/metrics.jsonl" 2>/dev/null; }
+
+# Whether a fault of the program, or of what it is linked with, ended the ranks before the run wrote a line: MPI itself may
+# die where ranks start at very different times. That is no matter of the run, and the next start may well succeed.
+# usage: died_before_the_run EXIT_CODE RUN_DIRECTORY RECORD_BEFORE
+died_before_the_run() {
+  case $1 in
+    134 | 135 | 139) [ -n "$2" ] && [ "$(record_of "$2")" = "$3" ] ;; # SIGABRT, SIGBUS, SIGSEGV
+    *) false ;;
+  esac
+}
+
 # Whether a start that failed is worth another; says why. One that has committed a checkpoint is. One that has committed
 # none may have met a bad node, or would fail at the same step again, as with a loss that is not finite: where there is a
 # checkpoint to resume from, one such start is followed by another, two in a row are not. failed_starts holds how many have

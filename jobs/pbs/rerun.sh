@@ -98,7 +98,7 @@ launch_and_wait() {
 # run's file, SETTINGS are "section.key=value ..." for it, RESUME is a checkpoint's folder to start from.
 # usage: train MOST_RESTARTS SCRIPT LAUNCHER... -- PROGRAM ARGUMENT...
 train() {
-  local most_restarts=$1 script=$2 code=0 run commits description limit left starts setting reason told_to_end=no
+  local most_restarts=$1 script=$2 code=0 run commits record description limit left starts setting reason told_to_end=no
   local -a launch=() command=() wanted=()
   shift 2
   while [ "$1" != -- ]; do launch+=("$1"); shift; done
@@ -123,11 +123,16 @@ train() {
   for setting in "${wanted[@]}"; do command+=(--set "$setting"); done
   run=$(run_directory_of "${command[@]}" 2>/dev/null)
   [ "$COLA_RESTARTS" -gt 0 ] || forget_failures "$run"
-  commits=$(commits_of "$run")
+  commits=$(commits_of "$run") record=$(record_of "$run")
   # PBS sets it to the cores of a chunk, which several ranks share; each rank knows the cores it is bound to.
   unset OMP_NUM_THREADS
   echo "job $PBS_JOBID, restart $COLA_RESTARTS of at most $most_restarts, ${left:-unknown} s left, $(date)"
   launch_and_wait "${launch[@]}" "${command[@]}" || code=$?
+  if [ "$told_to_end" = no ] && died_before_the_run "$code" "$run" "$record"; then
+    echo "the ranks died (exit code $code) before the run began: started once more"
+    code=0
+    launch_and_wait "${launch[@]}" "${command[@]}" || code=$?
+  fi
   if [ "$told_to_end" = yes ]; then
     echo "told to end (SIGTERM), so this script submits nothing: unless PBS starts the job again, submit it to resume"
     exit "$code"

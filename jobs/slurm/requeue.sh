@@ -66,11 +66,19 @@ requeue() {
   exit 75
 }
 
+# Ranks do not end at the same moment. With --kill-on-bad-exit the first one's 75 would get the others killed, and srun
+# return their signal in its place; where one rank dies alone, the others follow after this wait.
+# Newer versions of srun do not know of sbatch's --cpus-per-task; where there was none, none is given.
+# usage: start_ranks SRUN_ARGUMENT... PROGRAM ARGUMENT...
+start_ranks() {
+  srun --kill-on-bad-exit=0 --wait=60 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "$@"
+}
+
 # Runs the program on all ranks, and requeues the job if it stopped early (exit code 75), lost a node, or failed after it
 # had made progress. Any other end of the program ends the job.
 # usage: train MOST_RESTARTS SRUN_ARGUMENT... -- PROGRAM ARGUMENT...
 train() {
-  local most_restarts=$1 code=0 run commits reason
+  local most_restarts=$1 code=0 run commits record reason
   local -a launch=()
   shift
   while [ "$1" != -- ]; do launch+=("$1"); shift; done
@@ -81,12 +89,13 @@ train() {
   look_whether_it_may_be_requeued
   run=$(run_directory_of "$@" 2>/dev/null)
   [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ] || forget_failures "$run"
-  commits=$(commits_of "$run")
-  # Ranks do not end at the same moment. With --kill-on-bad-exit the first one's 75 would get the others killed, and srun
-  # return their signal in its place; where one rank dies alone, the others follow after this wait.
-  # Newer versions of srun do not know of sbatch's --cpus-per-task; where there was none, none is given.
-  srun --kill-on-bad-exit=0 --wait=60 ${SLURM_CPUS_PER_TASK:+--cpus-per-task="$SLURM_CPUS_PER_TASK"} "${launch[@]}" "$@" ||
-    code=$?
+  commits=$(commits_of "$run") record=$(record_of "$run")
+  start_ranks "${launch[@]}" "$@" || code=$?
+  if died_before_the_run "$code" "$run" "$record" && ! has_lost_a_node; then
+    echo "the ranks died (exit code $code) before the run began: started once more"
+    code=0
+    start_ranks "${launch[@]}" "$@" || code=$?
+  fi
   case $code in
     0 | 75) forget_failures "$run" ;;&
     75) requeue "$most_restarts" "stopped early with a committed checkpoint" ;;

@@ -199,17 +199,19 @@ class ObservedFusedProducts final : public Observed<FusedProductKernels> {
         [&] { real_.silu_product(x, a, pre, split); },
         [&] { return product_text(x, Transpose::no, a, Transpose::yes, pre, Accumulate::no) + ", SiLU"; });
   }
-  void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
-                             const Tensor& d_split, const Tensor& d_pre) const override {
+  Tensor silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                               const Tensor& d_split, const Tensor& d_pre) const override {
+    Tensor row_dots;
     if (!joins(b.type())) return separate_.silu_product_backward(d_outputs, b, pre, d_split, d_pre);
     observe()(
         "matrix product, SiLU backward", product_operations(d_pre, b.dim(1)),
         bytes_of(d_outputs, b, pre, d_pre),
-        [&] { real_.silu_product_backward(d_outputs, b, pre, d_split, d_pre); },
+        [&] { row_dots = real_.silu_product_backward(d_outputs, b, pre, d_split, d_pre); },
         [&] {
           return product_text(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no) +
                  ", SiLU backward";
         });
+    return row_dots;
   }
   void rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
                        std::int64_t rotated_parts, const Tensor& outputs) const override {
@@ -244,13 +246,14 @@ class ObservedFusedProducts final : public Observed<FusedProductKernels> {
                  ", gate product backward";
         });
   }
-  void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre, const Tensor& dy,
+  void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
+                               const Tensor& row_dots, const Tensor& dy,
                                const NormBackward& norm) const override {
-    if (!joins(a.type())) return separate_.normed_product_backward(d_pre, a, pre, dy, norm);
+    if (!joins(a.type())) return separate_.normed_product_backward(d_pre, a, pre, row_dots, dy, norm);
     observe()(
         "matrix product, norm backward", product_operations(dy, a.dim(0)),
-        bytes_of(d_pre, d_pre, pre, a, norm.x, norm.dx, norm.dx),
-        [&] { real_.normed_product_backward(d_pre, a, pre, dy, norm); },
+        bytes_of(d_pre, a, norm.x, norm.dx, norm.dx) + (row_dots.empty() ? bytes_of(d_pre, pre) : 0),
+        [&] { real_.normed_product_backward(d_pre, a, pre, row_dots, dy, norm); },
         [&] {
           return product_text(d_pre, Transpose::no, a, Transpose::no, dy, Accumulate::no) + ", norm backward";
         });

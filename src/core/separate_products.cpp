@@ -8,10 +8,11 @@ void SeparateProducts::silu_product(const Tensor& x, const Tensor& a, const Tens
   activation_.silu_split(pre, split);
 }
 
-void SeparateProducts::silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
-                                             const Tensor& d_split, const Tensor& d_pre) const {
+Tensor SeparateProducts::silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                                               const Tensor& d_split, const Tensor& d_pre) const {
   matmul_.multiply(d_outputs, Transpose::no, b, Transpose::no, d_split, Accumulate::no);
   activation_.silu_split_backward(pre, d_split, d_pre);
+  return {};
 }
 
 void SeparateProducts::rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
@@ -35,7 +36,8 @@ void SeparateProducts::gated_product_backward(GateActivation activation, const T
 }
 
 void SeparateProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor&,
-                                               const Tensor& dy, const NormBackward& norm) const {
+                                               const Tensor&, const Tensor& dy,
+                                               const NormBackward& norm) const {
   matmul_.multiply(d_pre, Transpose::no, a, Transpose::no, dy, Accumulate::no);
   norm_.backward(dy, norm);
 }

@@ -61,9 +61,9 @@ void MlpLayer::backward_to_gate_up(const Pass& pass, const Tensor& weights, cons
   const NarrowActivations narrow{kept.down_pre, kept.down_split};
   const Tensor gate = this->gate(pass, kept), up = this->up(pass, kept);
   if (down_.is_cola()) {
-    const Tensor d_pre = down_.backward_to_pre(pass.device, weights, gradients, kept.gated, narrow,
-                                               workspace.d_stream, workspace.projection);
-    pass.device.fused_products().gated_product_backward(activation_, d_pre, down_.a(weights),
+    const NarrowGradients inner = down_.backward_to_pre(pass.device, weights, gradients, kept.gated, narrow,
+                                                        workspace.d_stream, workspace.projection);
+    pass.device.fused_products().gated_product_backward(activation_, inner.d_pre, down_.a(weights),
                                                         workspace.d_gated, gate, up);
   } else {
     down_.backward(pass.device, weights, gradients, kept.gated, narrow, workspace.d_stream,

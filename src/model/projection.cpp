@@ -97,7 +97,7 @@ void Projection::backward(Device& device, const Tensor& weights, const Tensor& g
                           const NarrowActivations& narrow, const Tensor& d_outputs,
                           const ProjectionWorkspace& workspace, const Tensor& dx) const {
   if (!is_cola()) return backward_full(device, weights, gradients, x, d_outputs, dx);
-  const Tensor d_pre = backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace);
+  const Tensor d_pre = backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace).d_pre;
   device.matmul().multiply(d_pre, Transpose::no, a(weights), Transpose::no, dx, Accumulate::no);
 }
 
@@ -106,26 +106,30 @@ void Projection::backward_through_norm(Device& device, const Tensor& weights, co
                                        const Tensor& d_outputs, const ProjectionWorkspace& workspace,
                                        const Tensor& dx, const NormBackward& norm) const {
   if (is_cola()) {
-    const Tensor d_pre = backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace);
-    return device.fused_products().normed_product_backward(d_pre, a(weights), narrow.pre, dx, norm);
+    const auto [d_pre, row_dots] =
+        backward_to_pre(device, weights, gradients, x, narrow, d_outputs, workspace);
+    return device.fused_products().normed_product_backward(d_pre, a(weights), narrow.pre, row_dots, dx, norm);
   }
   backward_full(device, weights, gradients, x, d_outputs, dx);
   device.norm().backward(dx, norm);
 }
 
 // dB += dY^T S, d_pre = (dY B) * silu'(pre), dA += d_pre^T x.
-Tensor Projection::backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients,
-                                   const Tensor& x, const NarrowActivations& narrow, const Tensor& d_outputs,
-                                   const ProjectionWorkspace& workspace) const {
+NarrowGradients Projection::backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients,
+                                            const Tensor& x, const NarrowActivations& narrow,
+                                            const Tensor& d_outputs,
+                                            const ProjectionWorkspace& workspace) const {
   const std::int64_t rows = x.dim(0);
   const Tensor split = split_of(narrow);
   const Tensor d_split = workspace.d_split.view(0, {parts(), rows, rank_});
   const Tensor d_pre = workspace.d_pre.view(0, {rows, pre_width()});
   const MatmulKernels& matmul = device.matmul();
+  Tensor row_dots;
   if (uniform()) {
     const Tensor dy = batch(d_outputs, rows);
     matmul.multiply(dy, Transpose::yes, split, Transpose::no, b_batch(gradients), Accumulate::yes);
-    device.fused_products().silu_product_backward(dy, b_batch(weights), narrow.pre, d_split, d_pre);
+    row_dots =
+        device.fused_products().silu_product_backward(dy, b_batch(weights), narrow.pre, d_split, d_pre);
   } else {
     for (std::int64_t p = 0; p < parts(); ++p) {
       const Tensor dy = part(d_outputs, rows, p);
@@ -135,7 +139,7 @@ Tensor Projection::backward_to_pre(Device& device, const Tensor& weights, const 
     device.activation().silu_split_backward(narrow.pre, d_split, d_pre);
   }
   matmul.multiply(d_pre, Transpose::yes, x, Transpose::no, a(gradients), Accumulate::yes);
-  return d_pre;
+  return {d_pre, row_dots};
 }
 
 void Projection::backward_full(Device& device, const Tensor& weights, const Tensor& gradients,

@@ -26,6 +26,12 @@ struct NarrowActivations {
   Tensor split;  // silu(pre) as the B factors read it, [parts, rows, rank], flat
 };
 
+/// Of pre, with what the norm before can do without (FusedProductKernels::silu_product_backward).
+struct NarrowGradients {
+  Tensor d_pre;     // [rows, parts * rank]
+  Tensor row_dots;  // or empty
+};
+
 /// y_p = W_p x, or y_p = B_p silu(A_p x) with the A_p multiplied as one matrix [parts * rank, in]. Widths are
 /// storage widths. "outputs" is flat: [rows, out_0], then [rows, out_1], …
 class Projection {
@@ -76,10 +82,10 @@ class Projection {
                        const RotationTables& tables, std::int64_t rotated_parts, const Tensor& outputs) const;
   /// Whether all parts are equally wide.
   bool uniform() const;
-  /// All of backward but dx, which is d_pre [rows, parts * rank] times a(weights): returns d_pre.
-  Tensor backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients, const Tensor& x,
-                         const NarrowActivations& narrow, const Tensor& d_outputs,
-                         const ProjectionWorkspace& workspace) const;
+  /// All of backward but dx, which is d_pre times a(weights).
+  NarrowGradients backward_to_pre(Device& device, const Tensor& weights, const Tensor& gradients,
+                                  const Tensor& x, const NarrowActivations& narrow, const Tensor& d_outputs,
+                                  const ProjectionWorkspace& workspace) const;
 
   /// The factors in a unit's flat weights or gradients: all A [parts * rank, in], one B [out, rank].
   Tensor a(const Tensor& unit) const { return unit.view(first_offset_, {pre_width(), in_}); }

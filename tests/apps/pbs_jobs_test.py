@@ -296,6 +296,17 @@ class PbsJobs(harness.TrainingTest):
         self.assertEqual(log.count("is not finite"), 3)
         self.assertNotIn("qsub", calls)
 
+    def test_ranks_that_die_before_the_run_begins_are_started_once_more(self):
+        dying = self.write_scripts("dying", {"cola_dist": f'''
+            [ -z "$PMIX_RANK" ] || {{ echo >>"$CALLS.starts"; [ "$(wc -l <"$CALLS.starts")" -gt "$DEATHS" ] || kill -SEGV $$; }}
+            exec {harness.PROGRAMS}/cola_dist "$@"'''})
+        for deaths, expected in ((1, 0), (2, 139)):
+            run = f"dying-{deaths}"
+            code, log, calls = self.submit(run, ranks=1, COLA_DIST=f"{dying}/cola_dist", DEATHS=str(deaths))
+            self.assertEqual(code, expected, log)
+            self.assertEqual(log.count("the ranks died (exit code 139) before the run began: started once more"), 1, log)
+            self.assertNotIn("qsub", calls)
+
     def test_a_failure_is_not_repeated(self):
         code, log, calls = self.submit("failing", settings="model.hidden_size=33")
         self.assertEqual(code, 2, log)

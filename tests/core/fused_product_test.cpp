@@ -61,6 +61,22 @@ class FusedProductKernel : public DeviceTest {
     values = rounded(type, random_.normal(elements));
     return DeviceTensor(device(), type, shape, values);
   }
+  // The sums over a row's stretches, of row_dots [stretches, n].
+  std::vector<double> sums_of_stretches(const Tensor& row_dots) const {
+    std::vector<float> dots(row_dots.elements());
+    device().copy_to_host(dots.data(), row_dots.data(), row_dots.bytes());
+    device().synchronize();
+    std::vector<double> sums(row_dots.dim(1));
+    for (std::size_t i = 0; i < dots.size(); ++i) sums[i % sums.size()] += dots[i];
+    return sums;
+  }
+  // What they are of: the sums over each of n rows of x * y.
+  static std::vector<double> row_dots_of(std::size_t n, const std::vector<double>& x,
+                                         const std::vector<double>& y) {
+    std::vector<double> dots(n);
+    for (std::size_t i = 0; i < x.size(); ++i) dots[i / (x.size() / n)] += x[i] * y[i];
+    return dots;
+  }
   const FusedProductKernels& kernels() const { return device().fused_products(); }
 
   TestRandom random_;
@@ -100,12 +116,16 @@ TEST_P(FusedProductKernel, SiluProductBackwardAgreesWithReference) {
         const auto device_b = random_tensor(type, {parts, out, r}, b);
         const auto device_pre = random_tensor(type, {n, parts * r}, pre);
         const DeviceTensor d_split(device(), type, {parts, n, r}), d_pre(device(), type, {n, parts * r});
-        kernels().silu_product_backward(device_d_outputs, device_b, device_pre, d_split, d_pre);
+        const Tensor row_dots =
+            kernels().silu_product_backward(device_d_outputs, device_b, device_pre, d_split, d_pre);
         const auto expected_d_split =
             multiply({.batch = parts, .m = n, .n = r, .k = out}, d_outputs, Transpose::no, b, Transpose::no);
         EXPECT_TRUE(is_close(d_pre.values(),
                              reference::silu_split_backward(parts, n, r, pre, expected_d_split),
                              tolerance_of(type)));
+        if (!row_dots.empty())
+          EXPECT_TRUE(is_close(sums_of_stretches(row_dots), row_dots_of(n, pre, d_pre.values()),
+                               tolerance_of(DataType::float32)));
       }
 }
 
@@ -167,7 +187,7 @@ TEST_P(FusedProductKernel, NormedProductBackwardAddsTheReferencesGradient) {
       const auto device_x = random_tensor(type, {n, d}, x);
       const auto device_weight = random_tensor(type, {d}, weight);
       const auto device_a = random_tensor(type, {k, d}, a);
-      const auto device_dx = random_tensor(type, {n, d}, dx);
+      auto device_dx = random_tensor(type, {n, d}, dx);
       const auto [y, inverse_rms] = reference::norm_forward(n, d, x, weight, 1e-6);
       const DeviceTensor device_inverse_rms(device(), DataType::float32, {n}, inverse_rms);
       const auto pre = rounded(type, multiply({.m = n, .n = k, .k = d}, y, Transpose::no, a, Transpose::yes));
@@ -177,20 +197,28 @@ TEST_P(FusedProductKernel, NormedProductBackwardAddsTheReferencesGradient) {
       d_pre = rounded(type, d_pre);
       const DeviceTensor device_d_pre(device(), type, {n, k}, d_pre);
       const std::vector<double> dweight = random_.normal(d);
-      const DeviceTensor device_dweight(device(), DataType::float32, {d}, dweight);
+      DeviceTensor device_dweight(device(), DataType::float32, {d});
       const DeviceTensor dy(device(), type, {n, d});
-
-      kernels().normed_product_backward(
-          device_d_pre, device_a, device_pre, dy,
-          {device_x, device_weight, device_inverse_rms, device_dx, device_dweight});
+      // Their sums over rows, in two stretches, or left to the kernel.
+      std::vector<double> halves = row_dots_of(n, pre, d_pre);
+      for (double& half : halves) half /= 2;
+      halves.insert(halves.end(), halves.begin(), halves.begin() + n);
+      const DeviceTensor row_dots(device(), DataType::float32, {2, n}, halves);
 
       const auto expected_dy = multiply({.m = n, .n = d, .k = k}, d_pre, Transpose::no, a, Transpose::no);
       auto expected = reference::norm_backward(n, d, expected_dy, x, weight, inverse_rms);
       for (std::size_t i = 0; i < dx.size(); ++i) expected.dx[i] += dx[i];
       for (std::size_t i = 0; i < dweight.size(); ++i) expected.dweight[i] += dweight[i];
-      EXPECT_TRUE(is_close(device_dx.values(), expected.dx, tolerance_of(type)));
-      EXPECT_TRUE(is_close(device_dweight.values(), expected.dweight, tolerance_of(type)));
-      EXPECT_EQ(device_x.values(), x) << "the norm's input is only read";
+      for (const Tensor& known : {Tensor(), row_dots.tensor()}) {
+        device_dx.write(dx);
+        device_dweight.write(dweight);
+        kernels().normed_product_backward(
+            device_d_pre, device_a, device_pre, known, dy,
+            {device_x, device_weight, device_inverse_rms, device_dx, device_dweight});
+        EXPECT_TRUE(is_close(device_dx.values(), expected.dx, tolerance_of(type)));
+        EXPECT_TRUE(is_close(device_dweight.values(), expected.dweight, tolerance_of(type)));
+        EXPECT_EQ(device_x.values(), x) << "the norm's input is only read";
+      }
     }
 }
 
@@ -245,12 +273,12 @@ TEST_P(FusedProductKernel, IsRepeatable) {
     const DeviceTensor pre(device(), type, {n, parts * r}), split(device(), type, {parts, n, r});
     kernels().silu_product(x, a, pre, split);
     const DeviceTensor d_split(device(), type, {parts, n, r}), d_pre(device(), type, {n, parts * r});
-    kernels().silu_product_backward(d_outputs, b, pre, d_split, d_pre);
+    const Tensor row_dots = kernels().silu_product_backward(d_outputs, b, pre, d_split, d_pre);
     const DeviceTensor up(device(), type, {n, f}), product(device(), type, {n, f});
     kernels().gated_product(GateActivation::silu, split.tensor()[0], b.tensor()[0], gate, up, product);
     const DeviceTensor dx(device(), type, {n, in}, stream), dy(device(), type, {n, in});
     const DeviceTensor dweight(device(), DataType::float32, {in}, std::vector<double>(in));
-    kernels().normed_product_backward(d_pre, a, pre, dy, {x, weight, inverse_rms, dx, dweight});
+    kernels().normed_product_backward(d_pre, a, pre, row_dots, dy, {x, weight, inverse_rms, dx, dweight});
     return std::vector{pre.values(),     split.values(), d_pre.values(),  up.values(),
                        product.values(), dx.values(),    dweight.values()};
   };

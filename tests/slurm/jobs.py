@@ -45,7 +45,7 @@ class Job:
     def warn_after_step(self, step):
         """Asks the ranks to stop, as Slurm does before the time limit."""
         self.wait_for_step(step)
-        self.slurm.call("scancel", "--signal=USR1", f"{self.number}.0")
+        self.slurm.call("scancel", "--signal=USR1", self.number)  # to its steps, of which there may be two
 
     def log(self):
         log = self.slurm.folder / f"{self.name}.log"

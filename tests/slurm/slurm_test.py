@@ -96,6 +96,17 @@ class SlurmTest(unittest.TestCase):
         fields = self.slurm.job(job.number)
         self.assertEqual((fields["Restarts"], fields["ExitCode"]), ("1", "75:0"))
 
+    def test_ranks_that_die_before_the_run_begins(self):
+        dying = self.slurm.folder / "dying"
+        dying.write_text('#!/bin/bash\n[ -z "$PMIX_RANK" ] || ! mkdir died 2>/dev/null || kill -SEGV $$\n'
+                         'exec bin/cola_dist "$@"\n')
+        dying.chmod(0o755)
+        job = Job(self.slurm, "dying-ranks", steps=20)
+        job.submit(environment={"COLA_DIST": "./dying"})
+        job.wait("COMPLETED")
+        self.assertIn("the ranks died (exit code 139) before the run began: started once more", job.log())
+        self.assertIn("finished step 20", job.log())
+
     def test_time_limit(self):
         job = Job(self.slurm, "limited", STEPS)
         job.submit("run.stop_margin=57", minutes=1)

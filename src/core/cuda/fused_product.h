@@ -38,6 +38,14 @@ struct NormFactors {
   }
 };
 
+/// Where a product's epilogue leaves sums over stretches of its rows, as many columns each as a tile has.
+struct RowDots {
+  float* dots = nullptr;  // [batch * stretches(n), m]
+
+  static constexpr int tile_columns = 128;
+  static constexpr std::int64_t stretches(std::int64_t n) { return (n + tile_columns - 1) / tile_columns; }
+};
+
 /// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
 struct Operands {
   std::int64_t batch = 1, m = 0, n = 0, k = 0;
@@ -46,6 +54,7 @@ struct Operands {
   Matrices<void> output = {}, second_output = {};
   Rotation rotation = {};
   NormFactors norm = {};
+  RowDots row_dots = {};
 };
 
 /// Whether this GPU and this build have these kernels.
@@ -54,7 +63,7 @@ bool available(const Context& context);
 /// b [n, k]. second_output = a b^T, output = silu(a b^T).
 void silu_product(const Context& context, const Operands& operands);
 
-/// b [k, n]. output = a b * silu'(input).
+/// b [k, n]. output = a b * silu'(input), and row_dots of output * input.
 void silu_gradient_product(const Context& context, const Operands& operands);
 
 /// b [n, k]. second_output = a b^T ("up"), output = a b^T * input, or times silu(input), the gate.

@@ -57,12 +57,14 @@ void CudaFusedProducts::silu_product(const Tensor& x, const Tensor& a, const Ten
                                  .second_output = parts_of(pre, rank)});
 }
 
-void CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
-                                              const Tensor& d_split, const Tensor& d_pre) const {
+Tensor CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                                                const Tensor& d_split, const Tensor& d_pre) const {
   const std::int64_t parts = b.dim(0), n = d_outputs.dim(1), rank = b.dim(2);
   if (!fits(rank, d_outputs, b, pre, d_pre))
     return separate_.silu_product_backward(d_outputs, b, pre, d_split, d_pre);
-  if (n == 0) return;
+  // Rows are of whole 16 bytes: four bytes for each 128 columns have room in them.
+  const Tensor row_dots(d_split.data(), DataType::float32, {parts * fused::RowDots::stretches(rank), n});
+  if (n == 0) return row_dots;
   fused::silu_gradient_product(context_, {.batch = parts,
                                           .m = n,
                                           .n = rank,
@@ -70,7 +72,9 @@ void CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const Ten
                                           .a = inputs(d_outputs),
                                           .b = inputs(b),
                                           .input = {pre.data(), pre.dim(-1), rank},
-                                          .output = parts_of(d_pre, rank)});
+                                          .output = parts_of(d_pre, rank),
+                                          .row_dots = {row_dots.as<float>()}});
+  return row_dots;
 }
 
 void CudaFusedProducts::rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
@@ -126,15 +130,19 @@ void CudaFusedProducts::gated_product_backward(GateActivation activation, const 
 }
 
 void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
-                                                const Tensor& dy, const NormBackward& norm) const {
+                                                const Tensor& row_dots, const Tensor& dy,
+                                                const NormBackward& norm) const {
   const std::int64_t n = d_pre.dim(0), columns = a.dim(1), shares = fused::NormFactors::shares(n);
   const bool has_room = (n + shares * columns) * sizeof(float) <= Context::scratch_bytes;
   if (!has_room || !fits(columns, d_pre, a, pre, norm.x, norm.weight, norm.dx))
-    return separate_.normed_product_backward(d_pre, a, pre, dy, norm);
+    return separate_.normed_product_backward(d_pre, a, pre, row_dots, dy, norm);
   if (n == 0) return;
   auto* const x_factors = static_cast<float*>(context_.scratch);
   float* const dweight_shares = x_factors + n;
-  norm_x_factors(context_, pre, d_pre, norm.inverse_rms, columns, x_factors);
+  if (row_dots.empty())
+    norm_x_factors(context_, pre, d_pre, norm.inverse_rms, columns, x_factors);
+  else
+    norm_x_factors(context_, row_dots, norm.inverse_rms, columns, x_factors);
   fused::norm_gradient_product(
       context_, {.m = n,
                  .n = columns,

@@ -1,7 +1,7 @@
 #include "core/cuda/norm_sums.h"
 
 #include "core/cuda/block_sum.h"
-#include "core/cuda/launch.h"
+#include "core/cuda/launch_shapes.h"
 #include "core/cuda/pack.h"
 #include "core/cuda/type_dispatch.h"
 #include "core/divide_up.h"
@@ -26,6 +26,10 @@ __global__ void __launch_bounds__(warp_size* warp_size)
   if (lane_index() == 0 && first + warp_index() < columns) total[first + warp_index()] += sum;
 }
 
+__device__ float x_factor(float inverse_rms, float dot, float columns) {
+  return inverse_rms * inverse_rms * __fdividef(dot, columns);
+}
+
 constexpr int rows_of_block = 8;
 
 // A warp a row, from the last to the first, as in norm.cu.
@@ -44,7 +48,19 @@ __global__ void __launch_bounds__(rows_of_block* warp_size)
     for (int e = 0; e < pack; ++e) dot += a.values[e] * b.values[e];
   }
   dot = warp_sum(dot);
-  if (lane_index() == 0) x_factors[row] = inverse_rms[row] * inverse_rms[row] * __fdividef(dot, columns);
+  if (lane_index() == 0) x_factors[row] = x_factor(inverse_rms[row], dot, columns);
+}
+
+// A thread a row.
+__global__ void __launch_bounds__(flat_threads)
+    norm_x_factors_of_dots_kernel(const float* row_dots, const float* inverse_rms, int stretches,
+                                  std::int64_t rows, float columns, float* x_factors) {
+  const std::int64_t row = flat_index(1);
+  if (row >= rows) return;
+  float dot = 0;
+#pragma unroll 4
+  for (int stretch = 0; stretch < stretches; ++stretch) dot += row_dots[stretch * rows + row];
+  x_factors[row] = x_factor(inverse_rms[row], dot, columns);
 }
 
 }  // namespace
@@ -62,6 +78,14 @@ void norm_x_factors(const Context& context, const Tensor& pre, const Tensor& d_p
                      dim3(rows_of_block * warp_size)},
          context.stream, data<__nv_bfloat16>(pre), data<__nv_bfloat16>(d_pre), inverse_rms.as<float>(),
          pre.dim(0), static_cast<int>(pre.dim(1)), static_cast<float>(columns), x_factors);
+}
+
+void norm_x_factors(const Context& context, const Tensor& row_dots, const Tensor& inverse_rms,
+                    std::int64_t columns, float* x_factors) {
+  const std::int64_t rows = row_dots.dim(1);
+  launch("norm_x_factors", norm_x_factors_of_dots_kernel, flat_shape(rows, 1), context.stream,
+         row_dots.as<float>(), inverse_rms.as<float>(), static_cast<int>(row_dots.dim(0)), rows,
+         static_cast<float>(columns), x_factors);
 }
 
 }  // namespace cola::cuda

@@ -15,5 +15,8 @@ void add_column_sums(const Context& context, const float* partial, int rows, int
 /// `columns`.
 void norm_x_factors(const Context& context, const Tensor& pre, const Tensor& d_pre, const Tensor& inverse_rms,
                     std::int64_t columns, float* x_factors);
+/// The same where the sums over stretches of the rows are known: row_dots [stretches, n] fp32.
+void norm_x_factors(const Context& context, const Tensor& row_dots, const Tensor& inverse_rms,
+                    std::int64_t columns, float* x_factors);
 
 }  // namespace cola::cuda

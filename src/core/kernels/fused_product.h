@@ -27,9 +27,10 @@ class FusedProductKernels {
 
   /// d_pre = (d_outputs b) * silu'(pre), part by part: the gradient of pre where each part's output is
   /// silu(pre) b^T. d_outputs [parts, n, out]; b [parts, out, r]; pre and d_pre joined. d_split, split, is
-  /// memory that may be written to.
-  virtual void silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
-                                     const Tensor& d_split, const Tensor& d_pre) const = 0;
+  /// memory that may be written to. Returns what normed_product_backward can do without: sums of pre * d_pre
+  /// over stretches of each row, fp32 [stretches, n], in d_split's memory; or an empty tensor.
+  virtual Tensor silu_product_backward(const Tensor& d_outputs, const Tensor& b, const Tensor& pre,
+                                       const Tensor& d_split, const Tensor& d_pre) const = 0;
 
   /// outputs = x b^T, part by part, the first `rotated_parts` rotated: queries and keys; row r has position
   /// r % (rows of the tables). x [parts, n, r]; b [parts, out, r]; outputs [parts, n, out].
@@ -47,9 +48,11 @@ class FusedProductKernels {
                                       const Tensor& up) const = 0;
 
   /// The norm's backward pass where d_pre is the gradient of pre = y a^T, y being what the norm wrote: that
-  /// of y is dy = d_pre a. d_pre, pre [n, k]; a [k, d]. dy [n, d] is memory that may be written to.
+  /// of y is dy = d_pre a. d_pre, pre [n, k]; a [k, d]. row_dots is what silu_product_backward returned with
+  /// d_pre, or empty. dy [n, d] is memory that may be written to.
   virtual void normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
-                                       const Tensor& dy, const NormBackward& norm) const = 0;
+                                       const Tensor& row_dots, const Tensor& dy,
+                                       const NormBackward& norm) const = 0;
 };
 
 }  // namespace cola
