@@ -10,7 +10,7 @@
 #include "apps/communicator_choice.h"
 #include "apps/device_choice.h"
 #include "apps/program.h"
-#include "core/host.h"
+#include "core/host_memory.h"
 #include "core/text.h"
 #include "io/durable_file.h"
 #include "train/benchmarks/memory_benchmark.h"
@@ -70,9 +70,9 @@ std::vector<std::string> items_of(const std::string& list) {
 // of all ranks', so that they come to the same verdict. Collective.
 MeasuringLimits agreed_limits(const RunConfiguration& configuration, const Device& device,
                               MpiSession& session, double seconds, double product_rate) {
-  const std::size_t limit = memory_limit(configuration, device.memory_bytes());
+  const std::size_t limit = memory_limit(configuration, {.bytes = device.memory_bytes()}).bytes;
   const std::size_t bytes =
-      limit > 0 ? limit : available_host_bytes() / static_cast<std::size_t>(session.local_size());
+      limit > 0 ? limit : read_host_memory().available_bytes / static_cast<std::size_t>(session.local_size());
   std::array<std::int64_t, 1> least{-static_cast<std::int64_t>(bytes)};
   session.world().all_reduce_maximum(least);
   return {static_cast<std::size_t>(-least[0]), seconds, product_rate};

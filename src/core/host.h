@@ -25,9 +25,6 @@ int interface_megabits(const std::string& interface);
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();
 
-/// Physical memory that the host could give to a new program now, in bytes; 0 where it does not say.
-std::size_t available_host_bytes();
-
 /// The most physical memory this process has held so far, in bytes.
 std::size_t peak_resident_bytes();
 /// Forgets that peak, where the system allows it (Linux).

@@ -23,6 +23,7 @@
 #include "train/configuration/run_configuration.h"
 #include "train/heartbeat.h"
 #include "train/metrics.h"
+#include "train/plan/memory_plan.h"
 #include "train/progress.h"
 #include "train/schedule.h"
 #include "train/stop_condition.h"
@@ -90,7 +91,8 @@ class Trainer {
   ParameterTable table_;
   RunData data_;
   DataType compute_type_;
-  double product_rate_;  // operations a second of plain products: of this rank, then of all
+  MemoryLimit memory_limit_;  // of a rank's device
+  double product_rate_;       // operations a second of plain products: of this rank, then of all
   BatchLoader loader_;
   LearningRateSchedule schedule_;
   Transformer model_;

@@ -18,6 +18,7 @@
 #include "train/peak_rate.h"
 #include "train/plan/memory_plan.h"
 #include "train/plan/plan.h"
+#include "train/plan/rank_memory.h"
 #include "train/trainer.h"
 
 namespace cola {
@@ -32,13 +33,6 @@ double measure_products_alone(Device& device, DataType type) {
   const double rate = measure_product_rate(device, type, quick_product_size(device.kind()));
   device.reset_peak_allocated_bytes();
   return rate;
-}
-
-// The compute type, once a rank is known to find room for the run.
-DataType checked_compute_type(const RunConfiguration& configuration, const Device& device, int ranks) {
-  const DataType type = compute_type_of(configuration.train.precision, device);
-  require_memory(configuration, {ranks, device.kind(), type}, device.memory_bytes());
-  return type;
 }
 
 // When the first of all ranks started, by this rank's clock: ranks start one after another and wait for the
@@ -61,7 +55,8 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       started_(first_start(communicator, started)),
       table_(configuration.model),
       data_(open_run_data(configuration, communicator)),
-      compute_type_(checked_compute_type(configuration, device, communicator.size())),
+      compute_type_(compute_type_of(configuration.train.precision, device)),
+      memory_limit_(require_room_for_rank(configuration, device, compute_type_, communicator)),
       product_rate_(measure_products_alone(device, compute_type_)),
       loader_(data_.training, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
@@ -165,12 +160,9 @@ void Trainer::report_start(const RunStart& start) const {
 
 std::string Trainer::describe_memory_of_rank() const {
   const PlanTarget target{communicator_.size(), device_.kind(), compute_type_};
-  const MemoryLimit limit{
-      memory_limit(configuration_, device_.memory_bytes()),
-      configuration_.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory"};
   MemoryPlan plan = plan_memory(configuration_, target);
   plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
-  std::string table = describe_memory(plan, target, configuration_, limit);
+  std::string table = describe_memory(plan, target, configuration_, memory_limit_);
   table.pop_back();  // the last line's end, which the log writes itself
   return table;
 }

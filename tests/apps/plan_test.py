@@ -1,6 +1,9 @@
 """What --plan says is what a run takes, and a run that cannot fit ends before it begins."""
 import json
+import os
+import pathlib
 import re
+import subprocess
 
 import harness
 
@@ -22,7 +25,7 @@ class Plans(harness.TrainingTest):
                 run = f"{policy}{stage}"
                 rows, planned = self.planned(run, 2, *settings)
                 number, unit = rows["peak"].split()
-                report = self.train(run, 2, *settings).stdout
+                report = re.sub(r"  fits .*\n", "", self.train(run, 2, *settings).stdout)  # what this machine has
                 table = planned[planned.index("Device memory a rank\n"):planned.index("train.recompute")]
                 self.assertIn("  peak ", table)
                 self.assertIn("  snapshots for checkpoints ", table)
@@ -78,6 +81,25 @@ class Plans(harness.TrainingTest):
                             "the largest micro-batch that fits is 4", "with train.recompute cola_m it takes")
         self.assert_refused("never", ["train.device_memory_gib=0.0001"], "not even one sequence fits")
         self.assert_refused("negative", ["train.device_memory_gib=-1"], "train.device_memory_gib=-1: must be at least 0")
+
+    def test_what_does_not_fit_the_memory_of_a_job_or_container_is_refused(self):
+        version_1 = pathlib.Path("/sys/fs/cgroup/memory")
+        mount, limit = (version_1, "memory.limit_in_bytes") if version_1.exists() else (version_1.parent, "memory.max")
+        group = mount / f"cola-test-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(300 << 20))
+        except OSError as error:
+            self.skipTest(f"no control group can be made here: {error}")
+        self.addCleanup(subprocess.run, ["bash", "-c", f"until rmdir {group}; do sleep 0.1; done"], timeout=20,
+                        stderr=subprocess.DEVNULL)  # it is busy for a moment after its last process
+        joining = ["bash", "-c", 'echo $$ >"$0"/cgroup.procs && exec "$@"', group]
+        fitting = self.call([*joining, *self.command("fitting", None, "schedule.total_steps=5")])
+        self.assertRegex(fitting.stdout, r"  fits its part of the host's memory +29\d MiB\n")
+        large = ["model.hidden_size=512", "train.micro_batch=256", "train.global_batch=256"]
+        done = self.call([*joining, *self.command("large", None, *large)], expect=2)
+        self.assertRegex(done.stderr, r"train.micro_batch: 256 sequences of 32 take .* a rank, more than its part of the host's "
+                                      r"memory \([0-9.]+ MiB\): the largest micro-batch that fits is \d+")
 
     def test_policies_that_cannot_be_are_refused_with_those_that_can(self):
         self.assert_refused("full", ["train.recompute=cola_m", "model.projection=full"], "train.recompute", "block")

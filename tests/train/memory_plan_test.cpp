@@ -41,7 +41,7 @@ RunConfiguration paper_run(const std::string& name, ProjectionKind projection) {
 
 std::string refusal(const RunConfiguration& configuration, const PlanTarget& target, std::size_t bytes = 0) {
   try {
-    require_memory(configuration, target, bytes);
+    require_memory(configuration, target, memory_limit(configuration, {bytes, "the device's memory"}));
   } catch (const UsageError& error) {
     return error.what();
   }

@@ -99,21 +99,20 @@ std::vector<Recompute> usable_policies(const ModelConfiguration& model) {
   return {Recompute::none, Recompute::cola_m, Recompute::block};
 }
 
-std::size_t memory_limit(const RunConfiguration& configuration, std::size_t device_bytes) {
+MemoryLimit memory_limit(const RunConfiguration& configuration, const MemoryLimit& of_device) {
   const double stated = configuration.train.device_memory_gib;
-  return stated > 0 ? static_cast<std::size_t>(stated * 0x1p30) : device_bytes;
+  if (stated > 0) return {static_cast<std::size_t>(stated * 0x1p30), "train.device_memory_gib"};
+  return of_device;
 }
 
 void require_memory(const RunConfiguration& configuration, const PlanTarget& target,
-                    std::size_t device_bytes) {
-  const std::size_t limit = memory_limit(configuration, device_bytes);
+                    const MemoryLimit& limit) {
   const std::size_t needed = plan_memory(configuration, target).peak_bytes();
-  if (limit == 0 || needed <= limit) return;
-  throw UsageError(
-      "train.micro_batch: {} sequences of {} take {} a rank, more than {} ({}): {}",
-      configuration.train.micro_batch, configuration.data.sequence_length, format_bytes(needed),
-      configuration.train.device_memory_gib > 0 ? "train.device_memory_gib" : "the device's memory",
-      format_bytes(limit), describe_remedy(configuration, target, limit));
+  if (limit.bytes == 0 || needed <= limit.bytes) return;
+  throw UsageError("train.micro_batch: {} sequences of {} take {} a rank, more than {} ({}): {}",
+                   configuration.train.micro_batch, configuration.data.sequence_length, format_bytes(needed),
+                   limit.name, format_bytes(limit.bytes),
+                   describe_remedy(configuration, target, limit.bytes));
 }
 
 }  // namespace cola

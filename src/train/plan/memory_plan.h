@@ -28,6 +28,8 @@ struct MemoryPlan {
   /// Device bytes of one use, and of all: the most that the run has allocated at any time.
   std::size_t used(MemoryUse use) const;
   std::size_t peak_bytes() const { return store.used() + model.used() + kernel_workspace; }
+  /// Host bytes beside these.
+  std::size_t host_bytes() const { return collective_staging + snapshot_ring; }
 };
 
 MemoryPlan plan_memory(const RunConfiguration& configuration, const PlanTarget& target);
@@ -40,13 +42,18 @@ std::int64_t largest_micro_batch(const RunConfiguration& configuration, const Pl
 /// The recompute policies that the model can use, from the one that keeps most to the one that keeps least.
 std::vector<Recompute> usable_policies(const ModelConfiguration& model);
 
-/// Bytes that a rank may take: train.device_memory_gib where it is stated, else `device_bytes`, what the
-/// device has; 0: no limit is known.
-std::size_t memory_limit(const RunConfiguration& configuration, std::size_t device_bytes);
+/// What a rank may take of its device, and what sets this limit. No bytes: no limit is known.
+struct MemoryLimit {
+  std::size_t bytes = 0;
+  const char* name = "";
+};
 
-/// Throws UsageError if a rank needs more than memory_limit(configuration, device_bytes). The message names
-/// the largest micro-batch that fits, and the recompute policy with which this one does.
+/// train.device_memory_gib where it is stated, else what the device has.
+MemoryLimit memory_limit(const RunConfiguration& configuration, const MemoryLimit& of_device);
+
+/// Throws UsageError if a rank needs more. The message names the largest micro-batch that fits, and the
+/// recompute policy with which this one does.
 void require_memory(const RunConfiguration& configuration, const PlanTarget& target,
-                    std::size_t device_bytes);
+                    const MemoryLimit& limit);
 
 }  // namespace cola

@@ -93,7 +93,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
   Plan plan;
   plan.target = target;
   plan.memory = plan_memory(configuration, target);
-  plan.limit_bytes = memory_limit(configuration, 0);
+  plan.limit_bytes = memory_limit(configuration, {}).bytes;
   plan.policies = plan_policies(configuration, target, plan.limit_bytes);
   plan.stages = plan_stages(configuration, target);
   plan.parameters = static_cast<double>(table.logical_elements());

@@ -49,12 +49,6 @@ PlanTarget plan_target(const RunConfiguration& configuration, int ranks);
 /// Throws UsageError if the batch cannot be dealt out to so many ranks.
 Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target);
 
-/// What a rank may take of its device, and what sets this limit. No bytes: no limit is known.
-struct MemoryLimit {
-  std::size_t bytes = 0;
-  const char* name = "";
-};
-
 /// The memory of one rank by use, on its device and on the host, as a table: part of describe_plan, and of a
 /// run's start report.
 std::string describe_memory(const MemoryPlan& memory, const PlanTarget& target,
