@@ -1,9 +1,11 @@
 #include "core/configuration_keys.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 namespace cola {
 
@@ -29,6 +31,36 @@ std::string nearest_section(std::string_view name, const std::vector<std::string
       section_of(*std::min_element(known.begin(), known.end(), [&](const auto& a, const auto& b) {
         return word_distance(name, section_of(a)) < word_distance(name, section_of(b));
       })));
+}
+
+// Where most letters of the word had to change, the nearest key is a guess.
+bool is_guess(std::string_view path, std::string_view nearest) {
+  const std::string_view word = key_of(path);
+  return 2 * word_distance(word, key_of(nearest)) > static_cast<int>(word.size());
+}
+
+std::string keys_to_choose_from(std::string_view path, const std::vector<std::string>& known) {
+  std::vector<std::string_view> keys;
+  for (const std::string& key : known)
+    if (section_of(key) == section_of(path)) keys.push_back(key_of(key));
+  return fmt::format(" ({} has: {})", section_of(path), fmt::join(keys, ", "));
+}
+
+std::optional<std::string> find_other_name(std::string_view word, std::span<const OtherName> other_names) {
+  std::string underscored(word);
+  std::replace(underscored.begin(), underscored.end(), '-', '_');
+  for (const OtherName& name : other_names)
+    if (name.word == underscored) return std::string(name.key);
+  return std::nullopt;
+}
+
+[[noreturn]] void fail_unknown_key(const ConfigurationNode& member, const std::string& path,
+                                   const std::vector<std::string>& known,
+                                   std::span<const OtherName> other_names) {
+  const std::string nearest = nearest_key(path, known, other_names);
+  const bool is_known = find_other_name(key_of(path), other_names) || !is_guess(path, nearest);
+  member.fail(fmt::format("unknown key; the nearest known key is '{}'{}", nearest,
+                          is_known ? "" : keys_to_choose_from(path, known)));
 }
 
 [[noreturn]] void fail_unknown_section(const ConfigurationNode& section,
@@ -57,7 +89,8 @@ bool is_plain_text(std::string_view text) {
 
 }  // namespace
 
-void require_known_keys(const ConfigurationNode& root, const std::vector<std::string>& known) {
+void require_known_keys(const ConfigurationNode& root, const std::vector<std::string>& known,
+                        std::span<const OtherName> other_names) {
   for (const ConfigurationNode& section : root.children()) {
     const auto in_section = [&](const std::string& key) { return section_of(key) == section.name(); };
     if (std::none_of(known.begin(), known.end(), in_section)) fail_unknown_section(section, known);
@@ -65,18 +98,25 @@ void require_known_keys(const ConfigurationNode& root, const std::vector<std::st
     for (const ConfigurationNode& member : section.children()) {
       const std::string path = section.name() + "." + member.name();
       if (std::find(known.begin(), known.end(), path) == known.end())
-        member.fail(fmt::format("unknown key; the nearest known key is '{}'", nearest_key(path, known)));
+        fail_unknown_key(member, path, known, other_names);
     }
   }
 }
 
-std::string nearest_key(std::string_view path, const std::vector<std::string>& known) {
-  const auto cost = [&](std::string_view candidate) {
-    const int elsewhere = section_of(candidate) == section_of(path) ? 0 : 1;
-    return word_distance(key_of(path), key_of(candidate)) + elsewhere;
+std::string nearest_key(std::string_view path, const std::vector<std::string>& known,
+                        std::span<const OtherName> other_names) {
+  if (const auto meant = find_other_name(key_of(path), other_names)) return *meant;
+  const auto nearest = [&](int elsewhere) {
+    const auto cost = [&](std::string_view candidate) {
+      return word_distance(key_of(path), key_of(candidate)) +
+             (section_of(candidate) == section_of(path) ? 0 : elsewhere);
+    };
+    return *std::min_element(known.begin(), known.end(),
+                             [&](const auto& a, const auto& b) { return cost(a) < cost(b); });
   };
-  return *std::min_element(known.begin(), known.end(),
-                           [&](const auto& a, const auto& b) { return cost(a) < cost(b); });
+  constexpr int no_more_than_a_letter = 1, more_than_any_word = 1000;
+  const std::string found = nearest(no_more_than_a_letter);
+  return is_guess(path, found) ? nearest(more_than_any_word) : found;
 }
 
 int edit_distance(std::string_view from, std::string_view to) {

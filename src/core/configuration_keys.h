@@ -1,6 +1,7 @@
 // The keys a configuration may have, and how to write values so that they are read back as they were.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,13 +10,20 @@
 
 namespace cola {
 
-/// Throws UsageError for the first section or key of `root` that is not among `known`, naming the nearest
-/// known one. Known keys are written "section.key".
-void require_known_keys(const ConfigurationNode& root, const std::vector<std::string>& known);
+/// A word that stands for a known key elsewhere, in whatever section.
+struct OtherName {
+  std::string_view word, key;
+};
 
-/// The known "section.key" that was most likely meant: the same key in another section, one that contains the
-/// word, or the fewest edits away.
-std::string nearest_key(std::string_view path, const std::vector<std::string>& known);
+/// Throws UsageError for the first section or key of `root` that is not among `known`, naming the nearest
+/// known one, and all of its section where that is a mere guess. Known keys are written "section.key".
+void require_known_keys(const ConfigurationNode& root, const std::vector<std::string>& known,
+                        std::span<const OtherName> other_names = {});
+
+/// The known "section.key" that was most likely meant: the one with this other name, the same key in another
+/// section, one that contains the word, or the fewest edits away; of this section where nothing is near.
+std::string nearest_key(std::string_view path, const std::vector<std::string>& known,
+                        std::span<const OtherName> other_names = {});
 
 /// Least number of characters inserted, deleted or replaced to turn one word into the other (Levenshtein).
 int edit_distance(std::string_view from, std::string_view to);

@@ -34,6 +34,10 @@ Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
+std::string abandoned_metrics_of(const std::string& path) {
+  return std::filesystem::path(path).replace_extension("abandoned.jsonl").string();
+}
+
 }  // namespace
 
 MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
@@ -42,16 +46,22 @@ MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
 MetricsWriter::MetricsWriter(KeptLines kept)
     : file_(std::move(kept.file)), end_(file_.bytes()), evaluated_step_(kept.evaluated_step) {}
 
-// A file that cannot be read is an error: it would be written anew without what it holds.
+// A file that cannot be read is an error: it would be written anew without what it holds. Lines of steps that
+// are made again move to a file beside it.
 MetricsWriter::KeptLines MetricsWriter::open_from_step(const std::string& path, std::int64_t resumed_step) {
   const std::string before = std::filesystem::exists(path) ? read_file(path) : "";
-  std::string kept;
+  std::string kept, abandoned;
   std::int64_t evaluated_step = -1;
   for_each_metrics_line(before, [&](const std::string& text, const MetricsLine& line) {
+    std::string& place = line.step() > resumed_step ? abandoned : kept;
+    place += text + '\n';
     if (line.step() > resumed_step) return;
-    kept += text + '\n';
     if (line.tells_of("evaluation")) evaluated_step = line.step();
   });
+  if (!abandoned.empty()) {
+    const std::string beside = abandoned_metrics_of(path);
+    write_file(beside, (std::filesystem::exists(beside) ? read_file(beside) : "") + abandoned);
+  }
   write_file(path, kept);
   return {FileDescriptor::open_to_write(path), evaluated_step};
 }

@@ -77,6 +77,7 @@ class Trainer {
   void learn_past_pace();
   void open_run_directory(bool is_finished);
   void warn_of_short_job() const;
+  void warn_of_full_disk() const;
   void report_start(const RunStart& start) const;
   std::string describe_memory_of_rank() const;
   std::string describe_data() const;

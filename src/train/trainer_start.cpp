@@ -1,13 +1,17 @@
 // The trainer's start: what it allocates, where it begins, and what it says of the run.
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <set>
+#include <system_error>
 
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
+#include "io/shard_writer.h"
 #include "model/cost.h"
 #include "train/agreement.h"
 #include "train/checkpoints/load_checkpoint.h"
@@ -45,6 +49,16 @@ SystemTime first_start(Communicator& communicator, SystemTime started) {
   return now - SystemTime::duration(age[0]);
 }
 
+LearningRateSchedule make_schedule(const RunConfiguration& configuration) {
+  const ScheduleSection& schedule = configuration.schedule;
+  return {.peak = configuration.optimizer.lr,
+          .total_steps = schedule.total_steps,
+          .warmup_steps = schedule.warmup_steps,
+          .min_ratio = schedule.min_lr_ratio,
+          .decay = schedule.decay,
+          .decay_steps = schedule.decay_steps};
+}
+
 }  // namespace
 
 Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communicator& communicator,
@@ -60,8 +74,7 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       product_rate_(measure_products_alone(device, compute_type_)),
       loader_(data_.training, configuration.run.seed, configuration.train.global_batch,
               configuration.train.micro_batch, communicator.rank(), communicator.size()),
-      schedule_{configuration.optimizer.lr, configuration.schedule.total_steps,
-                configuration.schedule.warmup_steps, configuration.schedule.min_lr_ratio},
+      schedule_(make_schedule(configuration)),
       model_(device, table_, transformer_options(configuration, compute_type_, device.kind())),
       store_(device, communicator, table_, {configuration.parallel.zero_stage, compute_type_}),
       checkpointer_(device, communicator, table_, store_, configuration),
@@ -99,6 +112,7 @@ void Trainer::start(const ResumeChoice& resume) {
   if (!speaks()) return;
   report_start(found);
   warn_of_short_job();
+  warn_of_full_disk();
 }
 
 // The first checkpoint may come late in a job, or never.
@@ -121,6 +135,26 @@ void Trainer::warn_of_short_job() const {
       "the job ends in {:.0f} s, of which {:.0f} s are kept to save in (run.stop_margin, two steps, two "
       "checkpoints): it makes a few steps at most; ask for more time",
       *stop_.seconds_left(), stop_.margin());
+}
+
+// Now, and not when the disk is full, weeks later.
+void Trainer::warn_of_full_disk() const {
+  const std::string directory = checkpoints_of(configuration_);
+  std::error_code problem;
+  const std::filesystem::space_info space = std::filesystem::space(directory, problem);
+  if (problem || finished()) return;
+  const ShardMap& map = store_.shard_map();
+  const std::uint64_t size = static_cast<std::uint64_t>(map.shards()) * shard_bytes(map.shard_elements());
+  const auto room = static_cast<std::int64_t>(space.available / size);
+  const std::int64_t most = most_checkpoints(configuration_.checkpoint, configuration_.schedule.total_steps);
+  const std::int64_t missing = most - std::ssize(committed_checkpoints(directory)) - room;
+  if (missing > 0)
+    warning(
+        "{}: has room for {} more {} of {}, and at the end of the run {} lie there (checkpoint.keep, "
+        "keep_every, and "
+        "one that is being written): keep fewer, or free {}",
+        directory, room, room == 1 ? "checkpoint" : "checkpoints", format_bytes(size), most,
+        format_bytes(static_cast<std::uint64_t>(missing) * size));
 }
 
 // config.yaml says what a run was trained with; one that has no step left keeps what stands there.
@@ -153,6 +187,10 @@ void Trainer::report_start(const RunStart& start) const {
   if (start.folder.empty()) return information("starts at step 0 of {}", steps);
   information("resumes from {}, step {} of {}", start.folder, state_.step, steps);
   if (!start.changes.empty()) information("changed since that checkpoint: {}", start.changes);
+  if (start.changes.find("schedule.") != std::string::npos ||
+      start.changes.find("optimizer.lr") != std::string::npos)
+    information("the learning rate goes on at {:.2e} in step {}", schedule_.at(state_.step + 1),
+                state_.step + 1);
   if (finished() && evaluated_step_ == state_.step)
     information("nothing is left to do: the run is finished, step {} is its last (schedule.total_steps)",
                 steps);

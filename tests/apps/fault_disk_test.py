@@ -67,6 +67,16 @@ class Disk(harness.TrainingTest):
         self.assertEqual(process.returncode, code, said)
         return said
 
+    def test_a_disk_without_room_for_all_checkpoints_is_told_at_the_start(self):
+        (self.disk / "run").mkdir()
+        (self.directory / "narrow").symlink_to(self.disk / "run")
+        settings = ["schedule.total_steps=6", "checkpoint.every=1", "checkpoint.keep=2"]
+        self.assertNotIn("has room for", self.train("narrow", 1, *settings).stderr)
+        self.fill(left=3 << 20)  # a checkpoint takes 1.1 MiB
+        done = self.train("narrow", 1, *settings, "schedule.total_steps=9", "checkpoint.keep=6", expect=1)  # it comes true
+        self.assertRegex(done.stderr, r"narrow/checkpoints: has room for 2 more checkpoints of [0-9.]+ MiB, and at the end of the run "
+                                      r"7 lie there \(checkpoint.keep, .*\): keep fewer, or free [0-9.]+ [KM]iB")
+
     def verify_newest(self, run):
         newest = self.checkpoints(run)[-1]
         self.call([self.PROGRAMS / "cola_ckpt", "verify", self.directory / run / "checkpoints" / newest], expect=0)

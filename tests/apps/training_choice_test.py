@@ -96,6 +96,7 @@ class Choice(harness.TrainingTest):
         done = self.train("changed", 1, "schedule.total_steps=45", "optimizer.lr=1.0e-3")
         self.assertIn("changed since that checkpoint: optimizer.lr 0.003 -> 0.001, schedule.total_steps 40 -> 45, "
                       "2 ranks -> 1\n", done.stdout)
+        self.assertRegex(done.stdout, r"the learning rate goes on at 1\.\d\de-04 in step 41\n")
 
     def test_where_all_are_damaged_the_last_word_says_what_can_be_done(self):
         self.copy("ruined")

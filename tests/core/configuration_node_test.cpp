@@ -223,6 +223,9 @@ TEST(ConfigurationKeys, FindsTheKeyThatWasMeant) {
   EXPECT_EQ(nearest_key("train.micro", known), "train.micro_batch");
   EXPECT_EQ(nearest_key("train.lr", known), "optimizer.lr");
   EXPECT_EQ(nearest_key("optimizer.beta1", known), "optimizer.betas");
+  const std::vector<OtherName> other_names = {{"learning_rate", "optimizer.lr"}};
+  EXPECT_EQ(nearest_key("train.learning-rate", known, other_names), "optimizer.lr");
+  EXPECT_EQ(nearest_key("train.rank", known, other_names), "model.rank");
 }
 
 TEST(ConfigurationKeys, TextSurvivesWritingAndReading) {

@@ -67,7 +67,7 @@ TEST(MetricsWriter, WritesEveryFieldOfTheContract) {
   EXPECT_DOUBLE_EQ(entries[1]["perplexity"], std::exp(2.0));
 }
 
-TEST(MetricsWriter, DropsWhatComesAfterTheResumedStepAndHalfALine) {
+TEST(MetricsWriter, MovesWhatComesAfterTheResumedStepAndDropsHalfALine) {
   const TestFolder folder;
   const std::string path = folder.path("metrics.jsonl");
   {
@@ -81,6 +81,17 @@ TEST(MetricsWriter, DropsWhatComesAfterTheResumedStepAndHalfALine) {
   ASSERT_EQ(entries.size(), 5u);
   EXPECT_EQ(entries[3]["step"], 4);
   EXPECT_EQ(entries[4]["loss"], 0.5);
+  const auto abandoned = read(folder.path("metrics.abandoned.jsonl"));
+  ASSERT_EQ(abandoned.size(), 3u);
+  EXPECT_EQ(abandoned[0]["step"], 5);
+  EXPECT_EQ(abandoned[0]["loss"], 1.0);
+  // Once more, further back: they follow.
+  MetricsWriter(path, 3);
+  EXPECT_EQ(read(path).size(), 3u);
+  const auto all = read(folder.path("metrics.abandoned.jsonl"));
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(all[3]["step"], 4);
+  EXPECT_EQ(all[4]["loss"], 0.5);
 }
 
 TEST(MetricsWriter, WritesNullForWhatJsonCannotHold) {

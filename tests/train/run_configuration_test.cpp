@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "model/parameter_table.h"
 #include "support/test_data.h"
+#include "train/configuration/other_names.h"
 
 namespace cola {
 namespace {
@@ -106,7 +107,7 @@ model:      {vocab_size: 300, hidden_size: 128, intermediate_size: 341, num_hidd
              projection: full, rank: 24, gate_activation: true}
 data:       {train: [a.h5, "b c.h5"], validation: ['*.h5'], sequence_length: 128, allow_change: true}
 optimizer:  {lr: 2.0e-3, betas: [0.8, 0.95], eps: 1.0e-7, weight_decay: 0.1, grad_clip: 0}
-schedule:   {total_steps: 7, warmup_steps: 7, min_lr_ratio: 0}
+schedule:   {total_steps: 9, warmup_steps: 5, min_lr_ratio: 0, decay: linear, decay_steps: 4}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
              cuda_graphs: off, threads: 3}
 parallel:   {zero_stage: 0, collectives: nccl, bind_network: false, timeout_seconds: 30}
@@ -119,7 +120,7 @@ evaluation: {every: 0, tokens: 1000}
   expected.model = {300, 128, 341, 3, 8, 2, 512, 1e-5, 500000, ProjectionKind::full, 24, true};
   expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128, true};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
-  expected.schedule = {7, 7, 0};
+  expected.schedule = {9, 5, 0, Decay::linear, 4};
   expected.train = {12,
                     4,
                     Precision::bf16,
@@ -133,6 +134,18 @@ evaluation: {every: 0, tokens: 1000}
   expected.evaluation = {0, 1000};
   EXPECT_EQ(c, expected);
   EXPECT_EQ(parse_run_configuration(to_yaml(c), "printed"), expected);
+}
+
+TEST(OtherNames, StandForKeysThatThereAre) {
+  const std::string defaults = to_yaml(RunConfiguration{});
+  for (const OtherName& name : other_names) {
+    const std::size_t dot = name.key.find('.');
+    const std::string section(name.key.substr(0, dot)), key(name.key.substr(dot + 1));
+    EXPECT_NE(defaults.find("\n  " + key + ": "), std::string::npos) << name.key;
+    EXPECT_NE(defaults.find(section + ":\n"), std::string::npos) << name.key;
+    EXPECT_EQ(defaults.find("\n  " + std::string(name.word) + ": "), std::string::npos)
+        << name.word << " is a key itself";
+  }
 }
 
 struct BadFile {
@@ -150,6 +163,11 @@ TEST_F(RunConfigurationTest, RejectsBadSections) {
        "bad.yaml:9: train.globl_batch: unknown key; the nearest known key is 'train.global_batch'"},
       {"train:\n  lr: 1.0e-3\n",
        "bad.yaml:8: train.lr: unknown key; the nearest known key is 'optimizer.lr'"},
+      {"train:\n  batch_size: 8\n",
+       "bad.yaml:8: train.batch_size: unknown key; the nearest known key is 'train.global_batch'"},
+      {"schedule:\n  shape: cosine\n",
+       "bad.yaml:8: schedule.shape: unknown key; the nearest known key is 'schedule.decay' (schedule has: "
+       "total_steps, warmup_steps, min_lr_ratio, decay, decay_steps)"},
       {"train: 7\n", "bad.yaml:7: train: expected a mapping of keys"},
       {"train:\n", "bad.yaml:7: train: expected a mapping of keys"},
       {"train:\n  micro_batch: 4\n  device: cpu\n  micro_batch: 8\n",

@@ -26,5 +26,34 @@ TEST(LearningRateSchedule, WithoutWarmUpStartsNearThePeak) {
   EXPECT_DOUBLE_EQ(schedule.at(10), 0.5);
 }
 
+TEST(LearningRateSchedule, FallsAlongALine) {
+  const LearningRateSchedule schedule{
+      .peak = 4, .total_steps = 120, .warmup_steps = 20, .min_ratio = 0.5, .decay = Decay::linear};
+  EXPECT_DOUBLE_EQ(schedule.at(10), 2);
+  EXPECT_DOUBLE_EQ(schedule.at(20), 4);
+  EXPECT_DOUBLE_EQ(schedule.at(45), 3.5);
+  EXPECT_DOUBLE_EQ(schedule.at(120), 2);
+}
+
+TEST(LearningRateSchedule, FallsOverTheLastStepsAlone) {
+  for (const Decay decay : {Decay::linear, Decay::cosine}) {
+    const LearningRateSchedule schedule{
+        .peak = 1, .total_steps = 100, .warmup_steps = 10, .min_ratio = 0, .decay = decay, .decay_steps = 20};
+    EXPECT_DOUBLE_EQ(schedule.at(11), 1);
+    EXPECT_DOUBLE_EQ(schedule.at(80), 1);
+    EXPECT_LT(schedule.at(81), 1);
+    EXPECT_NEAR(schedule.at(90), 0.5, 1e-12);
+    EXPECT_NEAR(schedule.at(100), 0, 1e-12);
+  }
+}
+
+TEST(LearningRateSchedule, StaysAtThePeak) {
+  const LearningRateSchedule schedule{
+      .peak = 2, .total_steps = 50, .warmup_steps = 5, .min_ratio = 0.1, .decay = Decay::constant};
+  EXPECT_DOUBLE_EQ(schedule.at(1), 0.4);
+  EXPECT_DOUBLE_EQ(schedule.at(5), 2);
+  EXPECT_DOUBLE_EQ(schedule.at(50), 2);
+}
+
 }  // namespace
 }  // namespace cola

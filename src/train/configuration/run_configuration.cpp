@@ -12,6 +12,7 @@
 #include "core/configuration_keys.h"
 #include "core/configuration_node.h"
 #include "io/utf8.h"
+#include "train/configuration/other_names.h"
 #include "train/configuration/run_configuration_fields.h"
 
 namespace cola {
@@ -154,7 +155,7 @@ void derive_defaults(const ConfigurationNode& root, RunConfiguration& configurat
 }
 
 RunConfiguration resolve(const ConfigurationNode& root) {
-  require_known_keys(root, known_keys());
+  require_known_keys(root, known_keys(), other_names);
   RunConfiguration configuration;
   visit_fields(configuration, [&](const Field& field, auto&& value) {
     if (const ConfigurationNode* node = root.find(path_of(field)))

@@ -9,6 +9,7 @@
 
 #include "core/device.h"
 #include "model/model_configuration.h"
+#include "train/schedule.h"
 
 namespace cola {
 
@@ -38,6 +39,8 @@ struct OptimizerSection {
 struct ScheduleSection {
   std::int64_t total_steps = 1000, warmup_steps = 100;
   double min_lr_ratio = 0.1;
+  Decay decay = Decay::cosine;
+  std::int64_t decay_steps = 0;  // 0: all after the warm-up
   bool operator==(const ScheduleSection&) const = default;
 };
 struct TrainSection {

@@ -47,6 +47,10 @@ ConfigurationProblem find_length_problem(const RunConfiguration& c) {
   if (c.schedule.warmup_steps > c.schedule.total_steps)
     return {"schedule.warmup_steps", fmt::format("must not exceed schedule.total_steps ({}), got {}",
                                                  c.schedule.total_steps, c.schedule.warmup_steps)};
+  const std::int64_t after_warmup = c.schedule.total_steps - c.schedule.warmup_steps;
+  if (c.schedule.decay_steps > after_warmup)
+    return {"schedule.decay_steps", fmt::format("must not exceed the steps after the warm-up ({}), got {}",
+                                                after_warmup, c.schedule.decay_steps)};
   if (c.train.global_batch % c.train.micro_batch != 0)
     return {"train.global_batch", fmt::format("must be a multiple of train.micro_batch ({}), got {}",
                                               c.train.micro_batch, c.train.global_batch)};

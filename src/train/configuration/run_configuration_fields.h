@@ -38,6 +38,10 @@ template <>
 inline constexpr std::array words<ProjectionKind>{std::pair{std::string_view("full"), ProjectionKind::full},
                                                   std::pair{std::string_view("cola"), ProjectionKind::cola}};
 template <>
+inline constexpr std::array words<Decay>{std::pair{std::string_view("cosine"), Decay::cosine},
+                                         std::pair{std::string_view("linear"), Decay::linear},
+                                         std::pair{std::string_view("constant"), Decay::constant}};
+template <>
 inline constexpr std::array words<Precision>{std::pair{std::string_view("auto"), Precision::automatic},
                                              std::pair{std::string_view("fp32"), Precision::fp32},
                                              std::pair{std::string_view("bf16"), Precision::bf16}};
@@ -110,6 +114,8 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"schedule", "total_steps", count}, c.schedule.total_steps);
   visit(Field{"schedule", "warmup_steps", count_or_zero}, c.schedule.warmup_steps);
   visit(Field{"schedule", "min_lr_ratio", fraction}, c.schedule.min_lr_ratio);
+  visit(Field{"schedule", "decay"}, c.schedule.decay);
+  visit(Field{"schedule", "decay_steps", count_or_zero}, c.schedule.decay_steps);
 
   visit(Field{"train", "global_batch", count}, c.train.global_batch);
   visit(Field{"train", "micro_batch", count}, c.train.micro_batch);

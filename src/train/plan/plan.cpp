@@ -38,15 +38,6 @@ double sent_bytes(const ShardMap& map, const PlanTarget& target, const RunConfig
   return static_cast<double>(target.ranks - 1) / target.ranks * (reduced + gathered);
 }
 
-// At the end of the run: the newest, one more that is being written, and of those before the lasting ones.
-std::int64_t most_checkpoints(const CheckpointSection& checkpoint, std::int64_t total_steps) {
-  if (checkpoint.every == 0) return 1;
-  const std::int64_t saved = divide_up(total_steps, checkpoint.every);
-  const std::int64_t newest = std::min(saved, checkpoint.keep + 1);
-  const std::int64_t last_older_step = checkpoint.every * (saved - newest);
-  return newest + (checkpoint.keep_every > 0 ? last_older_step / checkpoint.keep_every : 0);
-}
-
 std::vector<PolicyPlan> plan_policies(RunConfiguration configuration, const PlanTarget& target,
                                       std::size_t limit) {
   std::vector<PolicyPlan> policies;
@@ -80,6 +71,14 @@ PlanTarget plan_target(const RunConfiguration& configuration, int ranks) {
   target.type = compute_type_of(configuration.train.precision,
                                 target.device == DeviceKind::cuda || make_cpu_device()->prefers_bfloat16());
   return target;
+}
+
+std::int64_t most_checkpoints(const CheckpointSection& checkpoint, std::int64_t total_steps) {
+  if (checkpoint.every == 0) return 1;
+  const std::int64_t saved = divide_up(total_steps, checkpoint.every);
+  const std::int64_t newest = std::min(saved, checkpoint.keep + 1);
+  const std::int64_t last_older_step = checkpoint.every * (saved - newest);
+  return newest + (checkpoint.keep_every > 0 ? last_older_step / checkpoint.keep_every : 0);
 }
 
 Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) {

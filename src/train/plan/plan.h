@@ -46,6 +46,10 @@ struct Plan {
 /// exist here.
 PlanTarget plan_target(const RunConfiguration& configuration, int ranks);
 
+/// Checkpoints that lie on the disk at the end of a run, where there are most: the newest, one more that is
+/// being written, and of those before the lasting ones.
+std::int64_t most_checkpoints(const CheckpointSection& checkpoint, std::int64_t total_steps);
+
 /// Throws UsageError if the batch cannot be dealt out to so many ranks.
 Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target);
 
