@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/cuda/context.h"
+#include "core/divide_up.h"
 #include "core/kernels/activation.h"
 
 namespace cola::cuda::fused {
@@ -33,9 +34,7 @@ struct NormFactors {
   float* dweight_shares = nullptr;    // [shares(m), n], the sum of whose rows is the weight's gradient
 
   static constexpr int tile_rows = 128, tile_shares = 4;
-  static constexpr std::int64_t shares(std::int64_t m) {
-    return (m + tile_rows - 1) / tile_rows * tile_shares;
-  }
+  static constexpr std::int64_t shares(std::int64_t m) { return divide_up(m, tile_rows) * tile_shares; }
 };
 
 /// Where a product's epilogue leaves sums over stretches of its rows, as many columns each as a tile has.
@@ -43,7 +42,7 @@ struct RowDots {
   float* dots = nullptr;  // [batch * stretches(n), m]
 
   static constexpr int tile_columns = 128;
-  static constexpr std::int64_t stretches(std::int64_t n) { return (n + tile_columns - 1) / tile_columns; }
+  static constexpr std::int64_t stretches(std::int64_t n) { return divide_up(n, tile_columns); }
 };
 
 /// a [m, k] times b, `batch` times. What the inputs and outputs, all [m, n], are, each function says.
