@@ -210,6 +210,19 @@ expect 0 tokenize --input story.txt --output pieces --tokenizer story.model
 expect 0 inspect pieces/train-00000.h5
 says '^tokenizer +story.model xxh3:[0-9a-f]{16}$'
 says '^checks +passed$'
+
+# It has no piece for padding, and its end-of-sentence piece fills rows: beyond each document's own end, it is padding.
+expect 0 tokenize --input story.txt --output stream --tokenizer story.model --document-bytes 1 --validation-fraction 0
+tokens_of_documents=$(value tokens)
+expect 0 tokenize --input story.txt --output padded --tokenizer story.model --document-bytes 1 --validation-fraction 0 \
+  --packing document --sequence-length 512
+grep -q 'cut off' stdout && fail "rows of 512 tokens cut documents"
+padding=$(($(value tokens) - tokens_of_documents))
+[ "$padding" -gt 400 ] || fail "the rows hold no padding to be counted"
+expect 0 inspect padded/train-00000.h5
+[ "$(value eos_id)" -eq "$(value pad_id)" ] || fail "the model has a pad piece of its own"
+[ "$(value padding)" -eq "$padding" ] || fail "$padding tokens of padding expected"
+
 cp story.model $'st\xf6ry.model'
 expect 0 tokenize --input story.txt --output latin --tokenizer $'st\xf6ry.model'
 expect 0 inspect latin/train-00000.h5
