@@ -7,11 +7,11 @@
 #include <boost/program_options.hpp>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <set>
 #include <sstream>
 
+#include "apps/data_output_folder.h"
 #include "apps/program.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -112,7 +112,8 @@ std::vector<InputFile> shared_input_files(Communicator& world, const std::vector
 }
 
 /// The long part, each rank by itself: a rank that fails ends the others' work too.
-void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work) {
+void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work,
+             OutputFolder& folder) {
   try {
     std::int64_t total = 0, done = 0;
     for (const WorkItem& item : work) total += item.cost;
@@ -127,6 +128,7 @@ void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<Wor
   } catch (const std::exception& problem) {
     log_error(problem.what());
     const int code = is_bad_input(problem) ? exit_usage : exit_failed;
+    folder.remove_if_empty();  // files have no names yet, and after an abort nobody tidies
     if (world.size() > 1) world.abort(code);
     throw ReportedError(code);
   }
@@ -143,12 +145,6 @@ TokenizationCounts total_of(const std::vector<RankSummary>& summaries) {
   TokenizationCounts total;
   for (const RankSummary& summary : summaries) total += summary.counts;
   return total;
-}
-
-void make_output_folder(const std::string& folder) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw UsageError("--output {}: cannot be made: {}", folder, problem.message());
 }
 
 /// The ranks' files, complete, under temporary names. Returns what all ranks together have written.
@@ -223,16 +219,18 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   together(world, [&] { check_options(wanted); });
   const auto work = work_of_rank(plan_work(shared_input_files(world, wanted.inputs), wanted.document_bytes),
                                  world.rank(), world.size());
+  OutputFolder folder;
   const auto make_room = [&] {
     if (world.rank() != 0) return;
-    make_output_folder(wanted.output);
+    folder.make(wanted.output);
     remove_unfinished_files(wanted.output);
   };
   together(world, make_room, CommonWork::divided);
+  folder.share(world);
   const auto corpus = together(
       world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); },
       CommonWork::divided);
-  process(world, *corpus, work);
+  process(world, *corpus, work, folder);
   const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
   const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());

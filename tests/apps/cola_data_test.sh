@@ -36,7 +36,19 @@ refuse '--output /proc/none: cannot be made' tokenize --input story.txt --output
 refuse 'is a folder' inspect .
 : >empty.txt
 refuse 'holds no documents' tokenize --input empty.txt --output out --bytes
-[ -z "$(ls -A out 2>/dev/null)" ] || fail "refused runs left something: $(ls out)"
+[ ! -e out ] || fail "refused runs left their folder"
+for folder in new/and/deep new/and/ new/. new/../new2/; do
+  refuse 'holds no documents' tokenize --input empty.txt --output $folder --bytes
+  [ -z "$(ls -d new* 2>/dev/null)" ] || fail "a refused run left a folder above its own: $folder"
+done
+mkdir -p kept/empty
+refuse 'holds no documents' tokenize --input empty.txt --output kept/empty --bytes
+[ -d kept/empty ] || fail "a refused run removed a folder that it did not make"
+refuse 'holds no documents' tokenize --input empty.txt --output kept/empty/new --bytes
+[ "$(find kept | sort | tr '\n' ' ')" = 'kept kept/empty ' ] || fail "not what was there before: $(find kept)"
+gzip -c story.txt | head -c 2000 >cut.txt.gz
+refuse 'cut.txt.gz: damaged or cut short' tokenize --input cut.txt.gz --output out --bytes
+[ ! -e out ] || fail "a damaged file left a folder"
 
 # Names that the system itself has something to say about.
 ln -s loop.txt loop.txt
@@ -116,7 +128,7 @@ expect 0 tokenize --input story.txt --output unsplit --bytes --validation-fracti
 # Bad input: file and line are named, nothing stays behind, old files remain.
 sed '200s/.*/{"txt": 1}/' records.jsonl >bad.jsonl
 refuse 'bad.jsonl:200: no field "text"' tokenize --input story.txt bad.jsonl --output broken --bytes
-[ -z "$(ls -A broken)" ] || fail "a failed run left $(ls -A broken)"
+[ ! -e broken ] || fail "a failed run left $(ls -d broken/*)"
 before=$(cksum rows/*)
 refuse 'bad.jsonl:200' tokenize --input bad.jsonl --output rows --bytes --force
 [ "$before" = "$(cksum rows/*)" ] || fail "a failed run with --force harmed the old files"
@@ -146,7 +158,7 @@ for _ in $(seq 1 300); do cat story.txt; done >long.txt
 ) >stdout 2>stderr
 [ $? -eq 1 ] || fail "a full disk must end in exit code 1"
 grep -q 'full/.*cannot write' stderr || fail "no word about the write that failed"
-[ -z "$(ls -A full)" ] || fail "a full disk left $(ls -A full)"
+[ ! -e full ] || fail "a full disk left $(ls -d full/*)"
 
 # What inspect finds.
 refuse 'no such file' inspect none.h5
@@ -196,7 +208,13 @@ mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt none.txt --output 
 mpirun --oversubscribe -n 2 "$bin" tokenize --input story.txt bad.jsonl --output none --bytes >stdout 2>stderr
 [ $? -ne 0 ] || fail "two ranks and a bad line must fail"
 grep -q 'bad.jsonl:200' stderr || fail "two ranks do not name the bad line"
-[ -z "$(ls -A none)" ] || fail "two ranks left $(ls -A none)"
+[ ! -e none ] || fail "two ranks left $(ls -d none/*)"
+for folder in none kept/empty; do
+  mpirun --oversubscribe -n 2 "$bin" tokenize --input empty.txt --output $folder --bytes >stdout 2>stderr
+  [ $? -eq 2 ] || fail "two ranks without documents: exit code 2 expected"
+done
+[ ! -e none ] || fail "two ranks without documents left their folder"
+[ -d kept/empty ] || fail "two ranks removed a folder that they did not make"
 
 # Whichever rank fails is the one that is named.
 mkdir -p taken/train-00001.h5/full
