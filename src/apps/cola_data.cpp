@@ -27,8 +27,10 @@ constexpr const char* help =
 tokenize writes DIR/train-NNNNN.h5 and DIR/validation-NNNNN.h5, one of each for every rank that has documents. Start it
 under mpirun or srun to tokenize in parallel: files are dealt out by size, and large uncompressed ones divided.
 
-  --input FILE...            .txt, .jsonl or .json (one object a line, its text in the field "text"), each plain or
+  --input FILE...            .txt, .jsonl or .json (one object a line, with its text in a field), each plain or
                              compressed: .gz, .zst, .dz
+  --field NAME               the field of .jsonl and .json files that holds a document's text (default "text"); one of the
+                             line's object itself, not of an object inside it
   --output DIR               made if it is not there
   --tokenizer MODEL          a SentencePiece model; its end-of-sentence piece ends documents
   --bytes                    no model: ids 0-255 are the bytes, 256 ends a document, 257 is padding

@@ -66,6 +66,7 @@ options::options_description known_options() {
   auto add = known.add_options();
   add("input", options::value<std::vector<std::string>>()->multitoken());
   add("output", options::value<std::string>());
+  add("field", options::value<std::string>()->default_value("text"));
   add("tokenizer", options::value<std::string>());
   add("bytes", options::bool_switch());
   add("packing", options::value<std::string>()->default_value("packed"));
@@ -90,10 +91,16 @@ std::unique_ptr<Tokenizer> choose_tokenizer(const Arguments& arguments) {
   return bytes ? make_byte_tokenizer() : load_tokenizer(arguments["tokenizer"].as<std::string>());
 }
 
+bool has_input_of(TextFormat format, const TokenizationOptions& wanted) {
+  return std::any_of(wanted.inputs.begin(), wanted.inputs.end(),
+                     [&](const std::string& input) { return text_format_of(input) == format; });
+}
+
 TokenizationOptions read_options(const Arguments& arguments) {
   TokenizationOptions wanted;
   wanted.inputs = arguments["input"].as<std::vector<std::string>>();
   wanted.output = arguments["output"].as<std::string>();
+  wanted.field = arguments["field"].as<std::string>();
   wanted.packing = packing_from_name(arguments["packing"].as<std::string>());
   wanted.sequence_length = arguments["sequence-length"].as<std::int64_t>();
   wanted.validation_fraction = arguments["validation-fraction"].as<double>();
@@ -101,6 +108,8 @@ TokenizationOptions read_options(const Arguments& arguments) {
   wanted.force = arguments["force"].as<bool>();
   if (wanted.packing == Packing::packed && !arguments["sequence-length"].defaulted())
     throw UsageError("--sequence-length is for --packing document; packed files serve any length");
+  if (!arguments["field"].defaulted() && !has_input_of(TextFormat::json_lines, wanted))
+    throw UsageError("--field is for .jsonl and .json files; no input is one");
   return wanted;
 }
 
@@ -200,13 +209,11 @@ void report(const TokenizationCounts& counts, std::size_t files, const std::stri
 void warn_of_one_kind(const TokenizationCounts& counts, const TokenizationOptions& wanted) {
   if (wanted.validation_fraction == 0) return;  // as was asked for
   if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
-  const bool has_plain_text = std::any_of(wanted.inputs.begin(), wanted.inputs.end(), [](const auto& input) {
-    return text_format_of(input) == TextFormat::plain;
-  });
   warning("all {} documents are for {}; {} more", counts.documents,
           counts.validation_documents == 0 ? "training" : "validation",
-          has_plain_text ? "more blank lines in the text, or a smaller --document-bytes, give"
-                         : "each line of the input is one document: more lines give");
+          has_input_of(TextFormat::plain, wanted)
+              ? "more blank lines in the text, or a smaller --document-bytes, give"
+              : "each line of the input is one document: more lines give");
 }
 
 }  // namespace

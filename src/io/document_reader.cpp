@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "core/error.h"
 #include "io/json_repair.h"
@@ -79,10 +80,11 @@ TextSegment resolved(const TextSegment& segment) {
 
 }  // namespace
 
-DocumentReader::DocumentReader(const TextSegment& segment, std::int64_t document_bytes)
+DocumentReader::DocumentReader(const TextSegment& segment, std::int64_t document_bytes, std::string field)
     : segment_(resolved(segment)),
       format_(text_format_of(segment.path)),
       document_bytes_(document_bytes),
+      field_(std::move(field)),
       source_(segment_.path, segment_.begin, segment_.end) {}
 
 bool DocumentReader::next(std::string& document) {
@@ -134,9 +136,10 @@ std::string DocumentReader::text_of(std::string_view line) const {
     throw FileError("{}:{}: not a JSON object: {}", segment_.path, line_number(), reason_of(problem));
   }
   if (!record.is_object()) throw FileError("{}:{}: not a JSON object", segment_.path, line_number());
-  const auto text = record.find("text");
-  if (text == record.end()) throw FileError("{}:{}: no field \"text\"", segment_.path, line_number());
-  if (!text->is_string()) throw FileError("{}:{}: field \"text\" is no text", segment_.path, line_number());
+  const auto text = record.find(field_);
+  if (text == record.end()) throw FileError("{}:{}: no field \"{}\"", segment_.path, line_number(), field_);
+  if (!text->is_string())
+    throw FileError("{}:{}: field \"{}\" is no text", segment_.path, line_number(), field_);
   return std::move(text->get_ref<std::string&>());
 }
 

@@ -1,5 +1,5 @@
 // DocumentReader: documents out of text files: .txt, and .jsonl or .json with one object a line and its text
-// in the field "text"; each plain or compressed (.gz, .dz, .zst).
+// in a field of it; each plain or compressed (.gz, .dz, .zst).
 #pragma once
 
 #include <cstdint>
@@ -30,13 +30,14 @@ class DocumentReader {
   /// Plain text is cut at blank lines into documents of at least `document_bytes` bytes (the last may be
   /// shorter) that together are the text, byte for byte; 0 makes the whole file one document, in memory. Text
   /// without blank lines is cut after 1 MiB: at a line's end or, in a line of more than that, at white space;
-  /// within 3 MiB in any case. Throws FileError or UsageError.
-  DocumentReader(const TextSegment& segment, std::int64_t document_bytes);
+  /// within 3 MiB in any case. `field` is that of JSON objects which holds the text. Throws FileError or
+  /// UsageError.
+  DocumentReader(const TextSegment& segment, std::int64_t document_bytes, std::string field = "text");
 
   /// The next document that is more than white space; a JSON object is held whole. False at the end. Throws
-  /// FileError naming file and line for a line that is no JSON object with a text in "text". Text that is not
-  /// UTF-8 is passed on as it is; inside JSON its stray bytes, and halves of surrogate pairs, become U+FFFD.
-  /// Other fields may hold numbers of any size, NaN and Infinity.
+  /// FileError naming file and line for a line that is no JSON object with a text in the field. Text that is
+  /// not UTF-8 is passed on as it is; inside JSON its stray bytes, and halves of surrogate pairs, become
+  /// U+FFFD. Other fields may hold numbers of any size, NaN and Infinity.
   bool next(std::string& document);
 
   /// Documents passed over because they held nothing but white space.
@@ -53,6 +54,7 @@ class DocumentReader {
   TextSegment segment_;
   TextFormat format_;
   std::int64_t document_bytes_;
+  std::string field_;
   TextSource source_;
   std::string line_;
   bool line_is_pending_ = false;  // line_ has been read but belongs to the next document

@@ -179,7 +179,7 @@ CorpusTokenizer::~CorpusTokenizer() = default;
 void CorpusTokenizer::process(const WorkItem& item, const std::function<void(std::int64_t)>& progress) {
   auto& self = *implementation_;
   require_unshrunk(item);
-  DocumentReader reader(item.segment, self.options.document_bytes);
+  DocumentReader reader(item.segment, self.options.document_bytes, self.options.field);
   for (std::string document; reader.next(document);) {
     self.add(document);
     progress(reader.consumed());

@@ -25,7 +25,8 @@ struct TokenizationOptions {
   std::int64_t sequence_length = 256;  // of document packing
   double validation_fraction = 0.01;
   std::int64_t document_bytes = 4096;
-  bool force = false;  // replace token files that are there
+  std::string field = "text";  // of JSON objects, which holds a document's text
+  bool force = false;          // replace token files that are there
 };
 
 /// Throws UsageError for values that cannot be, a missing input, an unknown kind of file, or an output folder

@@ -19,6 +19,7 @@ expect 0 --version
 says '^cola_data [0-9]+\.[0-9]+\.[0-9]+$'
 refuse 'usage'
 refuse 'usage' tokenise
+refuse -- '--field is for .jsonl and .json files' tokenize --input story.txt --output out --bytes --field content
 refuse -- '--input is missing' tokenize --output out --bytes
 refuse -- '--output is missing' tokenize --input story.txt --bytes
 refuse 'give --tokenizer MODEL, or --bytes' tokenize --input story.txt --output out
@@ -132,6 +133,26 @@ refuse 'bad.jsonl:200: no field "text"' tokenize --input story.txt bad.jsonl --o
 before=$(cksum rows/*)
 refuse 'bad.jsonl:200' tokenize --input bad.jsonl --output rows --bytes --force
 [ "$before" = "$(cksum rows/*)" ] || fail "a failed run with --force harmed the old files"
+
+# A field of another name. The files are those of "text" to the byte, from one rank and from two.
+sed 's/"text"/"content"/; s/"x"/"x", "text": "not this"/' records.jsonl >contents.jsonl
+refuse 'records.jsonl:1: no field "content"' tokenize --input records.jsonl --output broken --bytes --field content
+refuse 'contents.jsonl:1: no field "body"' tokenize --input story.txt contents.jsonl --output broken --bytes --field body
+for part in a b; do cp records.jsonl $part-text.jsonl && cp contents.jsonl $part-content.jsonl; done
+expect 0 tokenize --input {a,b}-text.jsonl --output text1 --bytes
+expect 0 tokenize --input {a,b}-content.jsonl --output content1 --bytes --field content
+for field in text content; do
+  mpirun --oversubscribe -n 2 "$bin" tokenize --input {a,b}-$field.jsonl --output ${field}2 --bytes --field $field \
+    >stdout 2>stderr || fail "two ranks and the field $field failed"
+done
+[ -e text2/train-00001.h5 ] || fail "the second rank had no documents"
+for ranks in 1 2; do
+  for file in text$ranks/*; do cmp "$file" "content$ranks/${file#*/}" || fail "another field made other files"; done
+done
+mpirun --oversubscribe -n 2 "$bin" tokenize --input {a,b}-content.jsonl --output broken --bytes >stdout 2>stderr ||
+  fail "two ranks and the field text failed"
+"$bin" inspect broken/train-00000.h5 | grep -q 'first text  *not this' || fail "not the field text"
+rm -r broken
 
 # What Python's json writes of a name that it could not decode.
 printf '{"text": "caf\\udce9"}\n{"text": "two"}\n' >surrogates.jsonl
