@@ -41,6 +41,9 @@ under mpirun or srun to tokenize in parallel: files are dealt out by size, and l
                              one of two; 0 for none
   --document-bytes N         .txt files are cut at blank lines into documents of at least N bytes (default 4096), and where
                              there is none for 1 MiB at a line's end or white space; 0 takes a whole file as one document
+  --skip-bad N               leave out documents that cannot be read, N at most in all ranks together (default 0), each named:
+                             lines that are no JSON object, or without a text in the field. One more ends the work, nothing
+                             written: at once where a rank by itself finds more than N, else when all ranks have read theirs
   --force                    replace the token files in DIR, once the new ones are complete
 
 DIR's disk needs room for the new files beside the old ones: 2 bytes a token (4 for vocabularies above 65536), 8 a document;

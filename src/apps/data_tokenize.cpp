@@ -31,8 +31,11 @@ using Clock = std::chrono::steady_clock;
 class Progress {
  public:
   explicit Progress(std::int64_t total) : total_(std::max<std::int64_t>(total, 1)) {}
-  ~Progress() {
+  ~Progress() { clear(); }
+
+  void clear() {
     if (drawn_) fmt::print(stderr, "\r\033[K");
+    drawn_ = false;
   }
 
   void show(std::int64_t done, const TokenizationCounts& counts) {
@@ -73,6 +76,7 @@ options::options_description known_options() {
   add("sequence-length", options::value<std::int64_t>()->default_value(256));
   add("validation-fraction", options::value<double>()->default_value(0.01));
   add("document-bytes", options::value<std::int64_t>()->default_value(4096));
+  add("skip-bad", options::value<std::int64_t>()->default_value(0));
   add("force", options::bool_switch());
   return known;
 }
@@ -105,6 +109,7 @@ TokenizationOptions read_options(const Arguments& arguments) {
   wanted.sequence_length = arguments["sequence-length"].as<std::int64_t>();
   wanted.validation_fraction = arguments["validation-fraction"].as<double>();
   wanted.document_bytes = arguments["document-bytes"].as<std::int64_t>();
+  wanted.skip_bad = arguments["skip-bad"].as<std::int64_t>();
   wanted.force = arguments["force"].as<bool>();
   if (wanted.packing == Packing::packed && !arguments["sequence-length"].defaulted())
     throw UsageError("--sequence-length is for --packing document; packed files serve any length");
@@ -129,9 +134,14 @@ void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<Wor
     Progress progress(total);
     for (const WorkItem& item : work) {
       const std::int64_t scale = compression_of(item.segment.path) == Compression::none ? 1 : compressed_cost;
-      corpus.process(item, [&](std::int64_t consumed) {
+      const auto show = [&](std::int64_t consumed) {
         if (world.rank() == 0) progress.show(done + scale * consumed, corpus.counts());
-      });
+      };
+      const auto tell = [&](const std::string& problem) {
+        progress.clear();
+        warning("{}; left out", problem);
+      };
+      corpus.process(item, show, tell);
       done += item.cost;
     }
   } catch (const std::exception& problem) {
@@ -157,12 +167,15 @@ TokenizationCounts total_of(const std::vector<RankSummary>& summaries) {
 }
 
 /// The ranks' files, complete, under temporary names. Returns what all ranks together have written.
-TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, double validation_fraction) {
+TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus,
+                                  const TokenizationOptions& wanted) {
   const std::vector<RankSummary> summaries = gather_summaries(world, corpus);
-  const int holding_back = rank_holding_back(summaries, validation_fraction);
+  const int holding_back = rank_holding_back(summaries, wanted.validation_fraction);
   const TokenizationCounts total = total_of(summaries);
+  require_few_bad_documents(total, wanted.skip_bad);
   if (total.documents == 0)
-    throw UsageError("the input holds no documents ({} empty ones)", total.empty_documents);
+    throw UsageError("the input holds no documents ({} empty ones, {} that cannot be read)",
+                     total.empty_documents, total.bad_documents);
   together(
       world, [&] { corpus.close(world.rank() == holding_back); }, CommonWork::divided);
   return total_of(gather_summaries(world, corpus));
@@ -195,6 +208,8 @@ std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus,
 void report(const TokenizationCounts& counts, std::size_t files, const std::string& folder, double seconds) {
   information("documents   {} ({} for validation; {} empty ones left out)", counts.documents,
               counts.validation_documents, counts.empty_documents);
+  if (counts.bad_documents > 0)
+    information("left out    {} documents that cannot be read", counts.bad_documents);
   information("tokens      {}", counts.tokens);
   if (counts.cut_tokens > 0)
     information(
@@ -238,7 +253,7 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
       world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); },
       CommonWork::divided);
   process(world, *corpus, work, folder);
-  const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
+  const TokenizationCounts total = close_together(world, *corpus, wanted);
   const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
   if (world.rank() == 0) warn_of_one_kind(total, wanted);

@@ -147,12 +147,61 @@ for field in text content; do
 done
 [ -e text2/train-00001.h5 ] || fail "the second rank had no documents"
 for ranks in 1 2; do
-  for file in text$ranks/*; do cmp "$file" "content$ranks/${file#*/}" || fail "another field made other files"; done
+  for file in "text$ranks"/*; do cmp "$file" "content$ranks/${file#*/}" || fail "another field made other files"; done
 done
 mpirun --oversubscribe -n 2 "$bin" tokenize --input {a,b}-content.jsonl --output broken --bytes >stdout 2>stderr ||
   fail "two ranks and the field text failed"
 "$bin" inspect broken/train-00000.h5 | grep -q 'first text  *not this' || fail "not the field text"
 rm -r broken
+
+# As many bad documents as may be are left out, each named; one more ends the work.
+sed '7s/.*/{"text": 1}/; 130s/.*/no JSON/; 280s/.*/{"txt": "x"}/' records.jsonl >three.jsonl
+sed '7d; 130d; 280d' records.jsonl >rest.jsonl
+refuse '--skip-bad -1 is negative' tokenize --input three.jsonl --output bad --bytes --skip-bad -1
+refuse 'skip-bad' tokenize --input three.jsonl --output bad --bytes --skip-bad some
+"$bin" tokenize --input three.jsonl --output bad --bytes --skip-bad 2 >stdout 2>stderr
+[ $? -eq 2 ] || fail "three bad documents where two are allowed: exit code 2 expected"
+complains '^cola_data: error: three.jsonl:280: no field "text"; 2 bad documents were left out before, and --skip-bad allows'
+[ "$(wc -l <stderr)" -eq 3 ] || fail "not two warnings and an error"
+[ ! -e bad ] || fail "too many bad documents left a folder"
+expect 0 tokenize --input three.jsonl --output bad --bytes --skip-bad 3
+complains '^cola_data: warning: three.jsonl:7: field "text" is no text; left out$'
+complains '^cola_data: warning: three.jsonl:130: not a JSON object: column 2: syntax error.*; left out$'
+complains '^cola_data: warning: three.jsonl:280: no field "text"; left out$'
+says '^left out +3 documents that cannot be read$'
+[ "$(value documents)" -eq 297 ] || fail "297 documents expected"
+expect 0 tokenize --input rest.jsonl --output rest --bytes --skip-bad 3
+grep -q 'left out  ' stdout && fail "nothing was left out"
+for file in rest/*; do cmp "$file" "bad/${file#*/}" || fail "bad documents left something in the files"; done
+head -n 150 three.jsonl >upper.jsonl
+tail -n 150 three.jsonl >lower.jsonl
+for input in three.jsonl 'upper.jsonl lower.jsonl'; do
+  for allowed in 3 2 1 0; do
+    # shellcheck disable=SC2086
+    mpirun --oversubscribe -n 2 "$bin" tokenize --input $input --output bad2 --bytes --skip-bad $allowed >stdout 2>stderr
+    code=$?
+    if [ $allowed -eq 3 ]; then
+      [ $code -eq 0 ] || fail "two ranks may leave three documents out"
+      [ "$(value documents)" -eq 297 ] || fail "297 documents of two ranks expected"
+      [ "$(grep -c 'rank . on .*: warning: .*; left out$' stderr)" -eq 3 ] || fail "three warnings expected"
+      says '^left out +3 documents that cannot be read$'
+      rm -r bad2
+    else
+      [ $code -eq 2 ] || fail "two ranks, of three bad documents $allowed allowed: exit code 2 expected, not $code"
+      grep -q "error: " stderr || fail "no error is told"
+      [ ! -e bad2 ] || fail "two ranks left $(ls -d bad2/*)"
+    fi
+    [ "$input $allowed" != 'upper.jsonl lower.jsonl 2' ] ||
+      complains '3 documents cannot be read, and --skip-bad 2 allows no more to be left out$'
+  done
+done
+head -n 1 records.jsonl >single.jsonl
+"$bin" tokenize --input single.jsonl --output bad3 --bytes --skip-bad 1 --field none >stdout 2>stderr
+[ $? -eq 2 ] || fail "nothing but bad documents: exit code 2 expected"
+complains 'the input holds no documents .0 empty ones, 1 that cannot be read.'
+head -c 500 records.jsonl.gz >cut.jsonl.gz
+refuse 'cut.jsonl.gz: damaged or cut short' tokenize --input cut.jsonl.gz --output bad3 --bytes --skip-bad 100
+[ ! -e bad3 ] || fail "refused runs left a folder"
 
 # What Python's json writes of a name that it could not decode.
 printf '{"text": "caf\\udce9"}\n{"text": "two"}\n' >surrogates.jsonl
