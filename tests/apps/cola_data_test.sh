@@ -19,6 +19,7 @@ expect 0 --version
 says '^cola_data [0-9]+\.[0-9]+\.[0-9]+$'
 refuse 'usage'
 refuse 'usage' tokenise
+refuse 'usage: cola_data inspect FILE' inspect
 refuse -- '--field is for .jsonl and .json files' tokenize --input story.txt --output out --bytes --field content
 refuse -- '--input is missing' tokenize --output out --bytes
 refuse -- '--output is missing' tokenize --input story.txt --bytes
@@ -239,6 +240,28 @@ cp out/train-00000.h5 damaged.h5
 printf '\377\377' | dd of=damaged.h5 bs=1 seek=$(($(wc -c <damaged.h5) - 200)) conv=notrunc 2>/dev/null
 expect 1 inspect damaged.h5
 grep -q 'damaged.h5: .*beyond the file.s vocabulary' stderr || fail "the bad token is not named"
+
+# Several files: a line each, the sums, and all of them are looked at.
+expect 0 inspect rows/train-00000.h5
+row_documents=$(value documents) row_padding=$(value padding)
+expect 0 inspect out/train-00000.h5
+packed_tokens=$(value tokens) packed_documents=$(value documents)
+sums="$((16 * row_documents + packed_tokens)) tokens, $((row_documents + packed_documents)) documents, $row_padding padding in 2 files"
+[ "$row_padding" -gt 0 ] || fail "short rows have padding"
+expect 0 inspect rows/train-00000.h5 out/train-00000.h5
+says "^rows/train-00000.h5: $((16 * row_documents)) tokens in rows of 16, $row_documents documents, $row_padding padding; bytes$"
+says "^out/train-00000.h5: $packed_tokens tokens, $packed_documents documents, 0 padding; bytes$"
+says "^total: $sums, all good$"
+[ "$(wc -l <stdout)" -eq 3 ] || fail "not two lines and their sums"
+[ ! -s stderr ] || fail "a complaint about good files"
+expect 1 inspect damaged.h5 rows/train-00000.h5 short.h5 story.txt out/train-00000.h5
+says "^total: $sums; 3 more failed the checks$"
+[ "$(wc -l <stdout)" -eq 3 ] || fail "not a line for each good file, and their sums"
+[ "$(wc -l <stderr)" -eq 3 ] || fail "not a line for each damaged file"
+complains '^cola_data: error: damaged.h5: .*beyond the file.s vocabulary'
+for name in short.h5 story.txt; do complains "^cola_data: error: $name: "; done
+refuse 'none.h5: no such file' inspect rows/train-00000.h5 none.h5
+[ ! -s stdout ] || fail "a name of no file is found before any is read"
 
 # Several ranks: the same documents, in files of their own.
 mpirun --oversubscribe -n 3 "$bin" tokenize --input story.txt records.jsonl --output ranks --bytes \
