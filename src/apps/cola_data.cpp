@@ -21,14 +21,16 @@ constexpr const char* help =
     R"(cola_data: make token files for training out of text, and look at them.
 
   cola_data tokenize --input FILE... --output DIR (--tokenizer MODEL | --bytes) [OPTION...]
-  cola_data inspect FILE
+  cola_data inspect FILE...
   cola_data --help | --version
 
 tokenize writes DIR/train-NNNNN.h5 and DIR/validation-NNNNN.h5, one of each for every rank that has documents. Start it
 under mpirun or srun to tokenize in parallel: files are dealt out by size, and large uncompressed ones divided.
 
-  --input FILE...            .txt, .jsonl or .json (one object a line, its text in the field "text"), each plain or
+  --input FILE...            .txt, .jsonl or .json (one object a line, with its text in a field), each plain or
                              compressed: .gz, .zst, .dz
+  --field NAME               the field of .jsonl and .json files that holds a document's text (default "text"); one of the
+                             line's object itself, not of an object inside it
   --output DIR               made if it is not there
   --tokenizer MODEL          a SentencePiece model; its end-of-sentence piece ends documents
   --bytes                    no model: ids 0-255 are the bytes, 256 ends a document, 257 is padding
@@ -39,12 +41,17 @@ under mpirun or srun to tokenize in parallel: files are dealt out by size, and l
                              one of two; 0 for none
   --document-bytes N         .txt files are cut at blank lines into documents of at least N bytes (default 4096), and where
                              there is none for 1 MiB at a line's end or white space; 0 takes a whole file as one document
+  --skip-bad N               leave out documents that cannot be read, at most N of all ranks together (default 0): lines
+                             that are no JSON object or have no text in the field. Each is named. One more ends the work,
+                             nothing written: at once where a rank by itself finds more than N, else when all ranks have
+                             read theirs
   --force                    replace the token files in DIR, once the new ones are complete
 
 DIR's disk needs room for the new files beside the old ones: 2 bytes a token (4 for vocabularies above 65536), 8 a document;
 twice as much where the file system cannot free parts of a file (NFS before 4.2).
 
-inspect prints a token file's attributes, counts and first tokens, and checks all of it.
+inspect prints a token file's attributes, counts and first tokens, and checks all of it. Of several files it prints a line
+each and their sums; it goes on after a damaged one, and names each on stderr.
 
 Nothing appears in DIR under its final name before every rank has finished: after a failure, run it again.
 
@@ -76,7 +83,7 @@ int run(int count, char** arguments) {
   const std::vector<std::string> rest(words.begin() + !words.empty(), words.end());
   if (command == "inspect") return inspect_tokens(rest);
   if (command != "tokenize")
-    throw UsageError("usage: cola_data tokenize ... | cola_data inspect FILE (see cola_data --help)");
+    throw UsageError("usage: cola_data tokenize ... | cola_data inspect FILE... (see cola_data --help)");
   return tokenize_as_launched(count, arguments, rest);
 }
 

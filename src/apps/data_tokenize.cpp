@@ -7,11 +7,11 @@
 #include <boost/program_options.hpp>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <set>
 #include <sstream>
 
+#include "apps/data_output_folder.h"
 #include "apps/program.h"
 #include "core/error.h"
 #include "core/log.h"
@@ -31,8 +31,11 @@ using Clock = std::chrono::steady_clock;
 class Progress {
  public:
   explicit Progress(std::int64_t total) : total_(std::max<std::int64_t>(total, 1)) {}
-  ~Progress() {
+  ~Progress() { clear(); }
+
+  void clear() {
     if (drawn_) fmt::print(stderr, "\r\033[K");
+    drawn_ = false;
   }
 
   void show(std::int64_t done, const TokenizationCounts& counts) {
@@ -66,12 +69,14 @@ options::options_description known_options() {
   auto add = known.add_options();
   add("input", options::value<std::vector<std::string>>()->multitoken());
   add("output", options::value<std::string>());
+  add("field", options::value<std::string>()->default_value("text"));
   add("tokenizer", options::value<std::string>());
   add("bytes", options::bool_switch());
   add("packing", options::value<std::string>()->default_value("packed"));
   add("sequence-length", options::value<std::int64_t>()->default_value(256));
   add("validation-fraction", options::value<double>()->default_value(0.01));
   add("document-bytes", options::value<std::int64_t>()->default_value(4096));
+  add("skip-bad", options::value<std::int64_t>()->default_value(0));
   add("force", options::bool_switch());
   return known;
 }
@@ -90,17 +95,26 @@ std::unique_ptr<Tokenizer> choose_tokenizer(const Arguments& arguments) {
   return bytes ? make_byte_tokenizer() : load_tokenizer(arguments["tokenizer"].as<std::string>());
 }
 
+bool has_input_of(TextFormat format, const TokenizationOptions& wanted) {
+  return std::any_of(wanted.inputs.begin(), wanted.inputs.end(),
+                     [&](const std::string& input) { return text_format_of(input) == format; });
+}
+
 TokenizationOptions read_options(const Arguments& arguments) {
   TokenizationOptions wanted;
   wanted.inputs = arguments["input"].as<std::vector<std::string>>();
   wanted.output = arguments["output"].as<std::string>();
+  wanted.field = arguments["field"].as<std::string>();
   wanted.packing = packing_from_name(arguments["packing"].as<std::string>());
   wanted.sequence_length = arguments["sequence-length"].as<std::int64_t>();
   wanted.validation_fraction = arguments["validation-fraction"].as<double>();
   wanted.document_bytes = arguments["document-bytes"].as<std::int64_t>();
+  wanted.skip_bad = arguments["skip-bad"].as<std::int64_t>();
   wanted.force = arguments["force"].as<bool>();
   if (wanted.packing == Packing::packed && !arguments["sequence-length"].defaulted())
     throw UsageError("--sequence-length is for --packing document; packed files serve any length");
+  if (!arguments["field"].defaulted() && !has_input_of(TextFormat::json_lines, wanted))
+    throw UsageError("--field is for .jsonl and .json files; no input is one");
   return wanted;
 }
 
@@ -112,21 +126,28 @@ std::vector<InputFile> shared_input_files(Communicator& world, const std::vector
 }
 
 /// The long part, each rank by itself: a rank that fails ends the others' work too.
-void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work) {
+void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<WorkItem>& work,
+             OutputFolder& folder) {
   try {
     std::int64_t total = 0, done = 0;
     for (const WorkItem& item : work) total += item.cost;
     Progress progress(total);
     for (const WorkItem& item : work) {
       const std::int64_t scale = compression_of(item.segment.path) == Compression::none ? 1 : compressed_cost;
-      corpus.process(item, [&](std::int64_t consumed) {
+      const auto show = [&](std::int64_t consumed) {
         if (world.rank() == 0) progress.show(done + scale * consumed, corpus.counts());
-      });
+      };
+      const auto tell = [&](const std::string& problem) {
+        progress.clear();
+        warning("{}; left out", problem);
+      };
+      corpus.process(item, show, tell);
       done += item.cost;
     }
   } catch (const std::exception& problem) {
     log_error(problem.what());
     const int code = is_bad_input(problem) ? exit_usage : exit_failed;
+    folder.remove_if_empty();  // files have no names yet, and after an abort nobody tidies
     if (world.size() > 1) world.abort(code);
     throw ReportedError(code);
   }
@@ -145,19 +166,16 @@ TokenizationCounts total_of(const std::vector<RankSummary>& summaries) {
   return total;
 }
 
-void make_output_folder(const std::string& folder) {
-  std::error_code problem;
-  std::filesystem::create_directories(folder, problem);
-  if (problem) throw UsageError("--output {}: cannot be made: {}", folder, problem.message());
-}
-
 /// The ranks' files, complete, under temporary names. Returns what all ranks together have written.
-TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus, double validation_fraction) {
+TokenizationCounts close_together(Communicator& world, CorpusTokenizer& corpus,
+                                  const TokenizationOptions& wanted) {
   const std::vector<RankSummary> summaries = gather_summaries(world, corpus);
-  const int holding_back = rank_holding_back(summaries, validation_fraction);
+  const int holding_back = rank_holding_back(summaries, wanted.validation_fraction);
   const TokenizationCounts total = total_of(summaries);
+  require_few_bad_documents(total, wanted.skip_bad);
   if (total.documents == 0)
-    throw UsageError("the input holds no documents ({} empty ones)", total.empty_documents);
+    throw UsageError("the input holds no documents ({} empty ones, {} that cannot be read)",
+                     total.empty_documents, total.bad_documents);
   together(
       world, [&] { corpus.close(world.rank() == holding_back); }, CommonWork::divided);
   return total_of(gather_summaries(world, corpus));
@@ -190,6 +208,8 @@ std::size_t publish_together(Communicator& world, CorpusTokenizer& corpus,
 void report(const TokenizationCounts& counts, std::size_t files, const std::string& folder, double seconds) {
   information("documents   {} ({} for validation; {} empty ones left out)", counts.documents,
               counts.validation_documents, counts.empty_documents);
+  if (counts.bad_documents > 0)
+    information("left out    {} documents that cannot be read", counts.bad_documents);
   information("tokens      {}", counts.tokens);
   if (counts.cut_tokens > 0)
     information(
@@ -204,13 +224,11 @@ void report(const TokenizationCounts& counts, std::size_t files, const std::stri
 void warn_of_one_kind(const TokenizationCounts& counts, const TokenizationOptions& wanted) {
   if (wanted.validation_fraction == 0) return;  // as was asked for
   if (counts.validation_documents != 0 && counts.validation_documents != counts.documents) return;
-  const bool has_plain_text = std::any_of(wanted.inputs.begin(), wanted.inputs.end(), [](const auto& input) {
-    return text_format_of(input) == TextFormat::plain;
-  });
   warning("all {} documents are for {}; {} more", counts.documents,
           counts.validation_documents == 0 ? "training" : "validation",
-          has_plain_text ? "more blank lines in the text, or a smaller --document-bytes, give"
-                         : "each line of the input is one document: more lines give");
+          has_input_of(TextFormat::plain, wanted)
+              ? "more blank lines in the text, or a smaller --document-bytes, give"
+              : "each line of the input is one document: more lines give");
 }
 
 }  // namespace
@@ -223,17 +241,19 @@ int tokenize_text(Communicator& world, const std::vector<std::string>& words) {
   together(world, [&] { check_options(wanted); });
   const auto work = work_of_rank(plan_work(shared_input_files(world, wanted.inputs), wanted.document_bytes),
                                  world.rank(), world.size());
+  OutputFolder folder;
   const auto make_room = [&] {
     if (world.rank() != 0) return;
-    make_output_folder(wanted.output);
+    folder.make(wanted.output);
     remove_unfinished_files(wanted.output);
   };
   together(world, make_room, CommonWork::divided);
+  folder.share(world);
   const auto corpus = together(
       world, [&] { return std::make_unique<CorpusTokenizer>(*tokenizer, wanted, world.rank()); },
       CommonWork::divided);
-  process(world, *corpus, work);
-  const TokenizationCounts total = close_together(world, *corpus, wanted.validation_fraction);
+  process(world, *corpus, work, folder);
+  const TokenizationCounts total = close_together(world, *corpus, wanted);
   const std::size_t files = publish_together(world, *corpus, wanted);
   report(total, files, wanted.output, std::chrono::duration<double>(Clock::now() - start).count());
   if (world.rank() == 0) warn_of_one_kind(total, wanted);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
+#include <utility>
 
 #include "core/error.h"
 #include "io/json_repair.h"
@@ -79,11 +80,24 @@ TextSegment resolved(const TextSegment& segment) {
 
 }  // namespace
 
-DocumentReader::DocumentReader(const TextSegment& segment, std::int64_t document_bytes)
+std::int64_t LineCounter::lines_before(const std::string& path, std::int64_t offset) {
+  if (path != path_ || offset < offset_) *this = {};
+  path_ = path;
+  if (offset == offset_) return lines_;
+  TextSource between(path, offset_, offset);
+  for (std::string line; between.next_line(line);) ++lines_;
+  offset_ = offset;
+  return lines_;
+}
+
+DocumentReader::DocumentReader(const TextSegment& segment, std::int64_t document_bytes, std::string field,
+                               LineCounter counter)
     : segment_(resolved(segment)),
       format_(text_format_of(segment.path)),
       document_bytes_(document_bytes),
-      source_(segment_.path, segment_.begin, segment_.end) {}
+      field_(std::move(field)),
+      source_(segment_.path, segment_.begin, segment_.end),
+      counter_(std::move(counter)) {}
 
 bool DocumentReader::next(std::string& document) {
   while (format_ == TextFormat::plain ? next_paragraphs(document) : next_record(document)) {
@@ -125,28 +139,25 @@ bool DocumentReader::next_record(std::string& document) {
   return false;
 }
 
-std::string DocumentReader::text_of(std::string_view line) const {
+std::string DocumentReader::text_of(std::string_view line) {
   line = line.substr(0, line.find_last_not_of("\r\n") + 1);  // the parser's columns end with the line
   auto record = nlohmann::json::parse(line, nullptr, false);
   try {
     if (record.is_discarded()) record = nlohmann::json::parse(repaired_json(line));
   } catch (const nlohmann::json::exception& problem) {
-    throw FileError("{}:{}: not a JSON object: {}", segment_.path, line_number(), reason_of(problem));
+    throw BadDocument("{}:{}: not a JSON object: {}", segment_.path, line_number(), reason_of(problem));
   }
-  if (!record.is_object()) throw FileError("{}:{}: not a JSON object", segment_.path, line_number());
-  const auto text = record.find("text");
-  if (text == record.end()) throw FileError("{}:{}: no field \"text\"", segment_.path, line_number());
-  if (!text->is_string()) throw FileError("{}:{}: field \"text\" is no text", segment_.path, line_number());
+  if (!record.is_object()) throw BadDocument("{}:{}: not a JSON object", segment_.path, line_number());
+  const auto text = record.find(field_);
+  if (text == record.end()) throw BadDocument("{}:{}: no field \"{}\"", segment_.path, line_number(), field_);
+  if (!text->is_string())
+    throw BadDocument("{}:{}: field \"{}\" is no text", segment_.path, line_number(), field_);
   return std::move(text->get_ref<std::string&>());
 }
 
 /// In the whole file, not in the segment.
-std::int64_t DocumentReader::line_number() const {
-  if (segment_.begin == 0) return lines_;
-  TextSource before(segment_.path, 0, segment_.begin);
-  std::int64_t lines = lines_;
-  for (std::string line; before.next_line(line);) ++lines;
-  return lines;
+std::int64_t DocumentReader::line_number() {
+  return counter_.lines_before(segment_.path, segment_.begin) + lines_;
 }
 
 }  // namespace cola

@@ -48,9 +48,23 @@ class Walk {
     if (in_rows() && ended_ && id != attributes_.pad_id)
       complain(token_after_end_, fmt::format("token {} is neither of a document nor padding", place));
     report_.end_tokens += id == attributes_.eos_id;
-    report_.padding_tokens += id == attributes_.pad_id && attributes_.pad_id != attributes_.eos_id;
+    count_padding(place, id, row_start);
     ended_ = ended_ || id == attributes_.eos_id;
     previous_ = id;
+  }
+
+  /// As training leaves it out: in rows what fills their ends. Where a model without a pad piece pads with
+  /// eos_id, the first of that run is the document's own end.
+  void count_padding(std::int64_t place, std::int32_t id, bool row_start) {
+    const bool pads_with_end = attributes_.pad_id == attributes_.eos_id;
+    if (!in_rows()) {
+      report_.padding_tokens += id == attributes_.pad_id && !pads_with_end;
+      return;
+    }
+    if (row_start) padding_run_ = 0;
+    padding_run_ = id == attributes_.pad_id ? padding_run_ + 1 : 0;
+    const bool row_end = (place + 1) % attributes_.sequence_length == 0;
+    if (row_end) report_.padding_tokens += std::max<std::int64_t>(0, padding_run_ - pads_with_end);
   }
 
   void finish() {
@@ -87,7 +101,8 @@ class Walk {
   std::vector<std::uint64_t> starts_;  // a block of /documents, from number starts_begin_ on
   std::int64_t starts_begin_ = 0, documents_ = 0;
   std::int64_t previous_ = -1;
-  bool ended_ = false;  // the row's document
+  std::int64_t padding_run_ = 0;  // pad_ids of the row in a row, up to here
+  bool ended_ = false;            // the row's document
   bool start_without_end_ = false, start_in_row_ = false, token_after_end_ = false;
 };
 

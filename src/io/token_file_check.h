@@ -11,7 +11,7 @@ namespace cola {
 
 struct TokenFileReport {
   std::int64_t end_tokens = 0;        // eos_id
-  std::int64_t padding_tokens = 0;    // pad_id, unless it is eos_id
+  std::int64_t padding_tokens = 0;    // in rows, what training leaves out; else pad_id, unless it is eos_id
   std::vector<std::string> problems;  // one line each, the first of each kind; none if the file is good
 };
 

@@ -53,6 +53,7 @@ void check_options(const TokenizationOptions& options) {
   if (!(options.validation_fraction >= 0 && options.validation_fraction < 1))
     throw UsageError("validation fraction {} is not in [0, 1)", options.validation_fraction);
   if (options.document_bytes < 0) throw UsageError("document bytes {} are negative", options.document_bytes);
+  if (options.skip_bad < 0) throw UsageError("--skip-bad {} is negative", options.skip_bad);
   if (options.packing == Packing::document && options.sequence_length < 2)
     throw UsageError("sequence length {} is not at least 2", options.sequence_length);
   for (const std::string& input : options.inputs) check_input(input);
@@ -73,16 +74,24 @@ TokenizationCounts& TokenizationCounts::operator+=(const TokenizationCounts& oth
   documents += other.documents;
   validation_documents += other.validation_documents;
   empty_documents += other.empty_documents;
+  bad_documents += other.bad_documents;
   tokens += other.tokens;
   bytes += other.bytes;
   cut_tokens += other.cut_tokens;
   return *this;
 }
 
+void require_few_bad_documents(const TokenizationCounts& total, std::int64_t skip_bad) {
+  if (total.bad_documents > skip_bad)
+    throw UsageError("{} documents cannot be read, and --skip-bad {} allows no more to be left out",
+                     total.bad_documents, skip_bad);
+}
+
 std::string to_text(const RankSummary& summary) {
   const auto& counts = summary.counts;
-  return fmt::format("{} {} {} {} {} {} {}", counts.documents, counts.validation_documents,
-                     counts.empty_documents, counts.tokens, counts.bytes, counts.cut_tokens,
+  return fmt::format("{} {} {} {} {} {} {} {}", counts.documents, counts.validation_documents,
+                     counts.empty_documents, counts.bad_documents, counts.tokens, counts.bytes,
+                     counts.cut_tokens,
                      summary.smallest_hash ? std::to_string(*summary.smallest_hash) : std::string());
 }
 
@@ -90,8 +99,8 @@ RankSummary rank_summary_from_text(const std::string& text) {
   RankSummary summary;
   auto& counts = summary.counts;
   std::istringstream fields(text);
-  fields >> counts.documents >> counts.validation_documents >> counts.empty_documents >> counts.tokens >>
-      counts.bytes >> counts.cut_tokens;
+  fields >> counts.documents >> counts.validation_documents >> counts.empty_documents >>
+      counts.bad_documents >> counts.tokens >> counts.bytes >> counts.cut_tokens;
   if (!fields) throw Error("'{}' is no summary of a rank", text);
   if (std::uint64_t hash = 0; fields >> hash) summary.smallest_hash = hash;
   return summary;
@@ -126,6 +135,7 @@ struct CorpusTokenizer::Implementation {
   TokenFileWriter train, validation;
   TokenizationCounts counts;
   Candidate candidate;
+  LineCounter line_counter;
 
   static TokenFileAttributes attributes(const Tokenizer& tokenizer, const TokenizationOptions& options) {
     return {tokenizer.vocab_size(), tokenizer.eos_id(),
@@ -141,6 +151,23 @@ struct CorpusTokenizer::Implementation {
         options(wanted),
         train(path(wanted, "train", rank), attributes(used, wanted)),
         validation(path(wanted, "validation", rank), attributes(used, wanted)) {}
+
+  /// As DocumentReader::next, past as many documents that cannot be read as may be left out.
+  bool next_good_document(DocumentReader& reader, std::string& document,
+                          const std::function<void(const std::string&)>& left_out) {
+    for (;;) {
+      try {
+        return reader.next(document);
+      } catch (const BadDocument& bad) {
+        if (options.skip_bad == 0) throw;
+        if (counts.bad_documents == options.skip_bad)
+          throw FileError("{}; {} bad documents were left out before, and --skip-bad allows no more",
+                          bad.what(), counts.bad_documents);
+        ++counts.bad_documents;
+        left_out(bad.what());
+      }
+    }
+  }
 
   void add(const std::string& text) {
     std::vector<std::int32_t> ids = tokenizer.encode(text);
@@ -176,14 +203,16 @@ CorpusTokenizer::CorpusTokenizer(const Tokenizer& tokenizer, const TokenizationO
     : implementation_(std::make_unique<Implementation>(tokenizer, options, rank)) {}
 CorpusTokenizer::~CorpusTokenizer() = default;
 
-void CorpusTokenizer::process(const WorkItem& item, const std::function<void(std::int64_t)>& progress) {
+void CorpusTokenizer::process(const WorkItem& item, const std::function<void(std::int64_t)>& progress,
+                              const std::function<void(const std::string&)>& left_out) {
   auto& self = *implementation_;
   require_unshrunk(item);
-  DocumentReader reader(item.segment, self.options.document_bytes);
-  for (std::string document; reader.next(document);) {
+  DocumentReader reader(item.segment, self.options.document_bytes, self.options.field, self.line_counter);
+  for (std::string document; self.next_good_document(reader, document, left_out);) {
     self.add(document);
     progress(reader.consumed());
   }
+  self.line_counter = reader.line_counter();
   require_unshrunk(item);
   self.counts.empty_documents += reader.empty_documents();
   self.counts.tokens = self.train.tokens() + self.validation.tokens();

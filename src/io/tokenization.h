@@ -25,7 +25,9 @@ struct TokenizationOptions {
   std::int64_t sequence_length = 256;  // of document packing
   double validation_fraction = 0.01;
   std::int64_t document_bytes = 4096;
-  bool force = false;  // replace token files that are there
+  std::string field = "text";  // of JSON objects, which holds a document's text
+  std::int64_t skip_bad = 0;   // documents that may be left out because they cannot be read
+  bool force = false;          // replace token files that are there
 };
 
 /// Throws UsageError for values that cannot be, a missing input, an unknown kind of file, or an output folder
@@ -37,12 +39,16 @@ void require_room_for_token_files(const TokenizationOptions& options);
 
 struct TokenizationCounts {
   std::int64_t documents = 0, validation_documents = 0, empty_documents = 0;
-  std::int64_t tokens = 0;      // as in the files, end-of-document ids and padding too
-  std::int64_t bytes = 0;       // of text
-  std::int64_t cut_tokens = 0;  // beyond the rows of document packing, and lost
+  std::int64_t bad_documents = 0;  // that cannot be read, and were left out
+  std::int64_t tokens = 0;         // as in the files, end-of-document ids and padding too
+  std::int64_t bytes = 0;          // of text
+  std::int64_t cut_tokens = 0;     // beyond the rows of document packing, and lost
 
   TokenizationCounts& operator+=(const TokenizationCounts& other);
 };
+
+/// Throws UsageError if the ranks together have left out more documents than may be.
+void require_few_bad_documents(const TokenizationCounts& total, std::int64_t skip_bad);
 
 /// What the ranks tell each other before anything is written for good.
 struct RankSummary {
@@ -68,9 +74,12 @@ class CorpusTokenizer {
   CorpusTokenizer(const Tokenizer& tokenizer, const TokenizationOptions& options, int rank);
   ~CorpusTokenizer();
 
-  /// Reads and tokenizes. `progress` hears how many bytes of the item have been read, after each document.
-  /// Throws FileError naming the file for bad input, and for a file that has become shorter than was planned.
-  void process(const WorkItem& item, const std::function<void(std::int64_t)>& progress);
+  /// Reads and tokenizes. `progress` hears how many bytes of the item have been read, after each document;
+  /// `left_out` what is the matter with each document that cannot be read. Throws FileError naming the file
+  /// for bad input, a bad document beyond options.skip_bad of this rank's among it, and for a file that has
+  /// become shorter than was planned.
+  void process(const WorkItem& item, const std::function<void(std::int64_t)>& progress,
+               const std::function<void(const std::string&)>& left_out);
   const TokenizationCounts& counts() const;
   RankSummary summary() const;
 

@@ -265,6 +265,25 @@ TEST_F(DocumentReaderTest, ReadsJsonLines) {
   EXPECT_EQ(read({path}, 4096), (Documents{"one\ntwo \xC3\xA9", "three"}));
 }
 
+TEST_F(DocumentReaderTest, ReadsTheFieldThatIsAskedFor) {
+  const std::string path = folder_.write("a.jsonl",
+                                         "{\"text\": \"other\", \"content\": \"one\"}\n"
+                                         "{\"content\": 2, \"text\": \"two\"}\n"
+                                         "{\"meta\": {\"content\": \"inside\"}, \"text\": \"three\"}\n");
+  DocumentReader reader({path}, 4096, "content");
+  std::string document;
+  ASSERT_TRUE(reader.next(document));
+  EXPECT_EQ(document, "one");
+  for (const char* wanted : {"a.jsonl:2: field \"content\" is no text", "a.jsonl:3: no field \"content\""}) {
+    try {
+      reader.next(document);
+      FAIL();
+    } catch (const FileError& error) {
+      EXPECT_NE(std::string(error.what()).find(wanted), std::string::npos) << error.what();
+    }
+  }
+}
+
 TEST_F(DocumentReaderTest, NamesFileAndLineOfBadJson) {
   const std::string good = "{\"text\": \"good\"}\n";
   const std::vector<std::pair<std::string, std::string>> cases{

@@ -88,6 +88,28 @@ TEST_F(TokenFileTest, DocumentRowsAreCutOrEndedAndPadded) {
   EXPECT_EQ(report.padding_tokens, 2);
 }
 
+// As models do that have no pad piece.
+TEST_F(TokenFileTest, RowsMayBePaddedWithTheEnd) {
+  const TokenFileAttributes attributes{258, 256, 256, "bytes", Packing::document, 4};
+  const std::string path = write("a.h5", attributes, {{1}, {1, 2, 3}, {1, 2, 3, 4}});
+  EXPECT_EQ(all(TokenFile(path)), (Ids{1, 256, 256, 256, 1, 2, 3, 256, 1, 2, 3, 4}));
+  const TokenFileReport report = check_token_file(TokenFile(path));
+  EXPECT_TRUE(report.problems.empty());
+  EXPECT_EQ(report.padding_tokens, 2);
+  overwrite<std::uint16_t>(path, "/tokens", 2, 9);
+  EXPECT_EQ(check_token_file(TokenFile(path)).problems,
+            (std::vector<std::string>{"token 2 is neither of a document nor padding"}));
+}
+
+// As training reads them: a pad_id before the row's end is the document's.
+TEST_F(TokenFileTest, PaddingIsWhatFillsTheEndsOfRows) {
+  const TokenFileAttributes attributes{258, 256, 257, "bytes", Packing::document, 4};
+  const TokenFile file(write("a.h5", attributes, {{257, 1}, {1, 257, 257, 257}, {257, 257, 257, 2}}));
+  EXPECT_EQ(check_token_file(file).padding_tokens, 1 + 3 + 0);
+  const TokenFile packed(write("b.h5", bytes_attributes, {{1, 257, 2}}));
+  EXPECT_EQ(check_token_file(packed).padding_tokens, 1);
+}
+
 TEST_F(TokenFileTest, LargeVocabulariesTakeFourBytes) {
   TokenFileAttributes attributes{128256, 128001, 128001, "large", Packing::packed, 0};
   const TokenFile file(write("a.h5", attributes, {{70000, 5}, {128255}}));

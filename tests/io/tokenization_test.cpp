@@ -22,6 +22,11 @@ struct Result {
   TokenizationCounts counts;
 };
 
+void no_progress(std::int64_t) {}
+void none_left_out(const std::string& problem) {
+  ADD_FAILURE() << problem;
+}
+
 class TokenizationTest : public ::testing::Test {
  protected:
   TokenizationTest() { options_.output = folder_.path("out"); }
@@ -32,6 +37,7 @@ class TokenizationTest : public ::testing::Test {
 
   /// What `ranks` processes do together, one after another.
   Result tokenize(int ranks, std::int64_t segment_bytes = std::int64_t{16} << 20) {
+    left_out_.clear();
     check_options(options_);
     std::filesystem::create_directories(options_.output);
     const auto items = plan(segment_bytes);
@@ -40,9 +46,12 @@ class TokenizationTest : public ::testing::Test {
     for (int rank = 0; rank < ranks; ++rank) {
       all.push_back(std::make_unique<CorpusTokenizer>(*tokenizer_, options_, rank));
       for (const WorkItem& item : work_of_rank(items, rank, ranks))
-        all.back()->process(item, [](std::int64_t) {});
+        all.back()->process(item, no_progress, [&](const std::string& bad) { left_out_.insert(bad); });
       summaries.push_back(rank_summary_from_text(to_text(all.back()->summary())));
     }
+    TokenizationCounts total;
+    for (const RankSummary& summary : summaries) total += summary.counts;
+    require_few_bad_documents(total, options_.skip_bad);
     const int holding_back = rank_holding_back(summaries, options_.validation_fraction);
     for (int rank = 0; rank < ranks; ++rank) all[static_cast<std::size_t>(rank)]->close(rank == holding_back);
     Result result;
@@ -88,8 +97,22 @@ class TokenizationTest : public ::testing::Test {
     }
   }
 
+  /// The error with which `ranks` processes end, and whether one of them met it by itself.
+  std::pair<std::string, bool> failure(int ranks) {
+    options_.force = true;
+    try {
+      tokenize(ranks, 256);
+      return {};
+    } catch (const FileError& error) {
+      return {error.what(), true};
+    } catch (const UsageError& error) {
+      return {error.what(), false};
+    }
+  }
+
   TestFolder folder_;
   TokenizationOptions options_;
+  Documents left_out_;  // what is said of them
   std::unique_ptr<Tokenizer> tokenizer_ = make_byte_tokenizer();
 };
 
@@ -110,6 +133,61 @@ TEST_F(TokenizationTest, EveryDocumentArrivesOnceWhateverTheNumberOfRanks) {
     EXPECT_EQ(several.validation, one.validation) << ranks;
     EXPECT_EQ(several.counts.tokens, one.counts.tokens);
   }
+}
+
+TEST_F(TokenizationTest, BadDocumentsAreLeftOutWhateverTheNumberOfRanks) {
+  const std::vector<std::string> bad{"{\"text\": 1}", "no JSON", "[]", "{\"txt\": \"a\"}"};
+  std::string lines;
+  Documents named;
+  for (int line = 1; line <= 400; ++line) {
+    const bool is_bad = line % 40 == 7;
+    lines += is_bad ? bad[static_cast<std::size_t>(line / 40 % 4)]
+                    : "{\"text\": \"document " + std::to_string(line) + "\"}";
+    lines += "\n";
+    if (is_bad) named.insert(folder_.path("a.jsonl") + ":" + std::to_string(line));
+  }
+  options_.inputs = {folder_.write("a.jsonl", lines)};
+  options_.validation_fraction = 0.1;
+  options_.skip_bad = 10;
+  const Result one = tokenize(1, 256);
+  EXPECT_EQ(one.counts.documents, 390);
+  EXPECT_EQ(one.counts.bad_documents, 10);
+  Documents places;
+  for (const std::string& problem : left_out_) places.insert(problem.substr(0, problem.find(": ")));
+  EXPECT_EQ(places, named);
+  const Documents said = left_out_;
+  options_.force = true;
+  for (const int ranks : {2, 3, 20}) {
+    const Result several = tokenize(ranks, 256);
+    EXPECT_EQ(several.train, one.train) << ranks;
+    EXPECT_EQ(several.validation, one.validation) << ranks;
+    EXPECT_EQ(several.counts.bad_documents, 10);
+    EXPECT_EQ(left_out_, said) << ranks;
+  }
+  tokenize(1);
+  EXPECT_EQ(left_out_, said) << "lines count from the file's start, in one part or many";
+}
+
+TEST_F(TokenizationTest, MoreBadDocumentsThanAllowedAreAnErrorWhateverTheNumberOfRanks) {
+  std::string lines;
+  for (int line = 1; line <= 100; ++line)
+    lines += line % 20 == 0 ? "bad\n" : "{\"text\": \"document " + std::to_string(line) + "\"}\n";
+  options_.inputs = {folder_.write("a.jsonl", lines)};
+  const std::string reason = ": not a JSON object: column 1: syntax error";
+  EXPECT_NE(failure(1).first.find("a.jsonl:20" + reason), std::string::npos) << failure(1).first;
+  EXPECT_EQ(failure(1).first.find("--skip-bad"), std::string::npos) << "nobody asked for it";
+  options_.skip_bad = 4;
+  const auto [alone, met_by_itself] = failure(1);
+  EXPECT_TRUE(met_by_itself);
+  EXPECT_NE(alone.find("a.jsonl:100" + reason), std::string::npos) << alone;
+  EXPECT_NE(alone.find("; 4 bad documents were left out before"), std::string::npos) << alone;
+  for (const int ranks : {2, 3, 20})
+    EXPECT_EQ(failure(ranks),
+              std::make_pair(
+                  std::string("5 documents cannot be read, and --skip-bad 4 allows no more to be left out"),
+                  false));
+  options_.skip_bad = 5;
+  for (const int ranks : {1, 2, 3, 20}) EXPECT_EQ(failure(ranks).first, "") << ranks;
 }
 
 TEST_F(TokenizationTest, ASmallCorpusHoldsOneDocumentBack) {
@@ -192,11 +270,11 @@ TEST_F(TokenizationTest, AFileThatShrankSinceItWasPlannedIsAnError) {
   const WorkItem item = plan().at(0);
   CorpusTokenizer corpus(*tokenizer_, options_, 0);
   folder_.write("a.jsonl", lines + "{\"text\": \"later\"}\n");
-  corpus.process(item, [](std::int64_t) {});
+  corpus.process(item, no_progress, none_left_out);
   EXPECT_EQ(corpus.counts().documents, 2) << "what was appended is not in the plan";
   folder_.write("a.jsonl", lines.substr(0, lines.size() / 2));
   try {
-    corpus.process(item, [](std::int64_t) {});
+    corpus.process(item, no_progress, none_left_out);
     FAIL();
   } catch (const FileError& error) {
     EXPECT_EQ(error.what(),
@@ -212,7 +290,7 @@ TEST_F(TokenizationTest, DocumentPackingMakesRows) {
   check_options(options_);
   std::filesystem::create_directories(options_.output);
   CorpusTokenizer corpus(*tokenizer_, options_, 0);
-  for (const WorkItem& item : plan()) corpus.process(item, [](std::int64_t) {});
+  for (const WorkItem& item : plan()) corpus.process(item, no_progress, none_left_out);
   corpus.close(false);
   const TokenDataset dataset(corpus.publish(), 8, 258);
   EXPECT_EQ(dataset.samples(), 2);
@@ -257,6 +335,9 @@ TEST_F(TokenizationTest, RefusesWhatCannotBe) {
   EXPECT_NE(complaint().find("is a folder"), std::string::npos);
   options_.inputs = {folder_.write("a.txt", "x")};
   EXPECT_EQ(complaint(), "");
+  options_.skip_bad = -1;
+  EXPECT_EQ(complaint(), "--skip-bad -1 is negative");
+  options_.skip_bad = 0;
   options_.validation_fraction = 1.0;
   EXPECT_NE(complaint().find("[0, 1)"), std::string::npos);
   options_.validation_fraction = 0.5;
