@@ -17,6 +17,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+constexpr const char* put_off_event = "evaluation_put_off";
+
 // Seconds since 1970, to the millisecond.
 double time_now() {
   using Milliseconds = std::chrono::milliseconds;
@@ -44,26 +46,28 @@ MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
     : MetricsWriter(open_from_step(path, resumed_step)) {}
 
 MetricsWriter::MetricsWriter(KeptLines kept)
-    : file_(std::move(kept.file)), end_(file_.bytes()), evaluated_step_(kept.evaluated_step) {}
+    : file_(std::move(kept.file)), end_(file_.bytes()), evaluated_step_(kept.evaluated_step), put_off_(kept.put_off) {}
 
 // A file that cannot be read is an error: it would be written anew without what it holds. Lines of steps that
 // are made again move to a file beside it.
 MetricsWriter::KeptLines MetricsWriter::open_from_step(const std::string& path, std::int64_t resumed_step) {
   const std::string before = std::filesystem::exists(path) ? read_file(path) : "";
   std::string kept, abandoned;
-  std::int64_t evaluated_step = -1;
+  std::int64_t evaluated_step = -1, put_off = 0;
   for_each_metrics_line(before, [&](const std::string& text, const MetricsLine& line) {
     std::string& place = line.step() > resumed_step ? abandoned : kept;
     place += text + '\n';
     if (line.step() > resumed_step) return;
     if (line.tells_of("evaluation")) evaluated_step = line.step();
+    if (line.tells_of(put_off_event) && line.step() == resumed_step) ++put_off;
   });
   if (!abandoned.empty()) {
     const std::string beside = abandoned_metrics_of(path);
-    write_file(beside, (std::filesystem::exists(beside) ? read_file(beside) : "") + abandoned);
+    const std::string earlier = std::filesystem::exists(beside) ? read_file(beside) : "";
+    if (!earlier.ends_with(abandoned)) write_file(beside, earlier + abandoned);  // a crash may have come after it
   }
   write_file(path, kept);
-  return {FileDescriptor::open_to_write(path), evaluated_step};
+  return {FileDescriptor::open_to_write(path), evaluated_step, put_off};
 }
 
 void MetricsWriter::write(const StepMetrics& metrics) {
@@ -91,6 +95,10 @@ void MetricsWriter::write_evaluation(std::int64_t step, const EvaluationResult& 
                          {"loss", number(result.loss)},
                          {"perplexity", number(result.perplexity())},
                          {"tokens", result.tokens}}));
+}
+
+void MetricsWriter::write_evaluation_put_off(std::int64_t step, const std::string& cause) {
+  write_event(put_off_event, step, cause);
 }
 
 void MetricsWriter::write_start(std::int64_t step, std::int64_t ranks, std::int64_t hosts,

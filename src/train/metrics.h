@@ -29,12 +29,15 @@ struct StepMetrics {
 /// A disk that takes no more lines does not end a run: they are kept, and written when it does.
 class MetricsWriter {
  public:
-  /// Opens `path` for appending. Lines of steps beyond `resumed_step` are dropped first: a run that was
-  /// killed after its last checkpoint repeats those steps. Throws FileError.
+  /// Opens `path` for appending. Lines of steps beyond `resumed_step` move to a file beside it first
+  /// (metrics.abandoned.jsonl): a run that was killed after its last checkpoint repeats those steps. Throws
+  /// FileError.
   MetricsWriter(const std::string& path, std::int64_t resumed_step);
 
   /// The last step that an evaluation is kept of, -1 without one.
   std::int64_t evaluated_step() const { return evaluated_step_; }
+  /// How many jobs have put off the evaluation at the resumed step.
+  std::int64_t evaluations_put_off() const { return put_off_; }
 
   void write(const StepMetrics& metrics);
   void write_evaluation(std::int64_t step, const EvaluationResult& result);
@@ -44,13 +47,14 @@ class MetricsWriter {
                    double operations_per_token);
   /// `full_speed_seconds`: without what checkpoint.bandwidth_mib has held back.
   void write_checkpoint(std::int64_t step, double seconds, double full_speed_seconds);
+  void write_evaluation_put_off(std::int64_t step, const std::string& cause);
   /// Anything else worth keeping: {"event": event, "step": step, "message": message}.
   void write_event(const std::string& event, std::int64_t step, const std::string& message);
 
  private:
   struct KeptLines {
     FileDescriptor file;
-    std::int64_t evaluated_step;
+    std::int64_t evaluated_step, put_off;
   };
   static KeptLines open_from_step(const std::string& path, std::int64_t resumed_step);
   explicit MetricsWriter(KeptLines kept);
@@ -60,7 +64,7 @@ class MetricsWriter {
   FileDescriptor file_;
   std::int64_t end_;       // of the lines that are in the file
   std::string unwritten_;  // lines that a full disk has not taken yet
-  std::int64_t evaluated_step_;
+  std::int64_t evaluated_step_, put_off_;
 };
 
 }  // namespace cola

@@ -49,8 +49,16 @@ StopCondition::StopCondition(Communicator& communicator, const StopSignal& signa
 // A signal may reach some ranks only, or at different steps, and clocks differ: the largest cause that any
 // rank sees counts for all.
 bool StopCondition::ask() {
+  return agree_on(local_cause());
+}
+
+bool StopCondition::ask_for_signal() {
+  return agree_on(signal_.received());
+}
+
+bool StopCondition::agree_on(std::int64_t own_cause) {
   if (requested()) return true;
-  std::array<std::int64_t, 1> cause{local_cause()};
+  std::array<std::int64_t, 1> cause{own_cause};
   communicator_.all_reduce_maximum(cause);
   cause_ = cause[0];
   return requested();

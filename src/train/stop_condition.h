@@ -29,6 +29,8 @@ class StopCondition {
 
   /// Asks all ranks whether to stop now. Collective: one all-reduce of a number. Once true, it stays true.
   bool ask();
+  /// The same of signals alone, whatever the job's end.
+  bool ask_for_signal();
   /// What was answered last.
   bool requested() const { return cause_ != 0; }
   /// "SIGUSR1" or "the time limit"; empty if there is no reason to stop.
@@ -46,6 +48,7 @@ class StopCondition {
   bool is_near() const;
 
  private:
+  bool agree_on(std::int64_t own_cause);
   std::int64_t local_cause() const;
 
   Communicator& communicator_;

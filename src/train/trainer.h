@@ -62,6 +62,7 @@ class Trainer {
   void add_rates(StepMetrics& metrics, double seconds) const;
 
   void after_step(StepMetrics& metrics);
+  void make_up_evaluation();
   void evaluate_model();
   bool stop_is_asked_for_in_evaluation();
   void start_checkpoint();
@@ -108,7 +109,7 @@ class Trainer {
   std::unique_ptr<MetricsWriter> metrics_;  // on rank 0
   TrainingState state_;
   double operations_per_token_ = 0;
-  std::int64_t evaluated_step_ = -1;
+  std::int64_t evaluated_step_ = -1, evaluations_put_off_ = 0;  // in jobs before, of the step they ended at
 };
 
 }  // namespace cola

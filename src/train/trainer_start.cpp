@@ -159,17 +159,18 @@ void Trainer::warn_of_full_disk() const {
 
 // config.yaml says what a run was trained with; one that has no step left keeps what stands there.
 void Trainer::open_run_directory(bool is_finished) {
-  std::array<std::int64_t, 1> evaluated{-1};
+  std::array<std::int64_t, 2> evaluations{-1, 0};
   on_rank_0(communicator_, [&] {
     if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
     metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
-    evaluated[0] = metrics_->evaluated_step();
+    evaluations = {metrics_->evaluated_step(), metrics_->evaluations_put_off()};
     remove_unfinished_heartbeats(configuration_.run.dir);
     heartbeat_.note_start(state_.step);
     heartbeat_.beat("starting");
   });
-  communicator_.all_reduce_maximum(evaluated);
-  evaluated_step_ = evaluated[0];
+  communicator_.all_reduce_maximum(evaluations);
+  evaluated_step_ = evaluations[0];
+  evaluations_put_off_ = evaluations[1];
 }
 
 void Trainer::report_start(const RunStart& start) const {

@@ -19,6 +19,7 @@ struct Limits {
   bool is_float = false;                       // computed with in single precision: judged as it is there
 };
 inline constexpr Limits any_number{}, count{.low = 1, .high = 2147483647},
+    sequence_count{.low = 1, .high = 65535},  // what a GPU's grid takes
     count_or_zero{.low = 0, .high = 2147483647}, token_count{.low = 1, .high = 1e15}, not_negative{.low = 0},
     fraction{.low = 0, .high = 1}, positive_float{.low = 0, .above_low = true, .is_float = true},
     not_negative_float{.low = 0, .is_float = true},
@@ -118,7 +119,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"schedule", "decay_steps", count_or_zero}, c.schedule.decay_steps);
 
   visit(Field{"train", "global_batch", count}, c.train.global_batch);
-  visit(Field{"train", "micro_batch", count}, c.train.micro_batch);
+  visit(Field{"train", "micro_batch", sequence_count}, c.train.micro_batch);
   visit(Field{"train", "precision"}, c.train.precision);
   visit(Field{"train", "recompute"}, c.train.recompute);
   visit(Field{"train", "device"}, c.train.device);
