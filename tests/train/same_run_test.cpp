@@ -97,6 +97,43 @@ TEST_F(SameRun, TakesAnyDataWhereNoneWereReadAndWhereNoneAreTold) {
   EXPECT_EQ(refusal(), "");
 }
 
+TEST_F(SameRun, RefusesAnotherTokenizerForImportedWeightsUnlessItIsAllowed) {
+  manifest_.step = manifest_.next_sample = 0;
+  manifest_.data->tokenizer = "bytes";
+  data_ = {5, 2000, 62, "bytes", "ef"};
+  EXPECT_EQ(refusal(), "") << "other text of the same tokenizer";
+  data_.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_EQ(refusal(),
+            "data.train: step-00000010 was trained on other data (tokenizer 'bytes', now 'b.model "
+            "xxh3:0123456789abcdef'); data.allow_change=true resumes with the new ones");
+  now_.data.allow_change = true;
+  EXPECT_EQ(refusal(), "");
+  now_.data.allow_change = false;
+  manifest_.data->tokenizer = "somebody's own";  // which may be that one, under another name
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, RefusesToEvaluateOnAnotherTokenizersData) {
+  TokenFileLayout data;
+  data.path = "v.h5";
+  data.attributes.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"))
+      << "trained with nobody knows what";
+  manifest_.data->tokenizer = "a.model xxh3:0123456789abcdef";
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"));
+  manifest_.data->tokenizer = "bytes";
+  try {
+    require_same_tokenizer(manifest_, data, "step-00000010");
+    FAIL() << "another tokenizer was taken";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(),
+                 "data.validation: v.h5 has tokenizer 'b.model xxh3:0123456789abcdef', but step-00000010 was "
+                 "trained with 'bytes': its loss would mean nothing");
+  }
+  manifest_.data.reset();
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"));
+}
+
 TEST_F(SameRun, TellsWhatElseHasChanged) {
   EXPECT_EQ(describe_changes(manifest_, now_, 2, "folder"), "");
   now_.optimizer.lr = 0.004;
