@@ -106,7 +106,7 @@ int import_checkpoint(const std::vector<std::string>& words) {
       "like", options::value<std::string>(), "")("no-verify", "");
   const CheckpointArguments arguments(words, known);
   const std::vector<std::string> given =
-      arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
+      arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT RUN_DIR");
   const int shards = arguments.number("shards");
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
   const std::string made = import_weights(given[0], describe_model(arguments, given[0]), given[1], shards,

@@ -37,9 +37,9 @@ constexpr const char* help =
                                      puts the SentencePiece model of the training data beside them, --bytes one for
                                      bytes, as is done unasked where the checkpoint says that it was trained on bytes;
                                      --force replaces what is there
-  cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
-                                     makes DIRECTORY/step-00000000 of weights, moments zero, in N files (0, the
-                                     default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
+  cola_ckpt import [--shards N] [--like DIR] INPUT RUN_DIR
+                                     makes RUN_DIR/checkpoints/step-00000000 of weights, moments zero, in N files
+                                     (0, the default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
                                      .safetensors file or a folder as Hugging Face's tools save a LLaMA in; --like
                                      names a checkpoint of the same model, for files that do not say what model it is
 

@@ -26,13 +26,13 @@ void export_huggingface(CheckpointReader& reader, const ModelConfiguration& conf
 /// What an exported HDF5 file says about the model it holds. Throws FileError.
 Manifest read_export_manifest(const std::string& input);
 
-/// Makes directory/step-00000000 out of the tensors of `input` (open_exported): weights as given, moments
-/// zero, nothing trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's
-/// manifest). Every tensor must be there in its logical shape, and no other, and with `verify` have its
-/// checksum if the file holds any. `shards` 0: as many as keep each below 2^28 elements. Returns the
-/// checkpoint's folder, which is cleared of what an earlier try left. Throws FileError naming the tensor, or
-/// if that checkpoint exists already, UsageError if a job works in the run directory that it would belong to;
-/// nothing half-made stays.
+/// Makes checkpoints/step-00000000 in the run directory `directory`, which may also be its folder
+/// checkpoints, out of the tensors of `input` (open_exported): weights as given, moments zero, nothing
+/// trained on yet. `like` describes the model (read_export_manifest, or another checkpoint's manifest). Every
+/// tensor must be there in its logical shape, and no other, and with `verify` have its checksum if the file
+/// holds any. `shards` 0: as many as keep each below 2^28 elements. Returns the checkpoint's folder, which is
+/// cleared of what an earlier try left. Throws FileError naming the tensor, or if that checkpoint exists
+/// already, UsageError if a job works in the run directory; nothing half-made stays.
 std::string import_weights(const std::string& input, const Manifest& like, const std::string& directory,
                            int shards, bool verify = true);
 

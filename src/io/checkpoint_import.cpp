@@ -1,9 +1,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <span>
+#include <system_error>
 #include <vector>
 
 #include "core/divide_up.h"
@@ -100,9 +102,19 @@ int choose_shards(std::int64_t total_elements, int wanted) {
   return wanted > 0 ? wanted : static_cast<int>(divide_up(total_elements, most_elements));
 }
 
-// A job that works in the run's directory would take what is half there for what a crash left.
-DirectoryLock lock_run_of(const std::string& directory) {
-  return last_name(directory) == "checkpoints" ? DirectoryLock(parent_folder(directory)) : DirectoryLock();
+// A run directory and where its checkpoints lie.
+struct RunPlace {
+  std::string run, checkpoints;
+};
+
+// Either of them may be named, by whatever path.
+RunPlace place_of_run(const std::string& directory) {
+  const std::string whole = std::filesystem::absolute(directory).lexically_normal().string();
+  if (checkpoint_step(last_name(whole)))
+    throw UsageError("{}: is named as a single checkpoint; name the run directory that is to hold it",
+                     directory);
+  if (last_name(whole) == "checkpoints") return {parent_folder(whole), directory};
+  return {directory, (std::filesystem::path(directory) / "checkpoints").string()};
 }
 
 void require_uncommitted(const std::string& folder) {
@@ -145,10 +157,13 @@ std::string import_weights(const std::string& input, const Manifest& like, const
   manifest.seed = 0;
   manifest.shards.clear();
   shards = choose_shards(like.total_elements(), shards);
-  const std::string folder = directory + "/" + checkpoint_name(0);
+  const RunPlace place = place_of_run(directory);
+  const std::string folder = (std::filesystem::path(place.checkpoints) / checkpoint_name(0)).string();
   const ExportedWeights weights(input, verify);
   weights.require_tensors(like);
-  DirectoryLock lock = lock_run_of(directory);
+  // A job that works in the run directory would take what is half there for what a crash left.
+  DirectoryLock lock(place.run);
+  const bool is_new = !std::filesystem::exists(place.checkpoints);
   require_uncommitted(folder);
   try {
     prepare(folder, like.total_elements(), shards);
@@ -156,6 +171,8 @@ std::string import_weights(const std::string& input, const Manifest& like, const
     publish_manifest(folder, manifest);
   } catch (const Error&) {
     remove_uncommitted(folder);
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove(place.checkpoints, ignored);
     lock.withdraw();
     throw;
   }

@@ -71,8 +71,8 @@ says '^model.norm.weight exp_avg_sq: '
 # export and import: the weights return as they were, across numbers of shards.
 expect 0 export three weights.h5
 expect 0 import weights.h5 back
-says '^back/step-00000000$'
-says '^a run starts from it with --resume back/step-00000000$'
+says '^back/checkpoints/step-00000000$'
+says '^a run starts from it with --resume back/checkpoints/step-00000000$'
 expect 0 import --shards 5 weights.h5 back5
 expect 0 verify back back5
 expect 0 diff back back5
@@ -142,19 +142,20 @@ cp weights.h5 flipped.h5
 flip flipped.h5 $(($(wc -c <flipped.h5) / 2))
 expect 1 import flipped.h5 damaged
 complains 'flipped.h5: .* is damaged or was changed'
-[ ! -e damaged/step-00000000 ] || fail "a failed import left $(ls damaged/step-00000000)"
+[ ! -e damaged ] || fail "a failed import left $(find damaged)"
 expect 0 import --no-verify flipped.h5 damaged
 (
   ulimit -f 64
   "$bin" import weights.h5 limited
 ) >stdout 2>stderr
 [ $? -eq 1 ] || fail "a full disk must end in exit code 1"
-complains 'limited/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
-[ ! -e limited/step-00000000 ] || fail "a full disk left $(ls limited/step-00000000)"
-mkdir -p tried/step-00000000
-touch tried/step-00000000/shard-00007.h5
+complains 'limited/checkpoints/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
+[ ! -e limited ] || fail "a full disk left $(find limited)"
+tried=tried/checkpoints/step-00000000
+mkdir -p $tried
+touch $tried/shard-00007.h5
 expect 0 import weights.h5 tried
-[ "$(ls tried/step-00000000)" = "$(ls back/step-00000000)" ] || fail "an earlier try's files stay: $(ls tried/step-00000000)"
+[ "$(ls $tried)" = "$(ls back/checkpoints/step-00000000)" ] || fail "an earlier try's files stay: $(ls $tried)"
 mkdir busy
 python3 -c 'import fcntl, time
 lock = open("busy/lock", "w")
@@ -163,19 +164,32 @@ open("locked", "w")
 time.sleep(60)' &
 holder=$!
 while [ ! -e locked ]; do sleep 0.05; done
-refuse 'busy: another job is working in it' import weights.h5 busy/checkpoints
+for directory in busy busy/ busy/checkpoints busy/checkpoints/ ./busy/../busy/checkpoints/.; do
+  refuse 'busy/\?: another job is working in it' import weights.h5 $directory
+done
 kill $holder
 [ ! -e busy/checkpoints ] || fail "something was imported into a run at work"
 
 # A run goes on from imported weights; nothing was trained yet, so that the samples may be others.
 train_from() {
-  "$programs/cola_dist" --config tiny.yaml --set run.dir="$1" --resume back/step-00000000 "${@:2}" >stdout 2>stderr ||
+  "$programs/cola_dist" --config tiny.yaml --set run.dir="$1" --resume back/checkpoints/step-00000000 "${@:2}" >stdout 2>stderr ||
     fail "cola_dist cannot start from imported weights: $*"
 }
 train_from again
+# Nothing need be said of them in the run directory that they were imported into, however it was named.
+refuse 'step-00000000: is named as a single checkpoint' import weights.h5 begun/checkpoints/step-00000000
+for run in begun begun2; do
+  directory=$run
+  [ $run = begun ] || directory=$run/checkpoints/
+  expect 0 import weights.h5 $directory
+  says "^$run/checkpoints/step-00000000\$"
+  "$programs/cola_dist" --config tiny.yaml --set run.dir=$run >stdout 2>stderr || fail "cola_dist cannot start from $run"
+  says "resumes from $run/checkpoints/step-00000000"
+  expect 0 diff again $run
+done
 train_from other --set run.seed=8 --set data.sequence_length=16
-"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume back/step-00000000 --set model.rope_theta=5000 \
-  >stdout 2>stderr
+"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume back/checkpoints/step-00000000 \
+  --set model.rope_theta=5000 >stdout 2>stderr
 [ $? -eq 2 ] || fail "imported weights belong to another model"
 "$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume $one/step-00000004 --set run.seed=8 >stdout 2>stderr
 [ $? -eq 2 ] || fail "a trained checkpoint's samples cannot change"

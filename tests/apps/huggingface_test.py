@@ -149,15 +149,15 @@ class HuggingFace(harness.TrainingTest):
 
     def test_it_returns_and_is_trained_on(self):
         done = self.imported(self.folder, "back")
-        self.assertIn(f"--resume {self.directory}/back/step-00000000", done.stdout)
+        self.assertIn(f"--resume {self.directory}/back/checkpoints/step-00000000", done.stdout)
         difference = self.call([CKPT, "diff", self.directory / "full", self.directory / "back"], expect=1).stdout
         self.assertNotIn(" weights: ", difference)
         self.assertEqual(self.evaluated(self.directory / "back"), self.evaluated(self.directory / "full"))
-        done = self.train("on", 2, *FULL, more=["--resume", str(self.directory / "back/step-00000000")])
+        done = self.train("on", 2, *FULL, more=["--resume", str(self.directory / "back/checkpoints/step-00000000")])
         self.assertNotIn("changed since", done.stdout)
         self.assertLess(self.losses("on")[0], 5.0, "it does not begin with what the model has learnt")
         done = self.train("theta", 2, *FULL, "model.rope_theta=5000", expect=2,
-                          more=["--resume", str(self.directory / "back/step-00000000")])
+                          more=["--resume", str(self.directory / "back/checkpoints/step-00000000")])
         self.assertIn("model.rope_theta 10000 -> 5000", done.stderr)
 
     def test_models_of_other_programs_are_taken_in_each_type(self):
@@ -233,7 +233,7 @@ class HuggingFace(harness.TrainingTest):
             done = self.imported(folder, "damaged-made", expect=1)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
             self.assertRegex(done.stderr, fragment)
-            self.assertFalse(list((self.directory / "damaged-made").rglob("*.h5")))
+            self.assertFalse((self.directory / "damaged-made").exists())
             shutil.rmtree(folder)
 
         refused(b"", "model.safetensors: is no safetensors file: it has 0 bytes")

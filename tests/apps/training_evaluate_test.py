@@ -43,10 +43,10 @@ class Evaluate(harness.TrainingTest):
             self.assertEqual(done.stderr.count("cola_dist: "), 1, done.stderr)
             self.assertRegex(done.stderr, r"data.validation: \S+/validation-\S+.h5 has tokenizer 'pieces.model xxh3:"
                                           r"[0-9a-f]{16}', but \S+/step-00000002 was trained with 'bytes'")
-        ckpt, back = self.PROGRAMS / "cola_ckpt", self.directory / "back/checkpoints"
+        ckpt, back = self.PROGRAMS / "cola_ckpt", self.directory / "back"
         self.call([ckpt, "export", self.directory / "bytes", self.directory / "weights.h5"], expect=0)
         self.call([ckpt, "import", self.directory / "weights.h5", back], expect=0)
-        more = ["--resume", str(back / "step-00000000")]
+        more = ["--resume", str(back / "checkpoints/step-00000000")]
         done = self.train("on", None, *other, more=more, expect=2)
         self.assertRegex(done.stderr, r"data.train: \S+/step-00000000 was trained on other data \(tokenizer 'bytes', now "
                                       r"'pieces.model xxh3:[0-9a-f]{16}'\); data.allow_change=true resumes")

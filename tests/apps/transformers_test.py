@@ -143,7 +143,7 @@ class Transformers(harness.TrainingTest):
                 model = self.load(f"{name}-out", dtype=dtype)
                 model.save_pretrained(folder, max_shard_size=size)
                 self.assertEqual(len(list(folder.glob("*.safetensors"))) > 1, size == "20KB")
-                self.call([CKPT, "import", folder, self.directory / back / "checkpoints"], expect=0)
+                self.call([CKPT, "import", folder, self.directory / back], expect=0)
                 if dtype == torch.float32:
                     done = self.call([CKPT, "diff", self.directory / name, self.directory / back])
                     self.assertNotIn(" weights: ", done.stdout)
