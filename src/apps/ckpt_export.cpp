@@ -68,6 +68,7 @@ Manifest describe_model(const CheckpointArguments& arguments, const std::string&
     like.data.reset();  // other weights may have read other text, by another tokenizer
     return like;
   }
+  if (!find_own_checkpoint(input).empty()) return read_manifest(input);
   return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
 }
 
@@ -109,8 +110,9 @@ int import_checkpoint(const std::vector<std::string>& words) {
       arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT RUN_DIR");
   const int shards = arguments.number("shards");
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
-  const std::string made = import_weights(given[0], describe_model(arguments, given[0]), given[1], shards,
-                                          !arguments.has("no-verify"));
+  const std::string own = find_own_checkpoint(given[0]), input = own.empty() ? given[0] : own;
+  const std::string made =
+      import_weights(input, describe_model(arguments, input), given[1], shards, !arguments.has("no-verify"));
   fmt::print("{}\na run starts from it with --resume {}\n", made, made);
   return exit_finished;
 }

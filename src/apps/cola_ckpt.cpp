@@ -40,8 +40,9 @@ constexpr const char* help =
   cola_ckpt import [--shards N] [--like DIR] INPUT RUN_DIR
                                      makes RUN_DIR/checkpoints/step-00000000 of weights, moments zero, in N files
                                      (0, the default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
-                                     .safetensors file or a folder as Hugging Face's tools save a LLaMA in; --like
-                                     names a checkpoint of the same model, for files that do not say what model it is
+                                     .safetensors file, a folder as Hugging Face's tools save a LLaMA in, or a DIR, of
+                                     whose weights a new run is to begin; --like names a checkpoint of the same model,
+                                     for files that do not say what model it is
 
 DIR, A and B may be a step folder, a checkpoints folder or a run directory; of the latter two the newest committed
 checkpoint is meant. A checkpoint is committed if its manifest.json exists.

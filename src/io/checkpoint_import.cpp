@@ -28,10 +28,45 @@ bool is_derived(const std::string& name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
+// A checkpoint of this program as if it had been exported. Its shards have checksums of their own.
+class CheckpointWeights final : public ExportedFile {
+ public:
+  CheckpointWeights(const std::string& folder, ShardCheck check) : reader_(folder, check) {}
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const Parameter& parameter : reader_.manifest().parameters) names.push_back(parameter.name);
+    return names;
+  }
+  std::vector<std::int64_t> shape(const std::string& name) const override {
+    return exported::logical_shape(find(name));
+  }
+  void read(const std::string& name, std::span<float> values) const override {
+    const std::vector<float> weights = reader_.read_tensor(find(name), StateTensor::weights);
+    std::copy(weights.begin(), weights.end(), values.begin());
+  }
+  std::string checksums() const override { return {}; }
+
+ private:
+  const Parameter& find(const std::string& name) const {
+    for (const Parameter& parameter : reader_.manifest().parameters)
+      if (parameter.name == name) return parameter;
+    throw FileError("{}: has no tensor {}", reader_.folder(), name);
+  }
+
+  mutable CheckpointReader reader_;  // opens its shards as they are needed
+};
+
+std::unique_ptr<ExportedFile> open_weights(const std::string& path, bool verify) {
+  const std::string own = find_own_checkpoint(path);
+  if (own.empty()) return open_exported(path);
+  return std::make_unique<CheckpointWeights>(own, verify ? ShardCheck::checksum : ShardCheck::size);
+}
+
 // Exported weights, checked against their checksums as they are read. Files made elsewhere have none.
 class ExportedWeights {
  public:
-  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_exported(path)) {
+  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_weights(path, verify)) {
     if (!verify) return;
     const std::string text = file_->checksums();
     for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
@@ -141,6 +176,14 @@ void write_shards(const ExportedWeights& weights, const std::string& folder, int
 }
 
 }  // namespace
+
+std::string find_own_checkpoint(const std::string& input) {
+  // Whatever else lies in the folder of another program's model, it is that model.
+  const bool is_model = std::filesystem::exists(input + "/" + exported::configuration_name);
+  if (is_model || !std::filesystem::is_directory(input)) return {};
+  const bool holds_any = is_committed(input) || !step_folders(checkpoints_directory(input)).empty();
+  return holds_any ? resolve_checkpoint(input) : std::string();
+}
 
 Manifest read_export_manifest(const std::string& input) {
   const Hdf5File file = Hdf5File::open(input);

@@ -84,6 +84,20 @@ expect 0 diff like back
 expect 1 import weights.h5 back
 complains 'committed checkpoint already'
 expect 0 verify back
+# A checkpoint or run is imported as its export would be.
+for source in three $three/ $three/step-00000004; do
+  rm -rf forked
+  expect 0 import --shards 2 $source forked
+  says '^forked/checkpoints/step-00000000$'
+  expect 0 verify forked
+  expect 0 diff back forked
+done
+tokenizer_in() { grep -o '"tokenizer":"[^"]*"' "$1/checkpoints/step-00000000/manifest.json"; }
+[ "$(tokenizer_in forked)" = '"tokenizer":"bytes"' ] || fail "the tokenizer was forgotten: $(tokenizer_in forked)"
+expect 0 show --config forked
+cmp -s stdout three/config.yaml || fail "the model is not the run's"
+expect 1 import $one/step-00000009 none
+[ ! -e none ] || fail "something was imported from nothing"
 expect 0 export --format safetensors three folder
 [ "$(head -c 100000 folder/model.safetensors | grep -ac '"lm_head.weight":{"dtype":"F32","shape":\[258,32\]')" -eq 1 ] ||
   fail "no safetensors header"
@@ -208,6 +222,10 @@ expect 0 show --no-verify spoilt
 expect 1 diff --no-verify spoilt three
 says ' weights: 1 elements differ'
 expect 0 export --no-verify spoilt out
+expect 1 import spoilt new
+complains 'spoilt/shard-00001.h5: damaged: its checksum'
+[ ! -e new ] || fail "a damaged checkpoint was imported"
+expect 0 import --no-verify spoilt new
 
 # verify: every kind of damage is found, and the file is named.
 expect 0 verify one three $one/step-00000002

@@ -158,6 +158,25 @@ TEST_F(CheckpointCompareTest, ImportRestoresWeightsAndZeroMoments) {
   }
 }
 
+TEST_F(CheckpointCompareTest, ImportTakesACheckpointForItsExport) {
+  const std::string folder = save(folder_ / "run/checkpoints", table_, state_, 3, 7);
+  CheckpointReader reader(folder);
+  export_hdf5(reader, folder_ / "weights.h5");
+  const std::string expected =
+      import_weights(folder_ / "weights.h5", reader.manifest(), folder_ / "expected", 2);
+  for (const std::string& input : {folder_ / "run", folder_ / "run/checkpoints", folder}) {
+    EXPECT_EQ(find_own_checkpoint(input), folder);
+    const std::string imported = import_weights(input, read_manifest(folder), folder_ / "new", 2);
+    EXPECT_EQ(read_file(imported + "/manifest.json"), read_file(expected + "/manifest.json"));
+    EXPECT_TRUE(compare(expected, imported).empty());
+    std::filesystem::remove_all(folder_ / "new");
+  }
+  EXPECT_EQ(find_own_checkpoint(folder_ / "weights.h5"), "");
+  EXPECT_EQ(find_own_checkpoint(folder_ / "missing"), "");
+  write_file(folder + "/config.json", "{}");
+  EXPECT_EQ(find_own_checkpoint(folder), "") << "another program's model";
+}
+
 TEST_F(CheckpointCompareTest, NothingIsMadeOfADamagedShard) {
   const std::string whole = save(folder_ / "whole", table_, state_, 3, 7);
   const std::string folder = save(folder_ / "damaged", table_, state_, 3, 7);
