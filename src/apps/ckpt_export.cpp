@@ -110,6 +110,7 @@ int import_checkpoint(const std::vector<std::string>& words) {
       arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT RUN_DIR");
   const int shards = arguments.number("shards");
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
+  if (!std::filesystem::exists(given[0])) throw UsageError("{}: no such file or folder", given[0]);
   const std::string own = find_own_checkpoint(given[0]), input = own.empty() ? given[0] : own;
   const std::string made =
       import_weights(input, describe_model(arguments, input), given[1], shards, !arguments.has("no-verify"));

@@ -49,7 +49,8 @@ checkpoint is meant. A checkpoint is committed if its manifest.json exists.
 
 show, diff, export and import compare what they read with its checksums first; --no-verify leaves that out.
 
-Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line.
+Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line, or no committed
+checkpoint where it names one.
 )";
 
 int verify(const std::vector<std::string>& words) {
@@ -61,6 +62,9 @@ int verify(const std::vector<std::string>& words) {
       const Manifest manifest = read_manifest(folder);
       fmt::print("{}: good: {} shards, {}\n", folder, manifest.shards.size(),
                  format_bytes(manifest.total_bytes()));
+    } catch (const UsageError& missing) {
+      log_error(missing.what());
+      if (code == exit_finished) code = exit_usage;
     } catch (const FileError& damage) {
       log_error(damage.what());
       code = exit_failed;

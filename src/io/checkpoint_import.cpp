@@ -154,7 +154,7 @@ RunPlace place_of_run(const std::string& directory) {
 
 void require_uncommitted(const std::string& folder) {
   if (is_committed(folder))
-    throw FileError("{}: is a committed checkpoint already, and will not be written into", folder);
+    throw UsageError("{}: is a committed checkpoint already, and will not be written into", folder);
 }
 
 // An empty folder, on a disk with room for the whole.
@@ -178,11 +178,14 @@ void write_shards(const ExportedWeights& weights, const std::string& folder, int
 }  // namespace
 
 std::string find_own_checkpoint(const std::string& input) {
+  const auto holds = [&](const std::string& name) { return std::filesystem::exists(input + "/" + name); };
   // Whatever else lies in the folder of another program's model, it is that model.
-  const bool is_model = std::filesystem::exists(input + "/" + exported::configuration_name);
-  if (is_model || !std::filesystem::is_directory(input)) return {};
-  const bool holds_any = is_committed(input) || !step_folders(checkpoints_directory(input)).empty();
-  return holds_any ? resolve_checkpoint(input) : std::string();
+  if (!std::filesystem::is_directory(input) || holds(exported::configuration_name)) return {};
+  const std::string directory = checkpoints_directory(input);
+  const bool is_named_so = directory != input || checkpoint_step(last_name(input));
+  const bool is_own = is_committed(input) || !step_folders(directory).empty() ||
+                      (is_named_so && !holds(exported::safetensors_name));
+  return is_own ? resolve_checkpoint(input) : std::string();
 }
 
 Manifest read_export_manifest(const std::string& input) {

@@ -30,10 +30,15 @@ expect 2 export one
 expect 2 import --shards many weights.h5 new
 expect 2 import --shards -1 weights.h5 new
 refuse 'unrecognised option' show --conf one
-for command in list show verify; do
-  expect 1 $command nowhere
-  complains 'nowhere: no such folder'
+for words in "list nowhere" "show nowhere" "verify nowhere" "diff one nowhere" "diff nowhere one" "export nowhere out" \
+  "show $one/step-00000001" "verify $one/step-00000001" "import --like nowhere text.txt new"; do
+  # shellcheck disable=SC2086
+  refuse '\(nowhere\|step-00000001\): no such folder' $words
 done
+refuse 'nowhere: no such file or folder' import nowhere new
+refuse 'data: holds no committed checkpoint' show data
+refuse 'data: holds no committed checkpoint' verify data
+[ ! -e out ] && [ ! -e new ] || fail "something was made of nothing"
 
 # list: of a run or its checkpoints folder, the unfinished included.
 mkdir $one/step-00000009
@@ -58,8 +63,7 @@ says '^model.layers.1.mlp.gate_proj.cola_b +\[45, 12\] +[1-9]'
 [ "$(grep -c '^model.layers.0' stdout)" -eq 16 ] || fail "a block has 14 factors and 2 norms"
 expect 0 show --config one
 cmp -s stdout one/config.yaml || fail "the configuration is not the run's"
-expect 1 show $one/step-00000009
-complains 'never committed'
+refuse 'step-00000009: was never committed' show $one/step-00000009
 
 # diff: identical, different, another number of shards.
 expect 0 diff one $one/step-00000004
@@ -81,8 +85,7 @@ expect 1 diff three back
 if grep -q ' weights: ' stdout; then fail "weights differ after export and import"; fi
 expect 0 import --like one weights.h5 like
 expect 0 diff like back
-expect 1 import weights.h5 back
-complains 'committed checkpoint already'
+refuse 'back/checkpoints/step-00000000: is a committed checkpoint already' import weights.h5 back
 expect 0 verify back
 # A checkpoint or run is imported as its export would be.
 for source in three $three/ $three/step-00000004; do
@@ -96,7 +99,9 @@ tokenizer_in() { grep -o '"tokenizer":"[^"]*"' "$1/checkpoints/step-00000000/man
 [ "$(tokenizer_in forked)" = '"tokenizer":"bytes"' ] || fail "the tokenizer was forgotten: $(tokenizer_in forked)"
 expect 0 show --config forked
 cmp -s stdout three/config.yaml || fail "the model is not the run's"
-expect 1 import $one/step-00000009 none
+mkdir -p empty/checkpoints
+refuse 'step-00000009: was never committed' import $one/step-00000009 none
+refuse 'empty: holds no committed checkpoint' import empty none
 [ ! -e none ] || fail "something was imported from nothing"
 expect 0 export --format safetensors three folder
 [ "$(head -c 100000 folder/model.safetensors | grep -ac '"lm_head.weight":{"dtype":"F32","shape":\[258,32\]')" -eq 1 ] ||
@@ -236,7 +241,7 @@ for file in shard-00000.h5 shard-00001.h5 shard-00002.h5 manifest.json; do
   size=$(wc -c <whole)
   for byte in 0 $((RANDOM % size)) $((RANDOM % size)) $((size / 2)) $((size - 1)); do
     flip "$damaged/$file" "$byte"
-    expect 1 verify one "$damaged"
+    expect 1 verify nowhere one "$damaged"
     complains "$file: damaged|$file: no "
     says ': good: '
     cp whole "$damaged/$file"

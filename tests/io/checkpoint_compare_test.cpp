@@ -154,7 +154,7 @@ TEST_F(CheckpointCompareTest, ImportRestoresWeightsAndZeroMoments) {
     EXPECT_EQ(manifest.step, 0);
     EXPECT_EQ(manifest.tokens, 0);
     EXPECT_NO_THROW(require_same_parameters(manifest, table_, "here"));
-    EXPECT_THROW(import_weights(output, reader.manifest(), directory, shards), FileError) << "a second time";
+    EXPECT_THROW(import_weights(output, reader.manifest(), directory, shards), UsageError) << "a second time";
   }
 }
 
