@@ -26,6 +26,9 @@ expect 2 diff one
 expect 2 show --colour one
 expect 2 export --format gguf one weights
 complains 'known formats are hdf5 and safetensors'
+refuse 'dtype fp16: is one of fp32 and bf16' export --dtype fp16 one weights.safetensors
+refuse 'dtype bf16: HDF5 has no such type' export --dtype bf16 one weights.h5
+[ -z "$(find . -maxdepth 1 -name 'weights*')" ] || fail "a refused export left something"
 expect 2 export one
 expect 2 import --shards many weights.h5 new
 expect 2 import --shards -1 weights.h5 new

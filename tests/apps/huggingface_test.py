@@ -170,6 +170,24 @@ class HuggingFace(harness.TrainingTest):
             self.imported(folder / "model.safetensors" if dtype == "F16" else folder, dtype)
             self.assertAlmostEqual(self.evaluated(self.directory / dtype), wanted, delta=0 if dtype == "F32" else 0.01)
 
+    def test_an_export_in_bf16_is_what_rounding_makes_and_half_as_large(self):
+        export = [CKPT, "export", "--dtype", "bf16", "--format", "safetensors", self.directory / "full"]
+        self.call([*export, self.directory / "bf16"], expect=0)
+        whole, rounded = self.folder, self.directory / "bf16"
+        config = json.loads((whole / "config.json").read_text())
+        self.assertEqual(config["torch_dtype"], "float32")
+        self.assertEqual(json.loads((rounded / "config.json").read_text()), {**config, "torch_dtype": "bfloat16"})
+        content = (rounded / "model.safetensors").read_bytes()
+        size = struct.unpack("<Q", content[:8])[0]
+        header, data = json.loads(content[8:8 + size]), content[8 + size:]
+        for name, (shape, values) in read_safetensors(whole / "model.safetensors").items():
+            self.assertEqual((header[name]["dtype"], header[name]["shape"]), ("BF16", shape))
+            self.assertEqual(data[slice(*header[name]["data_offsets"])], b"".join(map(brain, values)), name)
+        self.imported(rounded, "rounded")
+        self.assertNotEqual(self.evaluated(self.directory / "rounded"), self.evaluated(self.directory / "full"))
+        self.call([*export[:-1], self.directory / "rounded", self.directory / "again"], expect=0)
+        self.assertEqual((self.directory / "again/model.safetensors").read_bytes()[-len(data):], data)
+
     def test_weights_may_lie_in_several_files(self):
         folder = self.like_exported("split")
         (folder / "model.safetensors").unlink()

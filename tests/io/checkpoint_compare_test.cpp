@@ -188,8 +188,9 @@ TEST_F(CheckpointCompareTest, NothingIsMadeOfADamagedShard) {
     EXPECT_EQ(message, path + ": damaged: its checksum does not match the manifest");
   };
   expect_found([&](CheckpointReader& reader) { export_hdf5(reader, folder_ / "weights.h5"); });
-  expect_found(
-      [&](CheckpointReader& reader) { export_safetensors(reader, folder_ / "weights.safetensors"); });
+  expect_found([&](CheckpointReader& reader) {
+    export_safetensors(reader, DataType::float32, folder_ / "weights.safetensors");
+  });
   expect_found([&](CheckpointReader& reader) { compare_checkpoints(good, reader); });
   expect_found([&](CheckpointReader& reader) { compare_checkpoints(reader, good); });
   expect_found([&](CheckpointReader& reader) {
@@ -280,10 +281,40 @@ TEST_F(CheckpointCompareTest, ImportOfAnotherModelWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
 }
 
+TEST_F(CheckpointCompareTest, AnExportInBfloat16ReturnsAsTheRoundedWeights) {
+  state_.weights[flat_index("model.norm.weight", 0, 0)] = 1.00390625f;  // halfway, to the even one below
+  state_.weights[flat_index("model.norm.weight", 0, 1)] = 1.01171875f;  // halfway, to the even one above
+  CheckpointReader reader(save(folder_.path(), table_, state_, 2, 7));
+  export_safetensors(reader, DataType::float32, folder_ / "whole.safetensors");
+  const std::string output = folder_ / "half.safetensors";
+  export_safetensors(reader, DataType::bfloat16, output);
+  std::int64_t elements = 0;
+  for (const Parameter& parameter : table_.parameters()) elements += parameter.elements();
+  EXPECT_NEAR(static_cast<double>(std::filesystem::file_size(folder_ / "whole.safetensors") -
+                                  std::filesystem::file_size(output)),
+              static_cast<double>(2 * elements), 1000)
+      << "but for offsets of fewer digits";
+
+  FlatState wanted = state_;
+  for (float& weight : wanted.weights) weight = static_cast<float>(bfloat16(weight));
+  std::fill(wanted.exp_avg.begin(), wanted.exp_avg.end(), 0.0f);
+  std::fill(wanted.exp_avg_sq.begin(), wanted.exp_avg_sq.end(), 0.0f);
+  EXPECT_EQ(wanted.weights[flat_index("model.norm.weight", 0, 0)], 1.0f);
+  EXPECT_EQ(wanted.weights[flat_index("model.norm.weight", 0, 1)], 1.015625f);
+  const std::string imported = import_weights(output, reader.manifest(), folder_ / "new", 1);
+  EXPECT_TRUE(compare(save(folder_ / "expected", table_, wanted, 1, 7), imported).empty());
+
+  flip_bit(output, std::filesystem::file_size(output) - 1, 6);
+  EXPECT_NE(file_error_of([&] {
+              import_weights(output, reader.manifest(), folder_ / "other", 1);
+            }).find("is damaged or was changed"),
+            std::string::npos);
+}
+
 TEST_F(CheckpointCompareTest, SafetensorsFollowsTheFormat) {
   CheckpointReader reader(save(folder_.path(), table_, state_, 2, 7));
   const std::string output = folder_ / "model.safetensors";
-  export_safetensors(reader, output);
+  export_safetensors(reader, DataType::float32, output);
   const std::string bytes = read_file(output);
   std::uint64_t header = 0;
   std::memcpy(&header, bytes.data(), sizeof header);
