@@ -64,6 +64,15 @@ TEST_F(SameRun, NamesEachSettingThatDiffersWithBothValues) {
       "anew");
 }
 
+TEST_F(SameRun, LetsMaxPositionEmbeddingsGrowAndTellsIt) {
+  now_.model.max_position_embeddings = 4096;
+  EXPECT_EQ(refusal(), "");
+  EXPECT_EQ(describe_changes(manifest_, now_, 2, "folder"), "model.max_position_embeddings 1024 -> 4096");
+  now_.model.max_position_embeddings = 512;
+  EXPECT_NE(refusal().find("model.max_position_embeddings 1024 -> 512; set them back"), std::string::npos)
+      << refusal();
+}
+
 TEST_F(SameRun, RefusesOtherDataUnlessTheyAreAllowed) {
   data_.tokens = 2000;
   EXPECT_EQ(refusal(),

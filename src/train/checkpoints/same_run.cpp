@@ -40,6 +40,9 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
     before.model.rank = now.model.rank;  // of no account for full-rank models
     before.model.gate_activation = now.model.gate_activation;
   }
+  // It may grow: it bounds the sequence length and is told to other programs, but nothing computes with it.
+  before.model.max_position_embeddings =
+      std::max(before.model.max_position_embeddings, now.model.max_position_embeddings);
   std::vector<ConfigurationChange> changes = configuration_changes(before, now);
   std::erase_if(changes, [&](const auto& change) {
     return !decides_on_the_function(change) && !(samples_too && decides_on_the_samples(change));

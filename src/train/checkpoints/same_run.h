@@ -18,7 +18,7 @@ struct RunIdentity {
 };
 
 /// Throws UsageError, naming each key with its old and new value, if the checkpoint in `folder` holds another
-/// model; FileError where it brings no configuration.
+/// model, for which max_position_embeddings may grow; FileError where it brings no configuration.
 void require_same_model(const Manifest& manifest, const RunConfiguration& configuration,
                         const ParameterTable& table, const std::string& folder);
 
