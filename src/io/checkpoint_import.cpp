@@ -144,6 +144,7 @@ struct RunPlace {
 
 // Either of them may be named, by whatever path.
 RunPlace place_of_run(const std::string& directory) {
+  if (directory.empty()) throw UsageError("the run directory to import into has an empty name");
   const std::string whole = std::filesystem::absolute(directory).lexically_normal().string();
   if (checkpoint_step(last_name(whole)))
     throw UsageError("{}: is named as a single checkpoint; name the run directory that is to hold it",

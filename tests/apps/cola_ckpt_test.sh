@@ -93,7 +93,7 @@ expect 0 verify back
 # A checkpoint or run is imported as its export would be.
 for source in three $three/ $three/step-00000004; do
   rm -rf forked
-  expect 0 import --shards 2 $source forked
+  expect 0 import --shards 2 "$source" forked
   says '^forked/checkpoints/step-00000000$'
   expect 0 verify forked
   expect 0 diff back forked
@@ -199,6 +199,7 @@ train_from() {
 }
 train_from again
 # Nothing need be said of them in the run directory that they were imported into, however it was named.
+refuse 'import into has an empty name' import weights.h5 ""
 refuse 'step-00000000: is named as a single checkpoint' import weights.h5 begun/checkpoints/step-00000000
 for run in begun begun2; do
   directory=$run
