@@ -6,6 +6,7 @@
 
 #include "apps/ckpt_arguments.h"
 #include "apps/tokenizer_choice.h"
+#include "core/data_type.h"
 #include "core/error.h"
 #include "core/text.h"
 #include "io/checkpoint_directory.h"
@@ -51,12 +52,25 @@ std::string format_of(const CheckpointArguments& arguments, const std::string& o
   return format;
 }
 
-void export_folder(CheckpointReader& reader, TokenizerChoice choice, const std::string& folder) {
+// Of the exported weights.
+DataType type_of(const CheckpointArguments& arguments, const std::string& format) {
+  const std::string word = arguments.text("dtype");
+  for (const DataType type : {DataType::float32, DataType::bfloat16}) {
+    if (word != name_of(type)) continue;
+    if (type != DataType::float32 && format == "hdf5")
+      throw UsageError("--dtype {}: HDF5 has no such type; give --format safetensors as well", word);
+    return type;
+  }
+  throw UsageError("--dtype {}: is one of fp32 and bf16", word);
+}
+
+void export_folder(CheckpointReader& reader, TokenizerChoice choice, DataType type,
+                   const std::string& folder) {
   const Manifest& manifest = reader.manifest();
   const std::string trained_with = tokenizer_of(manifest);
   if (!choice.is_given()) choice.bytes = is_same_tokenizer(make_byte_tokenizer()->identity(), trained_with);
   const auto tokenizer = choice.is_given() ? make_tokenizer(choice, manifest) : nullptr;
-  export_huggingface(reader, described_model(reader), tokenizer.get(), folder);
+  export_huggingface(reader, described_model(reader), type, tokenizer.get(), folder);
   if (!tokenizer)
     fmt::print("{}: without a tokenizer; --tokenizer MODEL puts it there{}\n", folder,
                trained_with.empty() ? std::string() : ": trained with " + trained_with);
@@ -68,6 +82,7 @@ Manifest describe_model(const CheckpointArguments& arguments, const std::string&
     like.data.reset();  // other weights may have read other text, by another tokenizer
     return like;
   }
+  if (!find_own_checkpoint(input).empty()) return read_manifest(input);
   return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
 }
 
@@ -76,13 +91,16 @@ Manifest describe_model(const CheckpointArguments& arguments, const std::string&
 int export_checkpoint(const std::vector<std::string>& words) {
   TokenizerChoice choice;
   options::options_description known;
-  known.add_options()("format", options::value<std::string>(), "")("force", "")("no-verify", "");
+  known.add_options()("format", options::value<std::string>(), "")("force", "")("no-verify", "")(
+      "dtype", options::value<std::string>()->default_value("fp32"), "");
   add_tokenizer_options(known, choice);
   const CheckpointArguments arguments(words, known);
-  const std::vector<std::string> given = arguments.paths(
-      2, 2,
-      "export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] [--no-verify] DIR OUTPUT");
+  const std::vector<std::string> given =
+      arguments.paths(2, 2,
+                      "export [--format hdf5|safetensors] [--dtype fp32|bf16] [--tokenizer MODEL|--bytes] "
+                      "[--force] [--no-verify] DIR OUTPUT");
   const std::string format = format_of(arguments, given[1]);
+  const DataType type = type_of(arguments, format);
   const bool folder = format == "safetensors" && !is_one_file(given[1]);
   if (choice.is_given() && !folder)
     throw UsageError("--tokenizer and --bytes: only a folder, of --format safetensors, holds a tokenizer");
@@ -91,9 +109,9 @@ int export_checkpoint(const std::vector<std::string>& words) {
   if (format == "hdf5")
     export_hdf5(reader, given[1]);
   else if (folder)
-    export_folder(reader, choice, given[1]);
+    export_folder(reader, choice, type, given[1]);
   else
-    export_safetensors(reader, given[1]);
+    export_safetensors(reader, type, given[1]);
   const std::string written = folder ? given[1] + "/" + exported::safetensors_name : given[1];
   fmt::print("{}: {} tensors, {}\n", written, reader.manifest().parameters.size(),
              format_bytes(std::filesystem::file_size(written)));
@@ -106,11 +124,13 @@ int import_checkpoint(const std::vector<std::string>& words) {
       "like", options::value<std::string>(), "")("no-verify", "");
   const CheckpointArguments arguments(words, known);
   const std::vector<std::string> given =
-      arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT DIRECTORY");
+      arguments.paths(2, 2, "import [--shards N] [--like DIR] [--no-verify] INPUT RUN_DIR");
   const int shards = arguments.number("shards");
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
-  const std::string made = import_weights(given[0], describe_model(arguments, given[0]), given[1], shards,
-                                          !arguments.has("no-verify"));
+  if (!std::filesystem::exists(given[0])) throw UsageError("{}: no such file or folder", given[0]);
+  const std::string own = find_own_checkpoint(given[0]), input = own.empty() ? given[0] : own;
+  const std::string made =
+      import_weights(input, describe_model(arguments, input), given[1], shards, !arguments.has("no-verify"));
   fmt::print("{}\na run starts from it with --resume {}\n", made, made);
   return exit_finished;
 }

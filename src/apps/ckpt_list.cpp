@@ -50,7 +50,7 @@ void list_one(const std::string& folder) {
 
 int list_checkpoints(const std::vector<std::string>& words) {
   const std::string path = CheckpointArguments(words, {}).paths(1, 1, "list DIR").front();
-  if (!std::filesystem::is_directory(path)) throw FileError("{}: no such folder", path);
+  if (!std::filesystem::is_directory(path)) throw UsageError("{}: no such folder", path);
   std::vector<std::string> folders = {path}, abandoned;
   if (!is_committed(path)) {
     folders = step_folders(checkpoints_directory(path));

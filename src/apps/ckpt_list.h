@@ -6,8 +6,8 @@
 
 namespace cola {
 
-/// The whole command; `words` are those after its name. Returns the exit code. Throws UsageError, or
-/// FileError for a folder that is not there.
+/// The whole command; `words` are those after its name. Returns the exit code. Throws UsageError,
+/// also for a folder that is not there, or FileError.
 int list_checkpoints(const std::vector<std::string>& words);
 
 }  // namespace cola

@@ -30,25 +30,28 @@ constexpr const char* help =
   cola_ckpt show --config DIR        the configuration the checkpoint was trained with, as YAML
   cola_ckpt verify DIR...            reads every byte against the checksums; names the file that is bad
   cola_ckpt diff A B                 compares weights and both optimizer moments, whatever the number of shards
-  cola_ckpt export [--format hdf5|safetensors] [--tokenizer MODEL|--bytes] [--force] DIR OUTPUT
-                                     weights by name, fp32, padding stripped, optimizer left out: as a file of HDF5
-                                     (the default) or a folder for Hugging Face's tools, with model.safetensors and
-                                     config.json, or that first file alone, where OUTPUT ends in .safetensors; --tokenizer
-                                     puts the SentencePiece model of the training data beside them, --bytes one for
-                                     bytes, as is done unasked where the checkpoint says that it was trained on bytes;
-                                     --force replaces what is there
-  cola_ckpt import [--shards N] [--like DIR] INPUT DIRECTORY
-                                     makes DIRECTORY/step-00000000 of weights, moments zero, in N files (0, the
-                                     default: as many as keep each below 2^28 elements); INPUT is exported HDF5, a
-                                     .safetensors file or a folder as Hugging Face's tools save a LLaMA in; --like
-                                     names a checkpoint of the same model, for files that do not say what model it is
+  cola_ckpt export [--format hdf5|safetensors] [--dtype fp32|bf16] [--tokenizer MODEL|--bytes] [--force] DIR OUTPUT
+                                     weights by name, padding stripped, optimizer left out: as a file of HDF5 (the
+                                     default) or a folder for Hugging Face's tools, with model.safetensors and
+                                     config.json, or that first file alone, where OUTPUT ends in .safetensors; --dtype
+                                     bf16 rounds the weights of safetensors and halves their size; --tokenizer puts the
+                                     SentencePiece model of the training data beside them, --bytes one for bytes, as is
+                                     done unasked where the checkpoint says that it was trained on bytes; --force
+                                     replaces what is there
+  cola_ckpt import [--shards N] [--like DIR] INPUT RUN_DIR
+                                     makes RUN_DIR/checkpoints/step-00000000 of weights, moments zero, in N files
+                                     (0, the default: as many as keep each below 2^28 elements); INPUT is exported
+                                     HDF5, a .safetensors file, a folder as Hugging Face's tools save a LLaMA in, or a
+                                     DIR, with whose weights a new run is to begin; --like names a checkpoint of the
+                                     same model, for files that do not say what model it is
 
 DIR, A and B may be a step folder, a checkpoints folder or a run directory; of the latter two the newest committed
 checkpoint is meant. A checkpoint is committed if its manifest.json exists.
 
 show, diff, export and import compare what they read with its checksums first; --no-verify leaves that out.
 
-Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line.
+Exit codes: 0 all well (diff: identical); 1 damaged, different, or failed; 2 a bad command line, or no committed
+checkpoint where it names one.
 )";
 
 int verify(const std::vector<std::string>& words) {
@@ -60,6 +63,9 @@ int verify(const std::vector<std::string>& words) {
       const Manifest manifest = read_manifest(folder);
       fmt::print("{}: good: {} shards, {}\n", folder, manifest.shards.size(),
                  format_bytes(manifest.total_bytes()));
+    } catch (const UsageError& missing) {
+      log_error(missing.what());
+      if (code == exit_finished) code = exit_usage;
     } catch (const FileError& damage) {
       log_error(damage.what());
       code = exit_failed;

@@ -47,7 +47,9 @@ constexpr const char* introduction =
     "  cola_generate --checkpoint runs/cola-tiny --tokenizer data/tiny/tokenizer.model --prompt \"The sea "
     "is\"\n"
     "\n"
-    "Exit codes: 0 done; 2 bad command line; anything else failed.\n\nOptions";
+    "Exit codes: 0 done; 2 bad command line, or no committed checkpoint in DIR; anything else failed.\n"
+    "\n"
+    "Options";
 
 options::options_description describe(CommandLine& line) {
   options::options_description description(introduction, 110);

@@ -130,11 +130,11 @@ std::string checkpoints_directory(const std::string& path) {
 std::string resolve_checkpoint(const std::string& path) {
   if (is_committed(path)) return path;
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) throw FileError("{}: no such folder", path);
+  if (!fs::exists(path, ignored)) throw UsageError("{}: no such folder", path);
   if (checkpoint_step(last_name(path)))
-    throw FileError("{}: was never committed: it has no manifest.json", path);
+    throw UsageError("{}: was never committed: it has no manifest.json", path);
   const std::vector<std::string> committed = committed_checkpoints(checkpoints_directory(path));
-  if (committed.empty()) throw FileError("{}: holds no committed checkpoint", path);
+  if (committed.empty()) throw UsageError("{}: holds no committed checkpoint", path);
   return committed.back();
 }
 

@@ -30,7 +30,7 @@ bool is_committed(const std::string& folder);
 /// Where the checkpoints lie of what a user names: `path` itself, or path/checkpoints for a run directory.
 std::string checkpoints_directory(const std::string& path);
 /// The step folder a user means by a run directory, a checkpoints directory (the newest committed checkpoint)
-/// or a step folder. Throws FileError if there is none.
+/// or a step folder. Throws UsageError if there is none.
 std::string resolve_checkpoint(const std::string& path);
 
 /// Reads folder/manifest.json. Throws FileError.

@@ -1,9 +1,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <span>
+#include <system_error>
 #include <vector>
 
 #include "core/divide_up.h"
@@ -26,10 +28,45 @@ bool is_derived(const std::string& name) {
   return name.ends_with(".rotary_emb.inv_freq");
 }
 
+// A checkpoint of this program as if it had been exported. Its shards have checksums of their own.
+class CheckpointWeights final : public ExportedFile {
+ public:
+  CheckpointWeights(const std::string& folder, ShardCheck check) : reader_(folder, check) {}
+
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    for (const Parameter& parameter : reader_.manifest().parameters) names.push_back(parameter.name);
+    return names;
+  }
+  std::vector<std::int64_t> shape(const std::string& name) const override {
+    return exported::logical_shape(find(name));
+  }
+  void read(const std::string& name, std::span<float> values) const override {
+    const std::vector<float> weights = reader_.read_tensor(find(name), StateTensor::weights);
+    std::copy(weights.begin(), weights.end(), values.begin());
+  }
+  std::string checksums() const override { return {}; }
+
+ private:
+  const Parameter& find(const std::string& name) const {
+    for (const Parameter& parameter : reader_.manifest().parameters)
+      if (parameter.name == name) return parameter;
+    throw FileError("{}: has no tensor {}", reader_.folder(), name);
+  }
+
+  mutable CheckpointReader reader_;  // opens its shards as they are needed
+};
+
+std::unique_ptr<ExportedFile> open_weights(const std::string& path, bool verify) {
+  const std::string own = find_own_checkpoint(path);
+  if (own.empty()) return open_exported(path);
+  return std::make_unique<CheckpointWeights>(own, verify ? ShardCheck::checksum : ShardCheck::size);
+}
+
 // Exported weights, checked against their checksums as they are read. Files made elsewhere have none.
 class ExportedWeights {
  public:
-  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_exported(path)) {
+  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_weights(path, verify)) {
     if (!verify) return;
     const std::string text = file_->checksums();
     for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
@@ -100,14 +137,25 @@ int choose_shards(std::int64_t total_elements, int wanted) {
   return wanted > 0 ? wanted : static_cast<int>(divide_up(total_elements, most_elements));
 }
 
-// A job that works in the run's directory would take what is half there for what a crash left.
-DirectoryLock lock_run_of(const std::string& directory) {
-  return last_name(directory) == "checkpoints" ? DirectoryLock(parent_folder(directory)) : DirectoryLock();
+// A run directory and where its checkpoints lie.
+struct RunPlace {
+  std::string run, checkpoints;
+};
+
+// Either of them may be named, by whatever path.
+RunPlace place_of_run(const std::string& directory) {
+  if (directory.empty()) throw UsageError("the run directory to import into has an empty name");
+  const std::string whole = std::filesystem::absolute(directory).lexically_normal().string();
+  if (checkpoint_step(last_name(whole)))
+    throw UsageError("{}: is named as a single checkpoint; name the run directory that is to hold it",
+                     directory);
+  if (last_name(whole) == "checkpoints") return {parent_folder(whole), directory};
+  return {directory, (std::filesystem::path(directory) / "checkpoints").string()};
 }
 
 void require_uncommitted(const std::string& folder) {
   if (is_committed(folder))
-    throw FileError("{}: is a committed checkpoint already, and will not be written into", folder);
+    throw UsageError("{}: is a committed checkpoint already, and will not be written into", folder);
 }
 
 // An empty folder, on a disk with room for the whole.
@@ -130,6 +178,17 @@ void write_shards(const ExportedWeights& weights, const std::string& folder, int
 
 }  // namespace
 
+std::string find_own_checkpoint(const std::string& input) {
+  const auto holds = [&](const std::string& name) { return std::filesystem::exists(input + "/" + name); };
+  // Whatever else lies in the folder of another program's model, it is that model.
+  if (!std::filesystem::is_directory(input) || holds(exported::configuration_name)) return {};
+  const std::string directory = checkpoints_directory(input);
+  const bool is_named_so = directory != input || checkpoint_step(last_name(input));
+  const bool is_own = is_committed(input) || !step_folders(directory).empty() ||
+                      (is_named_so && !holds(exported::safetensors_name));
+  return is_own ? resolve_checkpoint(input) : std::string();
+}
+
 Manifest read_export_manifest(const std::string& input) {
   const Hdf5File file = Hdf5File::open(input);
   if (!file.contains(exported::manifest_name))
@@ -145,10 +204,13 @@ std::string import_weights(const std::string& input, const Manifest& like, const
   manifest.seed = 0;
   manifest.shards.clear();
   shards = choose_shards(like.total_elements(), shards);
-  const std::string folder = directory + "/" + checkpoint_name(0);
+  const RunPlace place = place_of_run(directory);
+  const std::string folder = (std::filesystem::path(place.checkpoints) / checkpoint_name(0)).string();
   const ExportedWeights weights(input, verify);
   weights.require_tensors(like);
-  DirectoryLock lock = lock_run_of(directory);
+  // A job that works in the run directory would take what is half there for what a crash left.
+  DirectoryLock lock(place.run);
+  const bool is_new = !std::filesystem::exists(place.checkpoints);
   require_uncommitted(folder);
   try {
     prepare(folder, like.total_elements(), shards);
@@ -156,6 +218,8 @@ std::string import_weights(const std::string& input, const Manifest& like, const
     publish_manifest(folder, manifest);
   } catch (const Error&) {
     remove_uncommitted(folder);
+    std::error_code ignored;
+    if (is_new) std::filesystem::remove(place.checkpoints, ignored);
     lock.withdraw();
     throw;
   }

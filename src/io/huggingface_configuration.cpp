@@ -86,7 +86,8 @@ void read_projections(const Keys& keys, ModelConfiguration& configuration, const
 
 }  // namespace
 
-std::string to_huggingface_json(const ModelConfiguration& configuration, std::optional<std::int64_t> eos_id) {
+std::string to_huggingface_json(const ModelConfiguration& configuration, DataType type,
+                                std::optional<std::int64_t> eos_id) {
   const bool full = configuration.projection == ProjectionKind::full;
   nlohmann::ordered_json json, end;
   if (eos_id) end = *eos_id;
@@ -109,7 +110,7 @@ std::string to_huggingface_json(const ModelConfiguration& configuration, std::op
   json["attention_bias"] = false;
   json["mlp_bias"] = false;
   json["tie_word_embeddings"] = false;
-  json["torch_dtype"] = "float32";
+  json["torch_dtype"] = type == DataType::bfloat16 ? "bfloat16" : "float32";
   // Left out, transformers would take 1 and 2. No pad_token_id: it would keep that id, which may be the
   // end's, from learning.
   json["bos_token_id"] = end;

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "core/data_type.h"
 #include "core/error.h"
 #include "io/json_text.h"
 
@@ -162,7 +161,7 @@ void SafetensorsFile::read(const std::string& name, std::span<float> values) con
                  tensor.type == "F16" ? from_float16 : from_bfloat16);
 }
 
-std::string safetensors_header(const Manifest& manifest, const std::string& checksums,
+std::string safetensors_header(const Manifest& manifest, DataType type, const std::string& checksums,
                                std::vector<std::int64_t>* offsets) {
   nlohmann::ordered_json header;
   header[metadata_name] = {{"format", "pt"},
@@ -174,8 +173,8 @@ std::string safetensors_header(const Manifest& manifest, const std::string& chec
   std::int64_t end = 0;
   for (const Parameter& parameter : manifest.parameters) {
     begins.push_back(end);
-    end += parameter.elements() * static_cast<std::int64_t>(sizeof(float));
-    header[parameter.name] = {{"dtype", "F32"},
+    end += parameter.elements() * static_cast<std::int64_t>(size_of(type));
+    header[parameter.name] = {{"dtype", type == DataType::bfloat16 ? "BF16" : "F32"},
                               {"shape", exported::logical_shape(parameter)},
                               {"data_offsets", {begins.back(), end}}};
   }

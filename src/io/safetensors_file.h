@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/data_type.h"
 #include "io/exported_file.h"
 #include "io/file_descriptor.h"
 
@@ -42,9 +43,10 @@ class SafetensorsFile final : public ExportedFile {
   std::string checksums_;
 };
 
-/// The header of a file that holds the manifest's weights as F32, its length before it: as long for any
-/// checksums. `offsets`, where given, receives the place of each parameter's values in the file.
-std::string safetensors_header(const Manifest& manifest, const std::string& checksums,
+/// The header of a file that holds the manifest's weights as `type`, float32 or bfloat16, its length before
+/// it: as long for any checksums. `offsets`, where given, receives the place of each parameter's values in
+/// the file.
+std::string safetensors_header(const Manifest& manifest, DataType type, const std::string& checksums,
                                std::vector<std::int64_t>* offsets = nullptr);
 
 }  // namespace cola

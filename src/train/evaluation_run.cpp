@@ -10,6 +10,7 @@
 #include "train/checkpoints/training_state.h"
 #include "train/configuration/precision.h"
 #include "train/configuration/transformer_options.h"
+#include "train/data_files.h"
 #include "train/stop_condition.h"
 #include "train/token_data.h"
 
@@ -17,13 +18,23 @@ namespace cola {
 
 namespace {
 
-// Verified, and of the configuration's model. Collective.
+// All of them have the tokenizer of the first one.
+TokenFileLayout first_validation_file(const RunConfiguration& configuration) {
+  const char* key = "data.validation";
+  return read_token_file_layouts({require_data_files(key, configuration.data.validation).front()}).front();
+}
+
+// Verified, and of the configuration's model and the validation data's tokenizer. Collective.
 std::string find_weights(Communicator& communicator, const RunConfiguration& configuration,
                          const ParameterTable& table, const ResumeChoice& choice) {
   const std::string folder = find_checkpoint(communicator, configuration, choice);
   if (folder.empty())
     throw UsageError("{}: holds no committed checkpoint to evaluate", checkpoints_of(configuration));
-  on_rank_0(communicator, [&] { require_same_model(read_manifest(folder), configuration, table, folder); });
+  on_rank_0(communicator, [&] {
+    const Manifest manifest = read_manifest(folder);
+    require_same_model(manifest, configuration, table, folder);
+    require_same_tokenizer(manifest, first_validation_file(configuration), folder);
+  });
   return folder;
 }
 

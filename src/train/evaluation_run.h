@@ -19,7 +19,8 @@ struct CheckpointEvaluation {
 
 /// Evaluates the checkpoint that `choice` names on data.validation, as the run itself does: ranks share the
 /// tokens, each holding all weights. Nothing is written. Collective. Throws UsageError if there is no such
-/// checkpoint, or if it holds another model than the configuration's; AgreedError if a signal comes.
+/// checkpoint, if it holds another model than the configuration's, or if it was trained with another
+/// tokenizer than that of the data; AgreedError if a signal comes.
 CheckpointEvaluation evaluate_checkpoint(const RunConfiguration& configuration, Device& device,
                                          Communicator& communicator, const ResumeChoice& choice,
                                          const StopSignal& signal);

@@ -26,14 +26,22 @@ expect 2 diff one
 expect 2 show --colour one
 expect 2 export --format gguf one weights
 complains 'known formats are hdf5 and safetensors'
+refuse 'dtype fp16: is one of fp32 and bf16' export --dtype fp16 one weights.safetensors
+refuse 'dtype bf16: HDF5 has no such type' export --dtype bf16 one weights.h5
+[ -z "$(find . -maxdepth 1 -name 'weights*')" ] || fail "a refused export left something"
 expect 2 export one
 expect 2 import --shards many weights.h5 new
 expect 2 import --shards -1 weights.h5 new
 refuse 'unrecognised option' show --conf one
-for command in list show verify; do
-  expect 1 $command nowhere
-  complains 'nowhere: no such folder'
+for words in "list nowhere" "show nowhere" "verify nowhere" "diff one nowhere" "diff nowhere one" "export nowhere out" \
+  "show $one/step-00000001" "verify $one/step-00000001" "import --like nowhere text.txt new"; do
+  # shellcheck disable=SC2086
+  refuse '\(nowhere\|step-00000001\): no such folder' $words
 done
+refuse 'nowhere: no such file or folder' import nowhere new
+refuse 'data: holds no committed checkpoint' show data
+refuse 'data: holds no committed checkpoint' verify data
+[ ! -e out ] && [ ! -e new ] || fail "something was made of nothing"
 
 # list: of a run or its checkpoints folder, the unfinished included.
 mkdir $one/step-00000009
@@ -58,8 +66,7 @@ says '^model.layers.1.mlp.gate_proj.cola_b +\[45, 12\] +[1-9]'
 [ "$(grep -c '^model.layers.0' stdout)" -eq 16 ] || fail "a block has 14 factors and 2 norms"
 expect 0 show --config one
 cmp -s stdout one/config.yaml || fail "the configuration is not the run's"
-expect 1 show $one/step-00000009
-complains 'never committed'
+refuse 'step-00000009: was never committed' show $one/step-00000009
 
 # diff: identical, different, another number of shards.
 expect 0 diff one $one/step-00000004
@@ -71,8 +78,8 @@ says '^model.norm.weight exp_avg_sq: '
 # export and import: the weights return as they were, across numbers of shards.
 expect 0 export three weights.h5
 expect 0 import weights.h5 back
-says '^back/step-00000000$'
-says '^a run starts from it with --resume back/step-00000000$'
+says '^back/checkpoints/step-00000000$'
+says '^a run starts from it with --resume back/checkpoints/step-00000000$'
 expect 0 import --shards 5 weights.h5 back5
 expect 0 verify back back5
 expect 0 diff back back5
@@ -81,9 +88,24 @@ expect 1 diff three back
 if grep -q ' weights: ' stdout; then fail "weights differ after export and import"; fi
 expect 0 import --like one weights.h5 like
 expect 0 diff like back
-expect 1 import weights.h5 back
-complains 'committed checkpoint already'
+refuse 'back/checkpoints/step-00000000: is a committed checkpoint already' import weights.h5 back
 expect 0 verify back
+# A checkpoint or run is imported as its export would be.
+for source in three $three/ $three/step-00000004; do
+  rm -rf forked
+  expect 0 import --shards 2 "$source" forked
+  says '^forked/checkpoints/step-00000000$'
+  expect 0 verify forked
+  expect 0 diff back forked
+done
+tokenizer_in() { grep -o '"tokenizer":"[^"]*"' "$1/checkpoints/step-00000000/manifest.json"; }
+[ "$(tokenizer_in forked)" = '"tokenizer":"bytes"' ] || fail "the tokenizer was forgotten: $(tokenizer_in forked)"
+expect 0 show --config forked
+cmp -s stdout three/config.yaml || fail "the model is not the run's"
+mkdir -p empty/checkpoints
+refuse 'step-00000009: was never committed' import $one/step-00000009 none
+refuse 'empty: holds no committed checkpoint' import empty none
+[ ! -e none ] || fail "something was imported from nothing"
 expect 0 export --format safetensors three folder
 [ "$(head -c 100000 folder/model.safetensors | grep -ac '"lm_head.weight":{"dtype":"F32","shape":\[258,32\]')" -eq 1 ] ||
   fail "no safetensors header"
@@ -142,19 +164,20 @@ cp weights.h5 flipped.h5
 flip flipped.h5 $(($(wc -c <flipped.h5) / 2))
 expect 1 import flipped.h5 damaged
 complains 'flipped.h5: .* is damaged or was changed'
-[ ! -e damaged/step-00000000 ] || fail "a failed import left $(ls damaged/step-00000000)"
+[ ! -e damaged ] || fail "a failed import left $(find damaged)"
 expect 0 import --no-verify flipped.h5 damaged
 (
   ulimit -f 64
   "$bin" import weights.h5 limited
 ) >stdout 2>stderr
 [ $? -eq 1 ] || fail "a full disk must end in exit code 1"
-complains 'limited/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
-[ ! -e limited/step-00000000 ] || fail "a full disk left $(ls limited/step-00000000)"
-mkdir -p tried/step-00000000
-touch tried/step-00000000/shard-00007.h5
+complains 'limited/checkpoints/step-00000000/shard-00000.h5.tmp: cannot .*: File too large'
+[ ! -e limited ] || fail "a full disk left $(find limited)"
+tried=tried/checkpoints/step-00000000
+mkdir -p $tried
+touch $tried/shard-00007.h5
 expect 0 import weights.h5 tried
-[ "$(ls tried/step-00000000)" = "$(ls back/step-00000000)" ] || fail "an earlier try's files stay: $(ls tried/step-00000000)"
+[ "$(ls $tried)" = "$(ls back/checkpoints/step-00000000)" ] || fail "an earlier try's files stay: $(ls $tried)"
 mkdir busy
 python3 -c 'import fcntl, time
 lock = open("busy/lock", "w")
@@ -163,19 +186,33 @@ open("locked", "w")
 time.sleep(60)' &
 holder=$!
 while [ ! -e locked ]; do sleep 0.05; done
-refuse 'busy: another job is working in it' import weights.h5 busy/checkpoints
+for directory in busy busy/ busy/checkpoints busy/checkpoints/ ./busy/../busy/checkpoints/.; do
+  refuse 'busy/\?: another job is working in it' import weights.h5 $directory
+done
 kill $holder
 [ ! -e busy/checkpoints ] || fail "something was imported into a run at work"
 
 # A run goes on from imported weights; nothing was trained yet, so that the samples may be others.
 train_from() {
-  "$programs/cola_dist" --config tiny.yaml --set run.dir="$1" --resume back/step-00000000 "${@:2}" >stdout 2>stderr ||
+  "$programs/cola_dist" --config tiny.yaml --set run.dir="$1" --resume back/checkpoints/step-00000000 "${@:2}" >stdout 2>stderr ||
     fail "cola_dist cannot start from imported weights: $*"
 }
 train_from again
+# Nothing need be said of them in the run directory that they were imported into, however it was named.
+refuse 'import into has an empty name' import weights.h5 ""
+refuse 'step-00000000: is named as a single checkpoint' import weights.h5 begun/checkpoints/step-00000000
+for run in begun begun2; do
+  directory=$run
+  [ $run = begun ] || directory=$run/checkpoints/
+  expect 0 import weights.h5 $directory
+  says "^$run/checkpoints/step-00000000\$"
+  "$programs/cola_dist" --config tiny.yaml --set run.dir=$run >stdout 2>stderr || fail "cola_dist cannot start from $run"
+  says "resumes from $run/checkpoints/step-00000000"
+  expect 0 diff again $run
+done
 train_from other --set run.seed=8 --set data.sequence_length=16
-"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume back/step-00000000 --set model.rope_theta=5000 \
-  >stdout 2>stderr
+"$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume back/checkpoints/step-00000000 \
+  --set model.rope_theta=5000 >stdout 2>stderr
 [ $? -eq 2 ] || fail "imported weights belong to another model"
 "$programs/cola_dist" --config tiny.yaml --set run.dir=changed --resume $one/step-00000004 --set run.seed=8 >stdout 2>stderr
 [ $? -eq 2 ] || fail "a trained checkpoint's samples cannot change"
@@ -194,6 +231,10 @@ expect 0 show --no-verify spoilt
 expect 1 diff --no-verify spoilt three
 says ' weights: 1 elements differ'
 expect 0 export --no-verify spoilt out
+expect 1 import spoilt new
+complains 'spoilt/shard-00001.h5: damaged: its checksum'
+[ ! -e new ] || fail "a damaged checkpoint was imported"
+expect 0 import --no-verify spoilt new
 
 # verify: every kind of damage is found, and the file is named.
 expect 0 verify one three $one/step-00000002
@@ -204,7 +245,7 @@ for file in shard-00000.h5 shard-00001.h5 shard-00002.h5 manifest.json; do
   size=$(wc -c <whole)
   for byte in 0 $((RANDOM % size)) $((RANDOM % size)) $((size / 2)) $((size - 1)); do
     flip "$damaged/$file" "$byte"
-    expect 1 verify one "$damaged"
+    expect 1 verify nowhere one "$damaged"
     complains "$file: damaged|$file: no "
     says ': good: '
     cp whole "$damaged/$file"

@@ -20,8 +20,9 @@ refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --seed -1
 refuse 'precision fp16: is one of auto, fp32 and bf16' --checkpoint run --prompt Paragraph --bytes --precision fp16
 refuse 'not negative' --checkpoint run --prompt Paragraph --bytes --temperature -1
 refuse 'unrecognised option' --check run --prompt Paragraph --bytes
-expect 1 --checkpoint nowhere --prompt Paragraph --bytes
-complains 'nowhere: no such folder'
+refuse 'nowhere: no such folder' --checkpoint nowhere --prompt Paragraph --bytes
+refuse 'data: holds no committed checkpoint' --checkpoint data --prompt Paragraph --bytes
+refuse 'step-00000003: no such folder' --checkpoint run/checkpoints/step-00000003 --prompt Paragraph --bytes
 
 # Only ids that the tokenizer knows are chosen, among all those that the model has.
 for seed in 1 2 3; do

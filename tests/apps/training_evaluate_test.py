@@ -29,6 +29,31 @@ class Evaluate(harness.TrainingTest):
         self.assertNotEqual(self.evaluated("run", 2, other)[1], f"{by_step[40]['loss']:.6f}")
         self.assertEqual(self.files("run"), before)
 
+    def test_data_of_another_tokenizer_are_refused(self):
+        """For a loss, and for training that starts from imported weights unless it is asked for."""
+        brief = ["schedule.total_steps=2", "schedule.warmup_steps=1", "evaluation.every=0"]
+        self.train("bytes", None, *brief)
+        text, pieces = self.directory / "text.txt", self.directory / "pieces"
+        self.call(["spm_train", f"--input={text}", f"--model_prefix={pieces}", "--vocab_size=60", "--minloglevel=2"], expect=0)
+        self.call([self.PROGRAMS / "cola_data", "tokenize", "--input", text, "--output", pieces, "--tokenizer", f"{pieces}.model",
+                   "--document-bytes", "500"], expect=0)
+        other = [*brief, f"data.train=[{pieces}/train-*.h5]", f"data.validation=[{pieces}/validation-*.h5]"]
+        for ranks, settings in ((None, other), (2, [*other, "data.allow_change=true"])):
+            done = self.train("bytes", ranks, *settings, more=["--evaluate"], expect=2)
+            self.assertEqual(done.stderr.count("cola_dist: "), 1, done.stderr)
+            self.assertRegex(done.stderr, r"data.validation: \S+/validation-\S+.h5 has tokenizer 'pieces.model xxh3:"
+                                          r"[0-9a-f]{16}', but \S+/step-00000002 was trained with 'bytes'")
+        ckpt, back = self.PROGRAMS / "cola_ckpt", self.directory / "back"
+        self.call([ckpt, "export", self.directory / "bytes", self.directory / "weights.h5"], expect=0)
+        self.call([ckpt, "import", self.directory / "weights.h5", back], expect=0)
+        more = ["--resume", str(back / "checkpoints/step-00000000")]
+        done = self.train("on", None, *other, more=more, expect=2)
+        self.assertRegex(done.stderr, r"data.train: \S+/step-00000000 was trained on other data \(tokenizer 'bytes', now "
+                                      r"'pieces.model xxh3:[0-9a-f]{16}'\); data.allow_change=true resumes")
+        self.assertFalse((self.directory / "on").exists())
+        done = self.train("on", None, *other, "data.allow_change=true", more=more)
+        self.assertIn("now 'pieces.model", done.stderr)
+
     def test_what_cannot_be_evaluated(self):
         for settings, more, fragment in (((), [], "holds no committed checkpoint"),
                                          ((), ["--resume", "none"], "--evaluate needs a checkpoint"),

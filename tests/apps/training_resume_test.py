@@ -86,6 +86,18 @@ class Resume(harness.TrainingTest):
             self.assertEqual(self.checkpoints(run), ["step-00000040"])
         self.assert_identical("whole", "copied")
 
+    def test_positions_may_reach_further(self):
+        """No bit of the result depends on it; later checkpoints and exports say the new reach."""
+        self.assertEqual(self.start_and_signal("longer", 2, 13, signal.SIGUSR1), 75)
+        done = self.train("longer", 2, "model.max_position_embeddings=48", expect=2)
+        self.assertIn("other settings: model.max_position_embeddings 64 -> 48;", done.stderr)
+        done = self.train("longer", 2, "model.max_position_embeddings=2048")
+        self.assertIn("model.max_position_embeddings 64 -> 2048", done.stdout)
+        self.assert_ended_as_the_whole_run("longer")
+        folder = self.directory / "longer-out"
+        self.call([self.PROGRAMS / "cola_ckpt", "export", "--format", "safetensors", self.directory / "longer", folder], expect=0)
+        self.assertEqual(json.loads((folder / "config.json").read_text())["max_position_embeddings"], 2048)
+
     def test_manifest_says_where_the_data_stands(self):
         manifest = json.loads((self.directory / "whole/checkpoints/step-00000030/manifest.json").read_text())
         self.assertEqual(manifest["step"], 30)

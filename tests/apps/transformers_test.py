@@ -104,6 +104,18 @@ class Transformers(harness.TrainingTest):
             print(f"{name}: loss {ours:.6f}, in transformers {theirs:.7f}")
             self.assertAlmostEqual(ours, theirs, delta=2e-6)
 
+    def test_bf16_is_loaded_as_bf16_and_holds_the_rounded_weights(self):
+        for name in MODELS:
+            self.call([CKPT, "export", "--format", "safetensors", "--dtype", "bf16", self.directory / name,
+                       self.directory / f"{name}-bf16"], expect=0)
+            model, rounded = self.load(f"{name}-bf16", dtype="auto"), self.load(f"{name}-out", dtype=torch.bfloat16)
+            self.assertEqual(model.dtype, torch.bfloat16)
+            for key, values in rounded.state_dict().items():
+                self.assertTrue(torch.equal(model.state_dict()[key], values), f"{name}: {key}")
+            path, ids = self.token_file(f"{name}-rounded", ["--bytes"] if name == "full" else self.pieces)
+            self.call([CKPT, "import", self.directory / f"{name}-bf16", self.directory / f"{name}-rounded-run"], expect=0)
+            self.assertAlmostEqual(self.evaluated(name, f"{name}-rounded-run", path), self.loss(model.float(), ids), delta=2e-6)
+
     def test_greedy_text_is_the_same(self):
         for name in MODELS:
             folder = self.directory / f"{name}-out"
@@ -143,7 +155,7 @@ class Transformers(harness.TrainingTest):
                 model = self.load(f"{name}-out", dtype=dtype)
                 model.save_pretrained(folder, max_shard_size=size)
                 self.assertEqual(len(list(folder.glob("*.safetensors"))) > 1, size == "20KB")
-                self.call([CKPT, "import", folder, self.directory / back / "checkpoints"], expect=0)
+                self.call([CKPT, "import", folder, self.directory / back], expect=0)
                 if dtype == torch.float32:
                     done = self.call([CKPT, "diff", self.directory / name, self.directory / back])
                     self.assertNotIn(" weights: ", done.stdout)

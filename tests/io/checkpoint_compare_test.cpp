@@ -154,8 +154,27 @@ TEST_F(CheckpointCompareTest, ImportRestoresWeightsAndZeroMoments) {
     EXPECT_EQ(manifest.step, 0);
     EXPECT_EQ(manifest.tokens, 0);
     EXPECT_NO_THROW(require_same_parameters(manifest, table_, "here"));
-    EXPECT_THROW(import_weights(output, reader.manifest(), directory, shards), FileError) << "a second time";
+    EXPECT_THROW(import_weights(output, reader.manifest(), directory, shards), UsageError) << "a second time";
   }
+}
+
+TEST_F(CheckpointCompareTest, ImportTakesACheckpointForItsExport) {
+  const std::string folder = save(folder_ / "run/checkpoints", table_, state_, 3, 7);
+  CheckpointReader reader(folder);
+  export_hdf5(reader, folder_ / "weights.h5");
+  const std::string expected =
+      import_weights(folder_ / "weights.h5", reader.manifest(), folder_ / "expected", 2);
+  for (const std::string& input : {folder_ / "run", folder_ / "run/checkpoints", folder}) {
+    EXPECT_EQ(find_own_checkpoint(input), folder);
+    const std::string imported = import_weights(input, read_manifest(folder), folder_ / "new", 2);
+    EXPECT_EQ(read_file(imported + "/manifest.json"), read_file(expected + "/manifest.json"));
+    EXPECT_TRUE(compare(expected, imported).empty());
+    std::filesystem::remove_all(folder_ / "new");
+  }
+  EXPECT_EQ(find_own_checkpoint(folder_ / "weights.h5"), "");
+  EXPECT_EQ(find_own_checkpoint(folder_ / "missing"), "");
+  write_file(folder + "/config.json", "{}");
+  EXPECT_EQ(find_own_checkpoint(folder), "") << "another program's model";
 }
 
 TEST_F(CheckpointCompareTest, NothingIsMadeOfADamagedShard) {
@@ -169,8 +188,9 @@ TEST_F(CheckpointCompareTest, NothingIsMadeOfADamagedShard) {
     EXPECT_EQ(message, path + ": damaged: its checksum does not match the manifest");
   };
   expect_found([&](CheckpointReader& reader) { export_hdf5(reader, folder_ / "weights.h5"); });
-  expect_found(
-      [&](CheckpointReader& reader) { export_safetensors(reader, folder_ / "weights.safetensors"); });
+  expect_found([&](CheckpointReader& reader) {
+    export_safetensors(reader, DataType::float32, folder_ / "weights.safetensors");
+  });
   expect_found([&](CheckpointReader& reader) { compare_checkpoints(good, reader); });
   expect_found([&](CheckpointReader& reader) { compare_checkpoints(reader, good); });
   expect_found([&](CheckpointReader& reader) {
@@ -204,7 +224,7 @@ TEST_F(CheckpointCompareTest, ImportFindsDamageInAnExport) {
     const std::string message =
         file_error_of([&] { import_weights(output, read_export_manifest(output), folder_ / "new", 2); });
     EXPECT_NE(message.find(output + ": " + parameter.name + " is damaged"), std::string::npos) << message;
-    EXPECT_FALSE(std::filesystem::exists(folder_ / "new/step-00000000"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
     flip_bit(output, place + pattern.size() / 2, 6);
   }
   EXPECT_NO_THROW(import_weights(output, read_export_manifest(output), folder_ / "new", 2));
@@ -230,7 +250,7 @@ TEST_F(CheckpointCompareTest, ImportInheritsTheModelAlone) {
 
 TEST_F(CheckpointCompareTest, ImportClearsWhatAnEarlierTryLeft) {
   CheckpointReader reader(save(folder_.path(), table_, state_, 1, 7));
-  const std::string output = folder_ / "weights.h5", left = folder_ / "new/step-00000000";
+  const std::string output = folder_ / "weights.h5", left = folder_ / "new/checkpoints/step-00000000";
   export_hdf5(reader, output);
   std::filesystem::create_directories(left);
   write_file(left + "/shard-00007.h5", "half");
@@ -261,10 +281,40 @@ TEST_F(CheckpointCompareTest, ImportOfAnotherModelWritesNothing) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "new"));
 }
 
+TEST_F(CheckpointCompareTest, AnExportInBfloat16ReturnsAsTheRoundedWeights) {
+  state_.weights[flat_index("model.norm.weight", 0, 0)] = 1.00390625f;  // halfway, to the even one below
+  state_.weights[flat_index("model.norm.weight", 0, 1)] = 1.01171875f;  // halfway, to the even one above
+  CheckpointReader reader(save(folder_.path(), table_, state_, 2, 7));
+  export_safetensors(reader, DataType::float32, folder_ / "whole.safetensors");
+  const std::string output = folder_ / "half.safetensors";
+  export_safetensors(reader, DataType::bfloat16, output);
+  std::int64_t elements = 0;
+  for (const Parameter& parameter : table_.parameters()) elements += parameter.elements();
+  EXPECT_NEAR(static_cast<double>(std::filesystem::file_size(folder_ / "whole.safetensors") -
+                                  std::filesystem::file_size(output)),
+              static_cast<double>(2 * elements), 1000)
+      << "but for offsets of fewer digits";
+
+  FlatState wanted = state_;
+  for (float& weight : wanted.weights) weight = static_cast<float>(bfloat16(weight));
+  std::fill(wanted.exp_avg.begin(), wanted.exp_avg.end(), 0.0f);
+  std::fill(wanted.exp_avg_sq.begin(), wanted.exp_avg_sq.end(), 0.0f);
+  EXPECT_EQ(wanted.weights[flat_index("model.norm.weight", 0, 0)], 1.0f);
+  EXPECT_EQ(wanted.weights[flat_index("model.norm.weight", 0, 1)], 1.015625f);
+  const std::string imported = import_weights(output, reader.manifest(), folder_ / "new", 1);
+  EXPECT_TRUE(compare(save(folder_ / "expected", table_, wanted, 1, 7), imported).empty());
+
+  flip_bit(output, std::filesystem::file_size(output) - 1, 6);
+  EXPECT_NE(file_error_of([&] {
+              import_weights(output, reader.manifest(), folder_ / "other", 1);
+            }).find("is damaged or was changed"),
+            std::string::npos);
+}
+
 TEST_F(CheckpointCompareTest, SafetensorsFollowsTheFormat) {
   CheckpointReader reader(save(folder_.path(), table_, state_, 2, 7));
   const std::string output = folder_ / "model.safetensors";
-  export_safetensors(reader, output);
+  export_safetensors(reader, DataType::float32, output);
   const std::string bytes = read_file(output);
   std::uint64_t header = 0;
   std::memcpy(&header, bytes.data(), sizeof header);

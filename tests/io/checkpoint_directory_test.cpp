@@ -233,8 +233,8 @@ TEST_F(CheckpointDirectoryTest, ResolvesRunDirectoriesCheckpointFoldersAndSteps)
   EXPECT_EQ(resolve_checkpoint(checkpoints), checkpoints + "/step-00000002");
   EXPECT_EQ(resolve_checkpoint(checkpoints + "/step-00000001"), checkpoints + "/step-00000001");
   EXPECT_EQ(resolve_checkpoint(checkpoints + "/step-00000001/"), checkpoints + "/step-00000001/");
-  EXPECT_THROW(resolve_checkpoint(checkpoints + "/step-00000003"), FileError);
-  EXPECT_THROW(resolve_checkpoint(folder_ / "missing"), FileError);
+  EXPECT_THROW(resolve_checkpoint(checkpoints + "/step-00000003"), UsageError);
+  EXPECT_THROW(resolve_checkpoint(folder_ / "missing"), UsageError);
 }
 
 // Saves checkpoint after checkpoint, keeping two, until the process is killed.

@@ -57,7 +57,7 @@ TEST(HuggingFaceConfiguration, SaysWhatHuggingFaceNeeds) {
   model.projection = ProjectionKind::full;
   model.num_key_value_heads = 2;
   model.rank = model.hidden_size / 4;
-  const Json json = Json::parse(to_huggingface_json(model));
+  const Json json = Json::parse(to_huggingface_json(model, DataType::float32));
   EXPECT_EQ(json["architectures"], Json::parse(R"(["LlamaForCausalLM"])"));
   EXPECT_EQ(json["model_type"], "llama");
   EXPECT_EQ(json["num_key_value_heads"], 2);
@@ -67,7 +67,9 @@ TEST(HuggingFaceConfiguration, SaysWhatHuggingFaceNeeds) {
   EXPECT_FALSE(json.contains("rank"));
   EXPECT_FALSE(json.contains("auto_map"));
   EXPECT_TRUE(json["bos_token_id"].is_null() && json["eos_token_id"].is_null());
-  EXPECT_EQ(Json::parse(to_huggingface_json(model, 256))["eos_token_id"], 256);
+  const Json other = Json::parse(to_huggingface_json(model, DataType::bfloat16, 256));
+  EXPECT_EQ(other["eos_token_id"], 256);
+  EXPECT_EQ(other["torch_dtype"], "bfloat16");
   EXPECT_EQ(configuration_from_huggingface(json.dump(), ""), model);
 }
 
@@ -76,7 +78,7 @@ TEST(HuggingFaceConfiguration, SaysThatColaIsNoLlama) {
   model.rank = 48;
   model.gate_activation = true;
   model.rope_theta = 12345.678;
-  const Json json = Json::parse(to_huggingface_json(model));
+  const Json json = Json::parse(to_huggingface_json(model, DataType::float32));
   EXPECT_EQ(json["model_type"], "cola_llama");
   EXPECT_EQ(json["architectures"], Json::parse(R"(["ColaForCausalLM"])"));
   EXPECT_EQ(json["auto_map"]["AutoModelForCausalLM"], "modeling_cola.ColaForCausalLM");

@@ -64,6 +64,15 @@ TEST_F(SameRun, NamesEachSettingThatDiffersWithBothValues) {
       "anew");
 }
 
+TEST_F(SameRun, LetsMaxPositionEmbeddingsGrowAndTellsIt) {
+  now_.model.max_position_embeddings = 4096;
+  EXPECT_EQ(refusal(), "");
+  EXPECT_EQ(describe_changes(manifest_, now_, 2, "folder"), "model.max_position_embeddings 1024 -> 4096");
+  now_.model.max_position_embeddings = 512;
+  EXPECT_NE(refusal().find("model.max_position_embeddings 1024 -> 512; set them back"), std::string::npos)
+      << refusal();
+}
+
 TEST_F(SameRun, RefusesOtherDataUnlessTheyAreAllowed) {
   data_.tokens = 2000;
   EXPECT_EQ(refusal(),
@@ -95,6 +104,43 @@ TEST_F(SameRun, TakesAnyDataWhereNoneWereReadAndWhereNoneAreTold) {
   manifest_.data = DataRecord{};
   manifest_.step = manifest_.next_sample = 0;  // imported weights
   EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, RefusesAnotherTokenizerForImportedWeightsUnlessItIsAllowed) {
+  manifest_.step = manifest_.next_sample = 0;
+  manifest_.data->tokenizer = "bytes";
+  data_ = {5, 2000, 62, "bytes", "ef"};
+  EXPECT_EQ(refusal(), "") << "other text of the same tokenizer";
+  data_.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_EQ(refusal(),
+            "data.train: step-00000010 was trained on other data (tokenizer 'bytes', now 'b.model "
+            "xxh3:0123456789abcdef'); data.allow_change=true resumes with the new ones");
+  now_.data.allow_change = true;
+  EXPECT_EQ(refusal(), "");
+  now_.data.allow_change = false;
+  manifest_.data->tokenizer = "somebody's own";  // which may be that one, under another name
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, RefusesToEvaluateOnAnotherTokenizersData) {
+  TokenFileLayout data;
+  data.path = "v.h5";
+  data.attributes.tokenizer = "b.model xxh3:0123456789abcdef";
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"))
+      << "trained with nobody knows what";
+  manifest_.data->tokenizer = "a.model xxh3:0123456789abcdef";
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"));
+  manifest_.data->tokenizer = "bytes";
+  try {
+    require_same_tokenizer(manifest_, data, "step-00000010");
+    FAIL() << "another tokenizer was taken";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(),
+                 "data.validation: v.h5 has tokenizer 'b.model xxh3:0123456789abcdef', but step-00000010 was "
+                 "trained with 'bytes': its loss would mean nothing");
+  }
+  manifest_.data.reset();
+  EXPECT_NO_THROW(require_same_tokenizer(manifest_, data, "step-00000010"));
 }
 
 TEST_F(SameRun, TellsWhatElseHasChanged) {

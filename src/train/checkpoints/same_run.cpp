@@ -40,6 +40,9 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
     before.model.rank = now.model.rank;  // of no account for full-rank models
     before.model.gate_activation = now.model.gate_activation;
   }
+  // It may grow: it bounds the sequence length and is told to other programs, but nothing computes with it.
+  before.model.max_position_embeddings =
+      std::max(before.model.max_position_embeddings, now.model.max_position_embeddings);
   std::vector<ConfigurationChange> changes = configuration_changes(before, now);
   std::erase_if(changes, [&](const auto& change) {
     return !decides_on_the_function(change) && !(samples_too && decides_on_the_samples(change));
@@ -51,10 +54,14 @@ void require_same_settings(const Manifest& manifest, const RunConfiguration& now
         folder, describe(changes));
 }
 
+std::string describe_tokenizers(const std::string& before, const std::string& now) {
+  return fmt::format("tokenizer '{}', now '{}'", before, now);
+}
+
 // What of the data differs, the clearest first; empty if nothing does.
 std::string describe_difference(const DataRecord& before, const DataRecord& now) {
   if (!is_same_tokenizer(before.tokenizer, now.tokenizer))
-    return fmt::format("tokenizer '{}', now '{}'", before.tokenizer, now.tokenizer);
+    return describe_tokenizers(before.tokenizer, now.tokenizer);
   if (before.tokens != now.tokens || before.files != now.files)
     return fmt::format("{} tokens in {} files, now {} in {}", before.tokens, before.files, now.tokens,
                        now.files);
@@ -63,11 +70,24 @@ std::string describe_difference(const DataRecord& before, const DataRecord& now)
   return {};
 }
 
+// The checkpoint's tokenizer, where it is known for sure and not that of the data; empty otherwise.
+std::string find_other_tokenizer(const Manifest& manifest, const std::string& tokenizer) {
+  if (!manifest.data || !is_tokenizer_identity(manifest.data->tokenizer)) return {};
+  return is_same_tokenizer(manifest.data->tokenizer, tokenizer) ? std::string() : manifest.data->tokenizer;
+}
+
+// Imported weights have read no sample of these data yet, but their ids mean what the tokenizer says.
+std::string describe_difference_of_start(const Manifest& manifest, const DataRecord& now) {
+  const std::string before = find_other_tokenizer(manifest, now.tokenizer);
+  return before.empty() ? before : describe_tokenizers(before, now.tokenizer);
+}
+
 void require_same_data(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
-  if (manifest.next_sample == 0) return;  // imported weights, or none trained: nothing has been read yet
-  if (!manifest.data)
+  const bool has_read = manifest.next_sample > 0;
+  if (has_read && !manifest.data)
     return warning("{}: does not say what data it was trained on: data.train is taken for the same", folder);
-  const std::string difference = describe_difference(*manifest.data, run.data);
+  const std::string difference = has_read ? describe_difference(*manifest.data, run.data)
+                                          : describe_difference_of_start(manifest, run.data);
   if (difference.empty()) return;
   if (!run.configuration.data.allow_change)
     throw UsageError(
@@ -83,6 +103,15 @@ void require_same_model(const Manifest& manifest, const RunConfiguration& config
                         const ParameterTable& table, const std::string& folder) {
   if (!manifest.configuration.empty()) require_same_settings(manifest, configuration, folder, false);
   require_same_parameters(manifest, table, folder);
+}
+
+void require_same_tokenizer(const Manifest& manifest, const TokenFileLayout& data,
+                            const std::string& folder) {
+  const std::string before = find_other_tokenizer(manifest, data.attributes.tokenizer);
+  if (!before.empty())
+    throw UsageError(
+        "data.validation: {} has tokenizer '{}', but {} was trained with '{}': its loss would mean nothing",
+        data.path, data.attributes.tokenizer, folder, before);
 }
 
 void require_same_run(const Manifest& manifest, const RunIdentity& run, const std::string& folder) {
