@@ -46,7 +46,10 @@ MetricsWriter::MetricsWriter(const std::string& path, std::int64_t resumed_step)
     : MetricsWriter(open_from_step(path, resumed_step)) {}
 
 MetricsWriter::MetricsWriter(KeptLines kept)
-    : file_(std::move(kept.file)), end_(file_.bytes()), evaluated_step_(kept.evaluated_step), put_off_(kept.put_off) {}
+    : file_(std::move(kept.file)),
+      end_(file_.bytes()),
+      evaluated_step_(kept.evaluated_step),
+      put_off_(kept.put_off) {}
 
 // A file that cannot be read is an error: it would be written anew without what it holds. Lines of steps that
 // are made again move to a file beside it.
@@ -64,7 +67,8 @@ MetricsWriter::KeptLines MetricsWriter::open_from_step(const std::string& path, 
   if (!abandoned.empty()) {
     const std::string beside = abandoned_metrics_of(path);
     const std::string earlier = std::filesystem::exists(beside) ? read_file(beside) : "";
-    if (!earlier.ends_with(abandoned)) write_file(beside, earlier + abandoned);  // a crash may have come after it
+    if (!earlier.ends_with(abandoned))
+      write_file(beside, earlier + abandoned);  // a crash may have come after it
   }
   write_file(path, kept);
   return {FileDescriptor::open_to_write(path), evaluated_step, put_off};

@@ -69,7 +69,7 @@ void Trainer::note_failure(const std::exception& error) const noexcept try {
 }
 
 ExitCode Trainer::train() {
-  stop_.ask_for_signal();  // that came during the start
+  if (state_.step > 0) stop_.ask_for_signal();  // that came during the start; a new run makes a step to save
   if (evaluation_is_due()) make_up_evaluation();
   while (!finished() && !stop_.requested()) {
     StepMetrics metrics = step();
@@ -181,25 +181,28 @@ bool Trainer::evaluation_is_due() const {
          (finished() || (state_.step > 0 && is_due(configuration_.evaluation.every)));
 }
 
-// Where the run was stopped before it. One that fits no job would be begun in each, and no job would make a step.
+// Where the run was stopped before it. One that fits no job would be begun in each, and no job would make a
+// step.
 void Trainer::make_up_evaluation() {
-  constexpr std::int64_t most_jobs = 2;
+  constexpr std::int64_t most_jobs = 3;
   if (evaluations_put_off_ < most_jobs) return evaluate_model();
   evaluated_step_ = state_.step;
   if (speaks())
     warning(
-        "step {}: its evaluation was put off by {} jobs and is left out: with fewer evaluation.tokens it would fit "
+        "step {}: its evaluation was put off by {} jobs and is left out: with fewer evaluation.tokens it "
+        "would fit "
         "one; cola_dist --evaluate makes it up",
         state_.step, evaluations_put_off_);
 }
 
 void Trainer::evaluate_model() {
   const ProfileRange range(device_, "evaluation");
+  const bool tried = !stop_.requested();
   const std::optional<EvaluationResult> result =
       evaluate(model_, store_, data_.validation, communicator_, configuration_.train.micro_batch,
                configuration_.evaluation.tokens, [&] { return stop_is_asked_for_in_evaluation(); });
   if (!result) {
-    if (metrics_) metrics_->write_evaluation_put_off(state_.step, stop_.cause());
+    if (metrics_ && tried) metrics_->write_evaluation_put_off(state_.step, stop_.cause());
     return progress_.announce(fmt::format("step {}: evaluation put off", state_.step));
   }
   evaluated_step_ = state_.step;

@@ -183,6 +183,13 @@ void Trainer::report_start(const RunStart& start) const {
   information("precision {}, plain products {}FLOP/s in all", name_of(compute_type_),
               format_count(product_rate_));
   information("{}", describe_memory_of_rank());
+  if (device_.kind() == DeviceKind::cuda && configuration_.train.cuda_graphs == RecordedPasses::on &&
+      recordable_passes(loader_.micro_batches(), configuration_.parallel.zero_stage, communicator_.size()) ==
+          0)
+    warning(
+        "train.cuda_graphs: none of a step's micro-batches can be recorded on {} ranks at ZeRO stage {} "
+        "(a rank has {})",
+        communicator_.size(), configuration_.parallel.zero_stage, loader_.micro_batches());
   information("{}", describe_data());
   const std::int64_t steps = configuration_.schedule.total_steps;
   if (start.folder.empty()) return information("starts at step 0 of {}", steps);

@@ -21,15 +21,17 @@ class Stop(harness.TrainingTest):
         return done.stdout + done.stderr
 
     def test_a_signal_before_the_first_step(self):
-        run = subprocess.Popen(self.command("early", None), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        maps = pathlib.Path(f"/proc/{run.pid}/maps")
-        while "mca_" not in maps.read_text():  # MPI loads its parts
-            self.assertIsNone(run.poll())
-        run.send_signal(signal.SIGUSR1)
-        said, errors = run.communicate(timeout=120)
-        self.assertEqual(run.returncode, 75, errors)
-        self.assertIn("stopped by SIGUSR1 after step 1, saved", said)
-        self.assertEqual(self.checkpoints("early"), ["step-00000001"])
+        for _ in range(2):  # what is resumed is saved already
+            run = subprocess.Popen(self.command("early", None), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            maps = pathlib.Path(f"/proc/{run.pid}/maps")
+            while "mca_" not in maps.read_text():  # MPI loads its parts
+                self.assertIsNone(run.poll())
+            run.send_signal(signal.SIGUSR1)
+            said, errors = run.communicate(timeout=120)
+            self.assertEqual(run.returncode, 75, errors)
+            self.assertIn("stopped by SIGUSR1 after step 1, saved", said)
+            self.assertEqual(self.checkpoints("early"), ["step-00000001"])
+            self.assertEqual(len(self.events("early")), 1)
 
     def stops_with(self, run, number, after_start=lambda process: None):
         """Signals a run that would go on for long, once it trains; what it said until then is not read on."""
@@ -78,6 +80,22 @@ class Stop(harness.TrainingTest):
         self.assertEqual((again.returncode, told.count("evaluation put off")), (75, 1), told)
         self.train("last", 2, *settings)
         self.assertEqual([entry["step"] for entry in self.events("last", "evaluation")], [40])
+
+    def test_an_evaluation_that_fits_no_job_is_left_out(self):
+        settings = self.settings(LONG_EVALUATION)
+        self.assertEqual(self.start_and_signal("endless", 2, 20, signal.SIGUSR1, *settings), 75)
+        for _ in range(2):
+            again = subprocess.Popen(self.command("endless", 2, *settings), stdout=subprocess.PIPE, text=True)
+            while "resumes from" not in again.stdout.readline():
+                self.assertIsNone(again.poll())
+            time.sleep(0.3)  # it begins with the evaluation
+            again.send_signal(signal.SIGUSR1)
+            again.communicate(timeout=120)
+            self.assertEqual(again.returncode, 75)
+        self.assertEqual([entry["step"] for entry in self.events("endless", "evaluation_put_off")], [20, 20, 20])
+        done = self.train("endless", 2, *settings)
+        self.assertIn("step 20: its evaluation was put off by 3 jobs and is left out", done.stderr)
+        self.assertEqual([entry["step"] for entry in self.events("endless", "evaluation")], [40])
 
     def test_the_time_limit(self):
         endless = ("schedule.total_steps=1000000", "checkpoint.every=0", "evaluation.every=0", "run.stop_margin=0")

@@ -71,6 +71,20 @@ TEST(RankMemory, RefusesOnAllRanksWhatDoesNotFitTheHost) {
   });
 }
 
+// Of ranks that hold the same state, one writes it, and has a ring; of those that share it, all.
+TEST(RankMemory, CountsTheRingsThatThereAre) {
+  run_on_threads(2, [&](Communicator& communicator) {
+    RunConfiguration configuration = run_with_state(0.06);
+    for (const int stage : {0, 1}) {
+      configuration.parallel.zero_stage = stage;
+      const MemoryLimit limit =
+          require_room_for_rank(configuration, *make_cpu_device(1), DataType::float32, communicator);
+      const auto host = static_cast<double>(read_host_memory().total_bytes);
+      EXPECT_NEAR(static_cast<double>(limit.bytes) / host, (1 - 0.06) / 2, 0.01) << "stage " << stage;
+    }
+  });
+}
+
 TEST(RankMemory, RefusesARingThatDoesNotFitTheHost) {
   run_on_threads(1, [&](Communicator& communicator) {
     const std::string message = refusal(run_with_state(1.5), communicator);

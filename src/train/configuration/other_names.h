@@ -1,4 +1,5 @@
-// What other trainers, and people by habit, call this program's keys: for the suggestion behind an unknown key.
+// What other trainers, and people by habit, call this program's keys: for the suggestion behind an unknown
+// key.
 #pragma once
 
 #include <array>

@@ -1,7 +1,10 @@
 // What a run's configuration means for the model's passes on a kind of device.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
 #include "core/device.h"
+
 #include "model/head.h"
 #include "model/transformer.h"
 #include "train/configuration/run_configuration.h"
@@ -16,6 +19,13 @@ inline bool records_passes(const RunConfiguration& configuration, DeviceKind dev
   const std::int64_t rows = configuration.train.micro_batch * configuration.data.sequence_length;
   return configuration.train.cuda_graphs == RecordedPasses::on ||
          rows * configuration.model.hidden_size <= short_kernels;
+}
+
+/// How many of a step's micro-batches can be recorded: of several ranks not the last, whose gradients are
+/// reduced, nor with ZeRO stage 1 the first, whose weights arrive; with stages 2 and 3 none.
+inline std::int64_t recordable_passes(std::int64_t micro_batches, int zero_stage, int ranks) {
+  if (ranks == 1) return micro_batches;
+  return zero_stage >= 2 ? 0 : std::max<std::int64_t>(0, micro_batches - 1 - zero_stage);
 }
 
 inline TransformerOptions transformer_options(const RunConfiguration& configuration, DataType type,

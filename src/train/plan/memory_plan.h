@@ -28,8 +28,6 @@ struct MemoryPlan {
   /// Device bytes of one use, and of all: the most that the run has allocated at any time.
   std::size_t used(MemoryUse use) const;
   std::size_t peak_bytes() const { return store.used() + model.used() + kernel_workspace; }
-  /// Host bytes beside these.
-  std::size_t host_bytes() const { return collective_staging + snapshot_ring; }
 };
 
 MemoryPlan plan_memory(const RunConfiguration& configuration, const PlanTarget& target);

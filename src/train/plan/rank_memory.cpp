@@ -1,8 +1,8 @@
 #include "train/plan/rank_memory.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,47 +11,68 @@
 #include "core/host_memory.h"
 #include "core/log.h"
 #include "core/text.h"
+#include "dist/store_memory.h"
+#include "model/parameter_table.h"
 
 namespace cola {
 
 namespace {
 
-// A rank's equal part of its host's memory, the least of all ranks'. Collective.
-HostMemory part_of_rank(Communicator& communicator) {
-  const HostMemory host = read_host_memory();
+// What the host with the least room has for each rank's tensors, beside the snapshots of those ranks that
+// write a shard: in all, and now. Negative where these alone are too much; as much as there can be where the
+// system does not say.
+struct Room {
+  std::int64_t in_all, now;
+};
+
+// Collective.
+Room room_for_tensors(Communicator& communicator, const MemoryPlan& plan, int shards) {
   const std::vector<std::string> hosts = communicator.all_gather(host_name());
-  const auto ranks =
-      std::count(hosts.begin(), hosts.end(), hosts[static_cast<std::size_t>(communicator.rank())]);
-  std::array<std::int64_t, 2> least{-static_cast<std::int64_t>(host.total_bytes) / ranks,
-                                    -static_cast<std::int64_t>(host.available_bytes) / ranks};
+  std::int64_t ranks = 0, writers = 0;
+  for (int rank = 0; rank < communicator.size(); ++rank) {
+    if (hosts[static_cast<std::size_t>(rank)] != host_name()) continue;
+    ++ranks;
+    if (rank < shards) ++writers;
+  }
+  const std::int64_t beside = writers * static_cast<std::int64_t>(plan.snapshot_ring) +
+                              ranks * static_cast<std::int64_t>(plan.collective_staging);
+  const HostMemory host = read_host_memory();
+  const auto part = [&](std::size_t bytes) {
+    return bytes == 0 ? std::numeric_limits<std::int64_t>::max()
+                      : (static_cast<std::int64_t>(bytes) - beside) / ranks;
+  };
+  std::array<std::int64_t, 2> least{-part(host.total_bytes), -part(host.available_bytes)};
   communicator.all_reduce_maximum(least);
-  return {static_cast<std::size_t>(-least[0]), static_cast<std::size_t>(-least[1])};
+  return {-least[0], -least[1]};
 }
 
 }  // namespace
 
 MemoryLimit require_room_for_rank(const RunConfiguration& configuration, const Device& device, DataType type,
                                   Communicator& communicator) {
-  const HostMemory part = part_of_rank(communicator);
   const PlanTarget target{communicator.size(), device.kind(), type};
   MemoryPlan plan = plan_memory(configuration, target);
   plan.collective_staging = communicator.staging_bytes();  // `auto` may have led to either
-  if (part.total_bytes > 0 && plan.host_bytes() > part.total_bytes)
+  const int shards =
+      shard_map_of(ParameterTable(configuration.model), configuration.parallel.zero_stage, target.ranks)
+          .shards();
+  const Room room = room_for_tensors(communicator, plan, shards);
+  if (room.in_all <= 0)
     throw UsageError(
-        "checkpoint.ring_gib: snapshots take {} of host memory a rank, more than its part of the host's "
-        "({}): "
+        "checkpoint.ring_gib: snapshots take {} of host memory a rank, and a host has no room for those of "
+        "its ranks: "
         "a smaller ring takes less",
-        format_bytes(plan.snapshot_ring), format_bytes(part.total_bytes));
+        format_bytes(plan.snapshot_ring));
   const bool on_host = device.kind() == DeviceKind::cpu;
   const MemoryLimit limit = memory_limit(
-      configuration, on_host ? MemoryLimit{part.total_bytes - std::min(part.total_bytes, plan.host_bytes()),
-                                           "its part of the host's memory"}
-                             : MemoryLimit{device.memory_bytes(), "the device's memory"});
+      configuration, on_host
+                         ? MemoryLimit{static_cast<std::size_t>(room.in_all), "its part of the host's memory"}
+                         : MemoryLimit{device.memory_bytes(), "the device's memory"});
   require_memory(configuration, target, limit);
-  const std::size_t needed = plan.host_bytes() + (on_host ? plan.peak_bytes() : 0);
-  if (needed > part.available_bytes && part.available_bytes > 0 && communicator.rank() == 0)
-    warning("a rank takes {} of host memory, but other programs have left only {} for it",
-            format_bytes(needed), format_bytes(part.available_bytes));
+  const std::int64_t missing = (on_host ? static_cast<std::int64_t>(plan.peak_bytes()) : 0) - room.now;
+  if (missing > 0 && communicator.rank() == 0)
+    warning("other programs hold so much of a host's memory that {} are missing for each rank",
+            format_bytes(static_cast<std::size_t>(missing)));
   return limit;
 }
 
