@@ -1,6 +1,6 @@
 """A real Slurm of two nodes on this machine: munged, slurmctld and two slurmds, each with a hostname and a /tmp of its
 own. Everything lives in one folder and in namespaces of its own, so that nothing outlives the test and no port is another
-program's.
+cluster's.
 """
 import fcntl
 import os
@@ -67,6 +67,14 @@ def check_that_it_can_be_started():
         skip("this machine does not allow new namespaces (unshare)")
 
 
+def in_namespace(*more):
+    """The command that starts this program again, with more arguments, inside namespaces whose end is the end of every
+    daemon and mount."""
+    os.environ[INSIDE] = "1"
+    os.environ["PATH"] = "/usr/sbin:/sbin:" + os.environ["PATH"]
+    return [*UNSHARE, sys.executable, *sys.argv, *more]
+
+
 def set_up_network():
     """The one interface of a new namespace begins switched off. Slurm resolves no name where the only address is 127.0.0.1;
     Open MPI allows an interface one address."""
@@ -86,9 +94,22 @@ def enter_namespace():
         set_up_network()
         return
     check_that_it_can_be_started()
-    os.environ[INSIDE] = "1"
-    os.environ["PATH"] = "/usr/sbin:/sbin:" + os.environ["PATH"]
-    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv])
+    command = in_namespace()
+    os.execvp(command[0], command)
+
+
+def enter_namespaces(names):
+    """Starts this program once for each name, its last argument, each inside namespaces of its own: a cluster for each, side
+    by side, since most of the time is spent on waiting for Slurm. Returns in those alone."""
+    if os.environ.get(INSIDE):
+        enter_namespace()
+        return
+    check_that_it_can_be_started()
+    runs = [subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *in_namespace(name)], stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT, text=True) for name in names]
+    for name, run in zip(names, runs):
+        print(f"{name}\n{run.communicate()[0]}", flush=True)
+    sys.exit(max(run.returncode for run in runs))
 
 
 def free_ports(count):

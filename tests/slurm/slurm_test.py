@@ -1,6 +1,6 @@
 """Training as a job of a real Slurm of two nodes: it finishes, meets its time limit, is cancelled, and loses a node.
 
-slurm_test.py PROGRAMS"""
+slurm_test.py PROGRAMS [CLASS]"""
 import pathlib
 import re
 import subprocess
@@ -9,7 +9,7 @@ import unittest
 
 import cluster
 
-cluster.enter_namespace()
+cluster.enter_namespaces(("Jobs", "Disturbances"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "apps"))
 import jobs  # noqa: E402  (takes the folder of the programs from the command line)
 from jobs import Job  # noqa: E402
@@ -18,6 +18,8 @@ STEPS = 1200
 
 
 class SlurmTest(unittest.TestCase):
+    """A cluster, and on it a run that nothing disturbs."""
+
     @classmethod
     def setUpClass(cls):
         cls.slurm = cls.enterClassContext(cluster.Cluster())
@@ -26,6 +28,8 @@ class SlurmTest(unittest.TestCase):
         cls.whole.submit()
         cls.whole.wait("COMPLETED")
 
+
+class Jobs(SlurmTest):
     def test_trains_on_two_nodes_of_two_ranks(self):
         self.assertIn("ranks: 4 over MPI", self.whole.log())
         self.assertIn(f"finished step {STEPS}", self.whole.log())
@@ -107,6 +111,8 @@ class SlurmTest(unittest.TestCase):
         self.assertIn("the ranks died (exit code 139) before the run began: started once more", job.log())
         self.assertIn("finished step 20", job.log())
 
+
+class Disturbances(SlurmTest):
     def test_time_limit(self):
         job = Job(self.slurm, "limited", STEPS)
         job.submit("run.stop_margin=57", minutes=1)
