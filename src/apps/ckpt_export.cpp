@@ -76,13 +76,13 @@ void export_folder(CheckpointReader& reader, TokenizerChoice choice, DataType ty
                trained_with.empty() ? std::string() : ": trained with " + trained_with);
 }
 
-Manifest describe_model(const CheckpointArguments& arguments, const std::string& input) {
+Manifest describe_model(const CheckpointArguments& arguments, const std::string& input, bool is_own) {
   if (arguments.has("like")) {
     Manifest like = read_manifest(resolve_checkpoint(arguments.text("like")));
     like.data.reset();  // other weights may have read other text, by another tokenizer
     return like;
   }
-  if (!find_own_checkpoint(input).empty()) return read_manifest(input);
+  if (is_own) return read_manifest(input);
   return exported::is_safetensors(input) ? describe_huggingface(input) : read_export_manifest(input);
 }
 
@@ -129,8 +129,8 @@ int import_checkpoint(const std::vector<std::string>& words) {
   if (shards < 0) throw UsageError("--shards {}: must not be negative", shards);
   if (!std::filesystem::exists(given[0])) throw UsageError("{}: no such file or folder", given[0]);
   const std::string own = find_own_checkpoint(given[0]), input = own.empty() ? given[0] : own;
-  const std::string made =
-      import_weights(input, describe_model(arguments, input), given[1], shards, !arguments.has("no-verify"));
+  const std::string made = import_weights(input, describe_model(arguments, input, !own.empty()), given[1],
+                                          shards, !arguments.has("no-verify"));
   fmt::print("{}\na run starts from it with --resume {}\n", made, made);
   return exit_finished;
 }

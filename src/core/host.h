@@ -1,4 +1,4 @@
-// What this process may use of its host, and how much memory it has used.
+// What this process may use of its host, but for memory (host_memory.h).
 #pragma once
 
 #include <cstddef>
@@ -24,11 +24,6 @@ int interface_megabits(const std::string& interface);
 
 /// As /proc/cpuinfo names it; "CPU" where it does not.
 std::string processor_name();
-
-/// The most physical memory this process has held so far, in bytes.
-std::size_t peak_resident_bytes();
-/// Forgets that peak, where the system allows it (Linux).
-void reset_peak_resident_bytes();
 
 /// Whether standard output is a terminal that a live line can be drawn on.
 bool stdout_is_terminal();

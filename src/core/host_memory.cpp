@@ -1,5 +1,7 @@
 #include "core/host_memory.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <fstream>
@@ -69,6 +71,18 @@ HostMemory read_host_memory(const fs::path& root) {
       apply_groups(groups / "memory", group, version_1, memory);
   }
   return memory;
+}
+
+std::size_t peak_resident_bytes() {
+  if (const std::uint64_t kibibytes = named_number("/proc/self/status", "VmHWM:"); kibibytes > 0)
+    return kibibytes * 1024;
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::size_t>(usage.ru_maxrss) * 1024;
+}
+
+void reset_peak_resident_bytes() {
+  std::ofstream("/proc/self/clear_refs") << "5";
 }
 
 }  // namespace cola

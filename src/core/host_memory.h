@@ -1,4 +1,5 @@
-// HostMemory: how much of its host's memory this process and those beside it may use.
+// HostMemory: how much of its host's memory this process and those beside it may use, and how much it has
+// used.
 #pragma once
 
 #include <cstddef>
@@ -14,5 +15,10 @@ struct HostMemory {
 /// As /proc/meminfo and the control groups that this process is in say, of either version; zeros where the
 /// system does not say. `root` is where the files lie, for tests.
 HostMemory read_host_memory(const std::filesystem::path& root = "/");
+
+/// The most physical memory this process has held so far, in bytes.
+std::size_t peak_resident_bytes();
+/// Forgets that peak, where the system allows it (Linux).
+void reset_peak_resident_bytes();
 
 }  // namespace cola

@@ -64,6 +64,10 @@ std::uint64_t shard_bytes(std::int64_t elements) {
   return static_cast<std::uint64_t>(elements) * all_state_tensors.size() * sizeof(float) + header_bytes;
 }
 
+std::uint64_t checkpoint_bytes(const ShardMap& map) {
+  return static_cast<std::uint64_t>(map.shards()) * shard_bytes(map.shard_elements());
+}
+
 void require_free_space(const std::string& folder, std::uint64_t bytes, const std::string& what) {
   std::filesystem::path place = std::filesystem::absolute(folder);
   std::error_code problem;

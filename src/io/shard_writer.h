@@ -11,6 +11,7 @@
 #include "io/durable_file.h"
 #include "io/manifest.h"
 #include "io/write_pace.h"
+#include "model/shard_map.h"
 
 namespace cola {
 
@@ -61,6 +62,8 @@ std::string shard_name(int shard);
 
 /// What a shard's file takes on disk, at most, if each dataset has `elements`.
 std::uint64_t shard_bytes(std::int64_t elements);
+/// What a checkpoint of all shards takes.
+std::uint64_t checkpoint_bytes(const ShardMap& map);
 
 /// Throws FileError, naming both numbers, unless the file system of `folder` (or of the nearest folder above
 /// that exists) has room for `bytes` more; `what` needs them.

@@ -190,8 +190,7 @@ void Trainer::make_up_evaluation() {
   if (speaks())
     warning(
         "step {}: its evaluation was put off by {} jobs and is left out: with fewer evaluation.tokens it "
-        "would fit "
-        "one; cola_dist --evaluate makes it up",
+        "would fit one; cola_dist --evaluate makes it up",
         state_.step, evaluations_put_off_);
 }
 

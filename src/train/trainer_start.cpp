@@ -20,7 +20,6 @@
 #include "train/evaluation.h"
 #include "train/past_pace.h"
 #include "train/peak_rate.h"
-#include "train/plan/memory_plan.h"
 #include "train/plan/plan.h"
 #include "train/plan/rank_memory.h"
 #include "train/trainer.h"
@@ -143,16 +142,14 @@ void Trainer::warn_of_full_disk() const {
   std::error_code problem;
   const std::filesystem::space_info space = std::filesystem::space(directory, problem);
   if (problem || finished()) return;
-  const ShardMap& map = store_.shard_map();
-  const std::uint64_t size = static_cast<std::uint64_t>(map.shards()) * shard_bytes(map.shard_elements());
+  const std::uint64_t size = checkpoint_bytes(store_.shard_map());
   const auto room = static_cast<std::int64_t>(space.available / size);
   const std::int64_t most = most_checkpoints(configuration_.checkpoint, configuration_.schedule.total_steps);
   const std::int64_t missing = most - std::ssize(committed_checkpoints(directory)) - room;
   if (missing > 0)
     warning(
         "{}: has room for {} more {} of {}, and at the end of the run {} lie there (checkpoint.keep, "
-        "keep_every, and "
-        "one that is being written): keep fewer, or free {}",
+        "keep_every, and one that is being written): keep fewer, or free {}",
         directory, room, room == 1 ? "checkpoint" : "checkpoints", format_bytes(size), most,
         format_bytes(static_cast<std::uint64_t>(missing) * size));
 }
@@ -206,9 +203,8 @@ void Trainer::report_start(const RunStart& start) const {
 
 std::string Trainer::describe_memory_of_rank() const {
   const PlanTarget target{communicator_.size(), device_.kind(), compute_type_};
-  MemoryPlan plan = plan_memory(configuration_, target);
-  plan.collective_staging = communicator_.staging_bytes();  // `auto` may have led to either
-  std::string table = describe_memory(plan, target, configuration_, memory_limit_);
+  std::string table = describe_memory(plan_memory_of_rank(configuration_, target, communicator_), target,
+                                      configuration_, memory_limit_);
   table.pop_back();  // the last line's end, which the log writes itself
   return table;
 }

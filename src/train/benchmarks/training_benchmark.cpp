@@ -5,7 +5,7 @@
 #include <chrono>
 #include <vector>
 
-#include "core/host.h"
+#include "core/host_memory.h"
 #include "model/cost.h"
 #include "train/benchmarks/benchmark_model.h"
 #include "train/configuration/precision.h"

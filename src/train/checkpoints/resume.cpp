@@ -157,10 +157,8 @@ void share_verdict(Communicator& communicator, RunStart& start) {
 void prepare_directory(const std::string& directory, const RunStart& start, const ShardMap& map) {
   for (const std::string& removed : remove_orphans(directory))
     information("removed {}, left by a crash", removed);
-  const auto shards = static_cast<std::uint64_t>(map.shards());
   if (!start.is_finished)
-    require_free_space(directory, shards * shard_bytes(map.shard_elements()),
-                       directory + ", for a single checkpoint");
+    require_free_space(directory, checkpoint_bytes(map), directory + ", for a single checkpoint");
   make_durable_folder(directory);
   if (start.folder.empty()) return;
   const std::int64_t step = read_manifest(start.folder).step;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/host.h"
 #include "core/log.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
@@ -18,6 +17,7 @@
 #include "io/staged_shard.h"
 #include "train/agreement.h"
 #include "train/checkpoints/training_state.h"
+#include "train/ranks_of_node.h"
 
 namespace cola {
 
@@ -35,16 +35,6 @@ std::string last_attempt(const RunConfiguration& configuration) {
   std::string name = read_file(path);
   while (!name.empty() && name.back() == '\n') name.pop_back();
   return name;
-}
-
-// The ranks of this rank's node, in order.
-std::vector<int> ranks_of_node(Communicator& communicator) {
-  const std::vector<std::string> hosts = communicator.all_gather(host_name());
-  std::vector<int> ranks;
-  for (std::size_t rank = 0; rank < hosts.size(); ++rank)
-    if (hosts[rank] == hosts[static_cast<std::size_t>(communicator.rank())])
-      ranks.push_back(static_cast<int>(rank));
-  return ranks;
 }
 
 // What a node holds of each step, in one manifest: there are as many records as shards, but the rest is long
@@ -210,10 +200,7 @@ void clear_staged_checkpoints(Communicator& communicator, const RunConfiguration
 }
 
 void prepare_staging(Communicator& communicator, const RunConfiguration& configuration, const ShardMap& map) {
-  const std::vector<std::string> hosts = communicator.all_gather(host_name());
-  const auto writers = hosts.begin() + map.shards();  // the ranks that have a shard come first
-  const auto here = static_cast<std::uint64_t>(
-      std::count(hosts.begin(), writers, hosts[static_cast<std::size_t>(communicator.rank())]));
+  const auto here = static_cast<std::uint64_t>(writers_among(ranks_of_node(communicator), map.shards()));
   const std::string& local = *configuration.checkpoint.local_dir;
   const bool looks = communicator.rank() < map.shards();
   const std::string own = error_of_slow(communicator, [&] {

@@ -2,17 +2,17 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <limits>
-#include <string>
 #include <vector>
 
 #include "core/error.h"
-#include "core/host.h"
 #include "core/host_memory.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "dist/store_memory.h"
 #include "model/parameter_table.h"
+#include "train/ranks_of_node.h"
 
 namespace cola {
 
@@ -27,14 +27,9 @@ struct Room {
 
 // Collective.
 Room room_for_tensors(Communicator& communicator, const MemoryPlan& plan, int shards) {
-  const std::vector<std::string> hosts = communicator.all_gather(host_name());
-  std::int64_t ranks = 0, writers = 0;
-  for (int rank = 0; rank < communicator.size(); ++rank) {
-    if (hosts[static_cast<std::size_t>(rank)] != host_name()) continue;
-    ++ranks;
-    if (rank < shards) ++writers;
-  }
-  const std::int64_t beside = writers * static_cast<std::int64_t>(plan.snapshot_ring) +
+  const std::vector<int> node = ranks_of_node(communicator);
+  const auto ranks = std::ssize(node);
+  const std::int64_t beside = writers_among(node, shards) * static_cast<std::int64_t>(plan.snapshot_ring) +
                               ranks * static_cast<std::int64_t>(plan.collective_staging);
   const HostMemory host = read_host_memory();
   const auto part = [&](std::size_t bytes) {
@@ -48,11 +43,17 @@ Room room_for_tensors(Communicator& communicator, const MemoryPlan& plan, int sh
 
 }  // namespace
 
+MemoryPlan plan_memory_of_rank(const RunConfiguration& configuration, const PlanTarget& target,
+                               const Communicator& communicator) {
+  MemoryPlan plan = plan_memory(configuration, target);
+  plan.collective_staging = communicator.staging_bytes();
+  return plan;
+}
+
 MemoryLimit require_room_for_rank(const RunConfiguration& configuration, const Device& device, DataType type,
                                   Communicator& communicator) {
   const PlanTarget target{communicator.size(), device.kind(), type};
-  MemoryPlan plan = plan_memory(configuration, target);
-  plan.collective_staging = communicator.staging_bytes();  // `auto` may have led to either
+  const MemoryPlan plan = plan_memory_of_rank(configuration, target, communicator);
   const int shards =
       shard_map_of(ParameterTable(configuration.model), configuration.parallel.zero_stage, target.ranks)
           .shards();
@@ -60,8 +61,7 @@ MemoryLimit require_room_for_rank(const RunConfiguration& configuration, const D
   if (room.in_all <= 0)
     throw UsageError(
         "checkpoint.ring_gib: snapshots take {} of host memory a rank, and a host has no room for those of "
-        "its ranks: "
-        "a smaller ring takes less",
+        "its ranks: a smaller ring takes less",
         format_bytes(plan.snapshot_ring));
   const bool on_host = device.kind() == DeviceKind::cpu;
   const MemoryLimit limit = memory_limit(

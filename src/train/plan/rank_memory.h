@@ -8,6 +8,11 @@
 
 namespace cola {
 
+/// The plan of a rank that runs: what tensors pass through on the host is known, where `auto` may have led to
+/// either.
+MemoryPlan plan_memory_of_rank(const RunConfiguration& configuration, const PlanTarget& target,
+                               const Communicator& communicator);
+
 /// Looks whether the run fits, on the device and on the host, where ranks share what their control group
 /// leaves them; warns where other programs hold too much of the host's memory now. Returns the limit on the
 /// device: train.device_memory_gib, the GPU's memory, or on the CPU a rank's part of the host's, the same on
