@@ -7,14 +7,16 @@
 #include <string>
 #include <vector>
 
-#include "apps/bench_checkpoint.h"
-#include "apps/bench_kernels.h"
-#include "apps/bench_memory.h"
-#include "apps/bench_startup.h"
-#include "apps/bench_training.h"
-#include "apps/communicator_choice.h"
-#include "apps/device_choice.h"
-#include "apps/program.h"
+#include "apps/bench/checkpoint.h"
+#include "apps/bench/kernels.h"
+#include "apps/bench/memory.h"
+#include "apps/bench/startup.h"
+#include "apps/bench/training.h"
+#include "apps/common/command_line.h"
+#include "apps/common/communicator_choice.h"
+#include "apps/common/device_choice.h"
+#include "apps/common/run_program.h"
+#include "apps/common/together.h"
 
 namespace {
 
@@ -153,6 +155,9 @@ int run(int count, char** arguments, MpiSession& session, std::chrono::steady_cl
 
 int main(int count, char** arguments) {
   const auto begun = std::chrono::steady_clock::now();
-  return run_on_ranks("cola_bench", count, arguments, early_choices(count, arguments),
-                      [&](MpiSession& session) { return run(count, arguments, session, begun); });
+  return run_program("cola_bench", [&] {
+    const EarlyChoices place = early_settings(count, arguments).value_or(EarlySettings()).place;
+    return run_on_ranks(count, arguments, place,
+                        [&](MpiSession& session) { return run(count, arguments, session, begun); });
+  });
 }

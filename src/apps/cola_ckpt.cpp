@@ -8,15 +8,18 @@
 #include <string>
 #include <vector>
 
-#include "apps/ckpt_arguments.h"
-#include "apps/ckpt_export.h"
-#include "apps/ckpt_list.h"
-#include "apps/ckpt_show.h"
+#include "apps/ckpt/arguments.h"
+#include "apps/ckpt/export.h"
+#include "apps/ckpt/list.h"
+#include "apps/ckpt/show.h"
+#include "apps/common/exit_code.h"
+#include "apps/common/run_program.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "core/version.h"
 #include "io/checkpoint_compare.h"
+#include "io/checkpoint_directory.h"
 
 namespace {
 

@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/data_inspect.h"
-#include "apps/data_tokenize.h"
-#include "apps/program.h"
+#include "apps/common/exit_code.h"
+#include "apps/common/run_program.h"
+#include "apps/data/inspect.h"
+#include "apps/data/tokenize.h"
 #include "core/error.h"
 #include "core/version.h"
 #include "dist/launch.h"
@@ -62,7 +63,7 @@ Exit codes: 0 done; 2 bad command line or bad input; 1 anything else, inspect fi
 /// clusters it cannot start at all. Under one, ranks leave GPUs and network cards alone.
 int tokenize_as_launched(int count, char** arguments, const std::vector<std::string>& words) {
   if (!read_launch_environment(environment_variable)) return tokenize_text(*make_self_communicator(), words);
-  return run_on_ranks("cola_data", count, arguments, {.on_cpu = true, .bind_network = false},
+  return run_on_ranks(count, arguments, {.on_cpu = true, .bind_network = false},
                       [&](MpiSession& session) { return tokenize_text(session.world(), words); });
 }
 

@@ -13,10 +13,13 @@
 #include <utility>
 #include <vector>
 
-#include "apps/communicator_choice.h"
-#include "apps/device_choice.h"
-#include "apps/program.h"
-#include "apps/start_report.h"
+#include "apps/common/command_line.h"
+#include "apps/common/communicator_choice.h"
+#include "apps/common/device_choice.h"
+#include "apps/common/exit_code.h"
+#include "apps/common/run_program.h"
+#include "apps/common/start_report.h"
+#include "apps/common/together.h"
 #include "core/device.h"
 #include "dist/launch.h"
 #include "dist/launch_environment.h"
@@ -288,7 +291,7 @@ int main(int count, char** arguments) {
     const std::optional<EarlySettings> early = early_settings(count, arguments);
     if (early) guard.allow(early->timeout);
     return run_on_ranks(
-        "cola_dist", count, arguments, early.value_or(EarlySettings()).place,
+        count, arguments, early.value_or(EarlySettings()).place,
         [&](MpiSession& session) { return run(count, arguments, session, signal, started, guard); }, &guard);
   });
 }

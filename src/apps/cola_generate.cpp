@@ -10,10 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "apps/program.h"
-#include "apps/tokenizer_choice.h"
+#include "apps/common/command_line.h"
+#include "apps/common/exit_code.h"
+#include "apps/common/run_program.h"
+#include "apps/common/tokenizer_choice.h"
 #include "core/device.h"
 #include "core/divide_up.h"
+#include "core/error.h"
 #include "core/kernels/cross_entropy.h"
 #include "core/philox.h"
 #include "io/checkpoint_directory.h"

@@ -1,5 +1,5 @@
 // The errors of the project. Each carries one clear line for the person at the terminal; programs map the
-// type to an exit code (exit_code_of in apps/program.h) in a single place.
+// type to an exit code in a single place (apps/common/exit_code.h).
 #pragma once
 
 #include <fmt/format.h>
@@ -21,7 +21,8 @@ class Error : public std::runtime_error {
       : std::runtime_error(fmt::format(format, std::forward<Arguments>(arguments)...)) {}
 };
 
-/// A bad command line or configuration, found before any work began: exit code 2.
+/// A bad command line or configuration, found before any work began: exit code 2, or 1 for a RankError
+/// (train/agreement.h) that one rank alone has met.
 class UsageError : public Error {
  public:
   using Error::Error;

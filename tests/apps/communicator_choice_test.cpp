@@ -1,4 +1,4 @@
-#include "apps/communicator_choice.h"
+#include "apps/common/communicator_choice.h"
 
 #include <gtest/gtest.h>
 

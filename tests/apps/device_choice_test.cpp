@@ -1,4 +1,4 @@
-#include "apps/device_choice.h"
+#include "apps/common/device_choice.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
-#include "apps/bench_startup.h"
+#include "apps/bench/startup.h"
 
 #include <array>
 #include <cmath>
 #include <memory>
 #include <utility>
 
-#include "apps/communicator_choice.h"
-#include "apps/device_choice.h"
+#include "apps/common/communicator_choice.h"
+#include "apps/common/device_choice.h"
 #include "core/log.h"
 #include "dist/sharded_parameter_store.h"
 #include "model/transformer.h"

@@ -1,4 +1,4 @@
-#include "apps/data_tokenize.h"
+#include "apps/data/tokenize.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -11,8 +11,10 @@
 #include <set>
 #include <sstream>
 
-#include "apps/data_output_folder.h"
-#include "apps/program.h"
+#include "apps/common/command_line.h"
+#include "apps/common/exit_code.h"
+#include "apps/common/together.h"
+#include "apps/data/output_folder.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "io/durable_file.h"
@@ -28,10 +30,10 @@ using Arguments = options::variables_map;
 using Clock = std::chrono::steady_clock;
 
 /// How far rank 0 is: a bar on a terminal, else a line now and then.
-class Progress {
+class TokenizingProgress {
  public:
-  explicit Progress(std::int64_t total) : total_(std::max<std::int64_t>(total, 1)) {}
-  ~Progress() { clear(); }
+  explicit TokenizingProgress(std::int64_t total) : total_(std::max<std::int64_t>(total, 1)) {}
+  ~TokenizingProgress() { clear(); }
 
   void clear() {
     if (drawn_) fmt::print(stderr, "\r\033[K");
@@ -131,7 +133,7 @@ void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<Wor
   try {
     std::int64_t total = 0, done = 0;
     for (const WorkItem& item : work) total += item.cost;
-    Progress progress(total);
+    TokenizingProgress progress(total);
     for (const WorkItem& item : work) {
       const std::int64_t scale = compression_of(item.segment.path) == Compression::none ? 1 : compressed_cost;
       const auto show = [&](std::int64_t consumed) {
@@ -146,7 +148,7 @@ void process(Communicator& world, CorpusTokenizer& corpus, const std::vector<Wor
     }
   } catch (const std::exception& problem) {
     log_error(problem.what());
-    const int code = is_bad_input(problem) ? exit_usage : exit_failed;
+    const int code = exit_code_before_step_0(problem);
     folder.remove_if_empty();  // files have no names yet, and after an abort nobody tidies
     if (world.size() > 1) world.abort(code);
     throw ReportedError(code);

@@ -1,4 +1,4 @@
-#include "apps/bench_training.h"
+#include "apps/bench/training.h"
 
 #include <string>
 

@@ -1,11 +1,12 @@
-#include "apps/ckpt_show.h"
+#include "apps/ckpt/show.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdint>
 
-#include "apps/ckpt_arguments.h"
+#include "apps/ckpt/arguments.h"
+#include "core/error.h"
 #include "core/text.h"
 #include "io/checkpoint_compare.h"
 

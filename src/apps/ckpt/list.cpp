@@ -1,13 +1,14 @@
-#include "apps/ckpt_list.h"
+#include "apps/ckpt/list.h"
 
 #include <fmt/format.h>
 
 #include <chrono>
 #include <filesystem>
 
-#include "apps/ckpt_arguments.h"
+#include "apps/ckpt/arguments.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "io/checkpoint_directory.h"
 
 namespace cola {
 

@@ -1,28 +1,28 @@
-// Start report: what a job looks like from its first rank, and what will work badly in it.
-#pragma once
+#include "apps/common/start_report.h"
 
-#include <string>
+#include <optional>
+#include <vector>
 
 #include "core/gpu_facts.h"
 #include "core/log.h"
 #include "core/version.h"
-#include "dist/launch.h"
 #include "dist/launch_environment.h"
 #include "dist/nccl_communicator.h"
 #include "dist/network_binding.h"
-#include "dist/node_layout.h"
 #include "io/hdf5_file.h"
 
 namespace cola {
 
-inline std::string describe_gpu_libraries() {
+namespace {
+
+std::string describe_gpu_libraries() {
   const std::string nccl = nccl_version();
   return describe_cuda() + (nccl.empty() ? ", no NCCL" : ", NCCL " + nccl);
 }
 
-/// Says on rank 0 who started the program, where all ranks run and on what; warns of what is wrong with that,
-/// with its cure. Collective.
-inline void report_layout(const std::string& program, MpiSession& session, const RankPlace& mine) {
+}  // namespace
+
+void report_layout(const std::string& program, MpiSession& session, const RankPlace& mine) {
   const std::vector<RankPlace> places = gather_places(session.world(), mine);
   if (session.world().rank() != 0) return;
   information("{} {}, {}, HDF5 {}, {}", program, version, session.world().transport(), hdf5_version(),

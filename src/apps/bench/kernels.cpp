@@ -1,4 +1,4 @@
-#include "apps/bench_kernels.h"
+#include "apps/bench/kernels.h"
 
 #include <memory>
 #include <utility>

@@ -1,5 +1,4 @@
-// Early place: the GPU and the network cards of a rank, taken before MPI starts, which would take its own.
-#pragma once
+#include "apps/common/early_place.h"
 
 #include <cstdlib>
 #include <optional>
@@ -16,15 +15,11 @@
 
 namespace cola {
 
-/// What a configuration says of it. A run on the CPU touches no GPU.
-struct EarlyChoices {
-  bool on_cpu = false, bind_network = true;
-};
+namespace {
 
-/// Gives this rank its GPU, where it can tell which: a library that knows CUDA would take the first one. To
-/// choose makes a context, which must not be on the GPU of another rank. Returns its PCI address, empty where
-/// it is not known.
-inline std::string select_gpu(int local_rank, int gpus, const HostTopology& host) {
+// A library that knows CUDA would take the first one. To choose makes a context, which must not be on the GPU
+// of another rank. Returns its PCI address, empty where it is not known.
+std::string select_gpu(int local_rank, int gpus, const HostTopology& host) {
   const auto visible = visible_gpus(host.gpus, gpu_addresses(gpus));
   const std::optional<int> nearest = nearest_device(local_rank, usable_core_ids(), visible);
   if (!nearest) return "";
@@ -32,13 +27,13 @@ inline std::string select_gpu(int local_rank, int gpus, const HostTopology& host
   return visible[static_cast<std::size_t>(*nearest)].name;
 }
 
-/// Puts variables into the environment, for libraries that read them when they start.
-inline void set_variables(const std::vector<NetworkVariable>& variables) {
+void set_variables(const std::vector<NetworkVariable>& variables) {
   for (const auto& [name, value] : variables) ::setenv(name.c_str(), value.c_str(), 0);
 }
 
-/// All of it, for a process that a launcher started.
-inline void take_place(const EarlyChoices& choices) {
+}  // namespace
+
+void take_place(const EarlyChoices& choices) {
   if (!choices.on_cpu) ::setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 0);  // in one order on all nodes
   const int gpus = choices.on_cpu ? 0 : cuda_device_count();
   const std::optional<int> local_rank = read_local_rank(environment_variable),

@@ -1,4 +1,4 @@
-#include "apps/bench_memory.h"
+#include "apps/bench/memory.h"
 
 #include <array>
 #include <boost/algorithm/string.hpp>
@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "apps/communicator_choice.h"
-#include "apps/device_choice.h"
-#include "apps/program.h"
+#include "apps/common/command_line.h"
+#include "apps/common/communicator_choice.h"
+#include "apps/common/device_choice.h"
+#include "apps/common/together.h"
 #include "core/host_memory.h"
 #include "core/text.h"
 #include "io/durable_file.h"

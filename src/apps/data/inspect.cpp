@@ -1,4 +1,4 @@
-#include "apps/data_inspect.h"
+#include "apps/data/inspect.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

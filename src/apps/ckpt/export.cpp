@@ -1,11 +1,11 @@
-#include "apps/ckpt_export.h"
+#include "apps/ckpt/export.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
 
-#include "apps/ckpt_arguments.h"
-#include "apps/tokenizer_choice.h"
+#include "apps/ckpt/arguments.h"
+#include "apps/common/tokenizer_choice.h"
 #include "core/data_type.h"
 #include "core/error.h"
 #include "core/text.h"

@@ -1,4 +1,4 @@
-#include "apps/data_output_folder.h"
+#include "apps/data/output_folder.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "apps/bench_checkpoint.h"
+#include "apps/bench/checkpoint.h"
 
 #include "core/log.h"
 #include "core/text.h"
