@@ -10,12 +10,12 @@
 #include "core/error.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
-#include "io/exported_file.h"
 #include "io/hdf5_file.h"
 #include "io/huggingface_configuration.h"
 #include "io/huggingface_tokenizer.h"
 #include "io/modeling_cola.h"
 #include "io/safetensors_file.h"
+#include "io/weights_file.h"
 
 namespace cola {
 

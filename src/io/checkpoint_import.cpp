@@ -1,3 +1,5 @@
+#include "io/checkpoint_import.h"
+
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -11,12 +13,12 @@
 #include "core/divide_up.h"
 #include "core/error.h"
 #include "io/checkpoint_directory.h"
-#include "io/checkpoint_export.h"
+#include "io/checkpoint_reader.h"
 #include "io/checksum.h"
 #include "io/directory_lock.h"
 #include "io/durable_file.h"
-#include "io/exported_file.h"
 #include "io/hdf5_file.h"
+#include "io/weights_file.h"
 
 namespace cola {
 
@@ -29,7 +31,7 @@ bool is_derived(const std::string& name) {
 }
 
 // A checkpoint of this program as if it had been exported. Its shards have checksums of their own.
-class CheckpointWeights final : public ExportedFile {
+class CheckpointWeights final : public WeightsFile {
  public:
   CheckpointWeights(const std::string& folder, ShardCheck check) : reader_(folder, check) {}
 
@@ -57,16 +59,16 @@ class CheckpointWeights final : public ExportedFile {
   mutable CheckpointReader reader_;  // opens its shards as they are needed
 };
 
-std::unique_ptr<ExportedFile> open_weights(const std::string& path, bool verify) {
+std::unique_ptr<WeightsFile> open_import(const std::string& path, bool verify) {
   const std::string own = find_own_checkpoint(path);
-  if (own.empty()) return open_exported(path);
+  if (own.empty()) return open_weights_file(path);
   return std::make_unique<CheckpointWeights>(own, verify ? ShardCheck::checksum : ShardCheck::size);
 }
 
 // Exported weights, checked against their checksums as they are read. Files made elsewhere have none.
 class ExportedWeights {
  public:
-  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_weights(path, verify)) {
+  ExportedWeights(const std::string& path, bool verify) : path_(path), file_(open_import(path, verify)) {
     if (!verify) return;
     const std::string text = file_->checksums();
     for (std::size_t begin = 0, end = 0; (end = text.find('\n', begin)) != text.npos; begin = end + 1)
@@ -127,7 +129,7 @@ class ExportedWeights {
   }
 
   std::string path_;
-  std::unique_ptr<ExportedFile> file_;
+  std::unique_ptr<WeightsFile> file_;
   std::vector<std::string> lines_;  // none: nothing is checked
 };
 

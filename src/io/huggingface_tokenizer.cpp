@@ -1,9 +1,9 @@
 #include "io/huggingface_tokenizer.h"
 
-#include "io/exported_file.h"
 #include "io/json_text.h"
 #include "io/sentencepiece_model.h"
 #include "io/tokenizer_json.h"
+#include "io/weights_file.h"
 
 namespace cola {
 

@@ -8,13 +8,13 @@
 #include <vector>
 
 #include "core/data_type.h"
-#include "io/exported_file.h"
 #include "io/file_descriptor.h"
+#include "io/weights_file.h"
 
 namespace cola {
 
 /// One to read from. F32, BF16 and F16 are known.
-class SafetensorsFile final : public ExportedFile {
+class SafetensorsFile final : public WeightsFile {
  public:
   /// Reads and checks the header. Throws FileError if it goes beyond the file, is no JSON, or has a tensor of
   /// another type, of a shape that is not its size, or at a place that overlaps another's, leaves a gap or

@@ -109,13 +109,12 @@ void Heartbeat::note_start(std::int64_t step) {
 }
 
 void Heartbeat::note_step(const StepMetrics& metrics) {
-  // The first step pays for what is set up once: the average forgets it.
-  const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
-  if (steps_seen_ == 0) last_written_ = {};  // that it trains is worth saying at once
-  ++steps_seen_;
-  state_.seconds_per_step += weight * (metrics.step_seconds - state_.seconds_per_step);
-  tokens_per_step_ += weight * (metrics.tokens_per_second * metrics.step_seconds - tokens_per_step_);
-  if (state_.seconds_per_step > 0) state_.tokens_per_second = tokens_per_step_ / state_.seconds_per_step;
+  if (seconds_per_step_.steps() == 0) last_written_ = {};  // that it trains is worth saying at once
+  seconds_per_step_.add(metrics.step_seconds);
+  tokens_per_step_.add(metrics.tokens_per_second * metrics.step_seconds);
+  state_.seconds_per_step = seconds_per_step_.value();
+  if (state_.seconds_per_step > 0)
+    state_.tokens_per_second = tokens_per_step_.value() / state_.seconds_per_step;
   state_.step = metrics.step;
   state_.loss = metrics.loss;
   note_slow_rank(metrics.ranks);

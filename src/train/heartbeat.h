@@ -12,6 +12,7 @@
 #include "train/configuration/run_configuration.h"
 #include "train/metrics.h"
 #include "train/rank_times.h"
+#include "train/step_average.h"
 #include "train/stop_condition.h"
 
 namespace cola {
@@ -61,8 +62,7 @@ class Heartbeat {
   std::string path_;
   RunState state_;
   bool beats_;
-  std::int64_t steps_seen_ = 0;
-  double tokens_per_step_ = 0;  // smoothed
+  StepAverage seconds_per_step_, tokens_per_step_;
   SlowRankSearch slow_ranks_;
   std::vector<std::string> hosts_;
   Clock::time_point last_written_{};

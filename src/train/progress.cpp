@@ -37,16 +37,14 @@ Progress::Progress(std::int64_t total_steps, bool speaks)
 
 void Progress::show(const StepMetrics& metrics) {
   if (!speaks_) return;
-  // The first step pays for what is set up once: the average forgets it.
-  const double weight = steps_seen_ < 2 ? 1.0 : 0.1;
-  seconds_per_step_ += weight * (metrics.step_seconds - seconds_per_step_);
-  ++steps_seen_;
+  seconds_per_step_.add(metrics.step_seconds);
   const auto now = Clock::now();
   const double interval = live_ ? live_interval_seconds : plain_interval_seconds;
-  const bool due = steps_seen_ == 1 || std::chrono::duration<double>(now - last_shown_).count() >= interval;
+  const bool due =
+      seconds_per_step_.steps() == 1 || std::chrono::duration<double>(now - last_shown_).count() >= interval;
   if (!due && metrics.step != total_steps_) return;
   last_shown_ = now;
-  const double seconds_left = seconds_per_step_ * static_cast<double>(total_steps_ - metrics.step);
+  const double seconds_left = seconds_per_step_.value() * static_cast<double>(total_steps_ - metrics.step);
   const std::string line = progress_line(metrics, total_steps_, seconds_left);
   if (!live_) return log_information(line);
   write_out("\r\033[K" + line);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "train/metrics.h"
+#include "train/step_average.h"
 
 namespace cola {
 
@@ -29,8 +30,7 @@ class Progress {
   std::int64_t total_steps_;
   bool speaks_, live_;
   bool line_open_ = false;
-  double seconds_per_step_ = 0;  // moving average
-  std::int64_t steps_seen_ = 0;
+  StepAverage seconds_per_step_;
   Clock::time_point last_shown_{};
 };
 

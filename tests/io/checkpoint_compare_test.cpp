@@ -10,6 +10,7 @@
 
 #include "io/checkpoint_export.h"
 #include "io/checkpoint_fixture.h"
+#include "io/checkpoint_import.h"
 #include "io/durable_file.h"
 #include "io/hdf5_file.h"
 

@@ -11,8 +11,9 @@
 #include "core/text.h"
 #include "io/checkpoint_directory.h"
 #include "io/checkpoint_export.h"
+#include "io/checkpoint_import.h"
 #include "io/durable_file.h"
-#include "io/exported_file.h"
+#include "io/weights_file.h"
 #include "train/checkpoints/described_model.h"
 
 namespace cola {

@@ -14,6 +14,7 @@
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "train/benchmarks/benchmark_model.h"
+#include "train/benchmarks/median.h"
 #include "train/checkpoints/checkpointer.h"
 #include "train/checkpoints/load_checkpoint.h"
 #include "train/checkpoints/training_state.h"
@@ -25,11 +26,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t block_bytes = std::size_t{4} << 20;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 double seconds_of(const timeval& time) {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;

@@ -8,17 +8,13 @@
 #include "core/host_memory.h"
 #include "model/cost.h"
 #include "train/benchmarks/benchmark_model.h"
+#include "train/benchmarks/median.h"
 #include "train/configuration/precision.h"
 #include "train/peak_rate.h"
 
 namespace cola {
 
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // Seconds of each of `steps` steps, the slowest rank's; warm-up steps come first and are not counted.
 std::vector<double> time_steps(BenchmarkModel& model, std::int64_t micro_batches, std::int64_t steps,

@@ -4,8 +4,8 @@
 
 #include "core/error.h"
 #include "io/durable_file.h"
-#include "io/exported_file.h"
 #include "io/huggingface_configuration.h"
+#include "io/weights_file.h"
 #include "model/parameter_table.h"
 #include "train/configuration/run_configuration.h"
 

@@ -1,4 +1,4 @@
-// ExportedFile: named tensors of a model as other programs keep them, in HDF5 or safetensors.
+// WeightsFile: named tensors of a model as other programs keep them, in HDF5 or safetensors.
 #pragma once
 
 #include <array>
@@ -13,9 +13,9 @@
 namespace cola {
 
 /// Every member throws FileError naming the file and the tensor.
-class ExportedFile {
+class WeightsFile {
  public:
-  virtual ~ExportedFile() = default;
+  virtual ~WeightsFile() = default;
 
   /// Of the tensors, in no particular order.
   virtual std::vector<std::string> names() const = 0;
@@ -28,7 +28,7 @@ class ExportedFile {
 
 /// Hugging Face's folder (its model.safetensors, or those that model.safetensors.index.json names) or a file
 /// NAME.safetensors; any other is HDF5. Throws FileError for a file that is none or is damaged.
-std::unique_ptr<ExportedFile> open_exported(const std::string& path);
+std::unique_ptr<WeightsFile> open_weights_file(const std::string& path);
 
 namespace exported {
 
@@ -64,7 +64,7 @@ inline std::vector<std::int64_t> logical_shape(const Parameter& parameter) {
   return {parameter.rows, parameter.columns};
 }
 
-/// Whether open_exported takes `path` for safetensors.
+/// Whether open_weights_file takes `path` for safetensors.
 bool is_safetensors(const std::string& path);
 
 }  // namespace exported

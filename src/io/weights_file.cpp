@@ -1,4 +1,4 @@
-#include "io/exported_file.h"
+#include "io/weights_file.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -15,7 +15,7 @@ namespace cola {
 
 namespace {
 
-class ExportedHdf5 final : public ExportedFile {
+class ExportedHdf5 final : public WeightsFile {
  public:
   explicit ExportedHdf5(const std::string& path) : file_(Hdf5File::open(path)) {}
 
@@ -38,7 +38,7 @@ class ExportedHdf5 final : public ExportedFile {
 };
 
 // Weights that were saved in several files, and the index that says which tensor is in which.
-class SplitSafetensors final : public ExportedFile {
+class SplitSafetensors final : public WeightsFile {
  public:
   SplitSafetensors(const std::string& folder, const std::string& index) {
     const nlohmann::json json = parse_foreign_json(read_file(index));
@@ -84,7 +84,7 @@ bool exported::is_safetensors(const std::string& path) {
   return path.ends_with(".safetensors") || std::filesystem::is_directory(path);
 }
 
-std::unique_ptr<ExportedFile> open_exported(const std::string& path) {
+std::unique_ptr<WeightsFile> open_weights_file(const std::string& path) {
   if (!exported::is_safetensors(path)) return std::make_unique<ExportedHdf5>(path);
   if (!std::filesystem::is_directory(path)) return std::make_unique<SafetensorsFile>(path);
   const std::string whole = path + "/" + exported::safetensors_name, index = whole + ".index.json";
