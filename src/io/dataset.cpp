@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/kernels/cross_entropy.h"
 #include "io/file_kind.h"
+#include "io/sample_order.h"
 #include "io/token_file.h"
 
 namespace cola {
@@ -18,8 +19,12 @@ namespace cola {
 namespace {
 
 constexpr std::int64_t run_bytes = std::int64_t{1} << 20;
-// SampleOrder moves about in 16 blocks of 1 MiB, each lying across two runs or more where files meet.
-constexpr std::int64_t cache_bytes = 40 * run_bytes;
+
+// SampleOrder moves about in a window of blocks of 1 MiB, each lying across two runs or more where files
+// meet: 40 runs for 16 blocks.
+std::int64_t cache_bytes_of(std::size_t corpora) {
+  return window_blocks_of(corpora) * run_bytes * 5 / 2;
+}
 
 std::vector<std::string> expand(const std::string& pattern) {
   glob_t matches{};
@@ -32,9 +37,13 @@ std::vector<std::string> expand(const std::string& pattern) {
   return files;
 }
 
-/// The runs of all files read last, up to cache_bytes of them.
+/// The runs of a corpus's files that were read last. Each corpus has a cache of its own: one that is read
+/// often would drive out what others will want again.
 class RunCache {
  public:
+  /// Keeps that much.
+  explicit RunCache(std::int64_t bytes) : bytes_(bytes) {}
+
   /// Tokens [first, first + ids.size()) of file number `file`.
   void read(const std::vector<TokenFile>& files, std::size_t file, std::int64_t first,
             std::span<std::int32_t> ids) {
@@ -65,7 +74,7 @@ class RunCache {
     const std::int64_t size = std::min(run_bytes, (file.tokens() - first) * file.token_bytes());
     std::vector<std::byte> bytes(static_cast<std::size_t>(size));
     file.read_stored(first, bytes);
-    while (!runs_.empty() && held_ + size > cache_bytes) drop_oldest();
+    while (!runs_.empty() && held_ + size > bytes_) drop_oldest();
     held_ += size;
     runs_.push_front({key, std::move(bytes)});
     places_[key] = runs_.begin();
@@ -79,7 +88,7 @@ class RunCache {
 
   std::list<Run> runs_;  // the one used last in front
   std::unordered_map<std::uint64_t, std::list<Run>::iterator> places_;
-  std::int64_t held_ = 0;
+  std::int64_t bytes_, held_ = 0;
 };
 
 /// How many samples a file gives; throws UsageError if it does not fit the model or the other files.
@@ -125,13 +134,34 @@ std::vector<std::string> find_token_files(const std::vector<std::string>& patter
 }
 
 struct TokenDataset::Implementation {
+  void add_corpus(Corpus corpus, std::span<TokenFileLayout> layouts, std::int64_t vocab_size);
+
   std::int64_t sequence_length = 0;
   std::vector<TokenFile> files;
   std::vector<std::int64_t> first_sample{0};  // of each file, and at last the number of all samples
-  std::int64_t tokens = 0;
+  std::vector<std::size_t> corpus_of_file;
+  std::vector<Corpus> corpora;
   std::mutex mutex;
-  RunCache cache;
+  std::vector<RunCache> caches;  // of each corpus
 };
+
+void TokenDataset::Implementation::add_corpus(Corpus corpus, std::span<TokenFileLayout> layouts,
+                                              std::int64_t vocab_size) {
+  if (corpus.name.empty()) corpus.name = layouts.front().path;
+  for (TokenFileLayout& layout : layouts) {
+    const TokenFile& file = files.emplace_back(std::move(layout));
+    const std::int64_t samples = count_samples(file, files.front(), sequence_length, vocab_size);
+    first_sample.push_back(first_sample.back() + samples);
+    corpus_of_file.push_back(corpora.size());
+    if (corpus.sample_bytes == 0) corpus.sample_bytes = sequence_length * file.token_bytes();
+    corpus.samples += samples;
+    corpus.tokens += file.tokens();
+  }
+  if (corpus.samples == 0)
+    throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})", corpus.name,
+                     corpus.tokens, corpus.files, sequence_length + 1);
+  corpora.push_back(std::move(corpus));
+}
 
 std::vector<TokenFileLayout> read_token_file_layouts(const std::vector<std::string>& files) {
   std::vector<TokenFileLayout> layouts;
@@ -143,23 +173,27 @@ TokenDataset::TokenDataset(const std::vector<std::string>& files, std::int64_t s
                            std::int64_t vocab_size)
     : TokenDataset(read_token_file_layouts(files), sequence_length, vocab_size) {}
 
-TokenDataset::TokenDataset(std::vector<TokenFileLayout> files, std::int64_t sequence_length,
+TokenDataset::TokenDataset(const std::vector<TokenFileLayout>& files, std::int64_t sequence_length,
                            std::int64_t vocab_size)
+    : TokenDataset(files, {{.files = std::ssize(files)}}, sequence_length, vocab_size) {}
+
+TokenDataset::TokenDataset(std::vector<TokenFileLayout> files, const std::vector<Corpus>& corpora,
+                           std::int64_t sequence_length, std::int64_t vocab_size)
     : implementation_(std::make_unique<Implementation>()) {
   auto& self = *implementation_;
   if (files.empty()) throw UsageError("no token files given");
   if (sequence_length < 1) throw UsageError("sequence_length {} is not at least 1", sequence_length);
   self.sequence_length = sequence_length;
   self.files.reserve(files.size());
-  for (TokenFileLayout& layout : files) {
-    const TokenFile& file = self.files.emplace_back(std::move(layout));
-    const std::int64_t samples = count_samples(file, self.files.front(), sequence_length, vocab_size);
-    self.first_sample.push_back(self.first_sample.back() + samples);
-    self.tokens += file.tokens();
+  std::span<TokenFileLayout> layouts(files);
+  for (const Corpus& corpus : corpora) {
+    const auto count = static_cast<std::size_t>(corpus.files);
+    if (count < 1 || count > layouts.size())
+      throw Error("{}: a corpus of {} files, {} there", corpus.name, corpus.files, layouts.size());
+    self.add_corpus(corpus, layouts.first(count), vocab_size);
+    self.caches.emplace_back(cache_bytes_of(corpora.size()));
+    layouts = layouts.subspan(count);
   }
-  if (samples() == 0)
-    throw UsageError("{}: too short for a single sample ({} tokens in {} files, one needs {})",
-                     self.files.front().path(), self.tokens, files.size(), sequence_length + 1);
 }
 TokenDataset::TokenDataset(TokenDataset&& other) noexcept = default;
 TokenDataset::~TokenDataset() = default;
@@ -171,13 +205,15 @@ std::int64_t TokenDataset::samples() const {
   return implementation_->first_sample.back();
 }
 std::int64_t TokenDataset::tokens() const {
-  return implementation_->tokens;
+  std::int64_t tokens = 0;
+  for (const Corpus& corpus : corpora()) tokens += corpus.tokens;
+  return tokens;
 }
 std::int64_t TokenDataset::sequence_length() const {
   return implementation_->sequence_length;
 }
-std::int64_t TokenDataset::sample_bytes() const {
-  return sequence_length() * implementation_->files.front().token_bytes();
+const std::vector<Corpus>& TokenDataset::corpora() const {
+  return implementation_->corpora;
 }
 
 void TokenDataset::read(std::int64_t index, std::span<std::int32_t> inputs,
@@ -194,10 +230,11 @@ void TokenDataset::read(std::int64_t index, std::span<std::int32_t> inputs,
   const std::int64_t first = (index - self.first_sample[number]) * self.sequence_length;
 
   const std::scoped_lock lock(self.mutex);
-  self.cache.read(self.files, number, first, inputs);
+  RunCache& cache = self.caches[self.corpus_of_file[number]];
+  cache.read(self.files, number, first, inputs);
   std::copy(inputs.begin() + 1, inputs.end(), targets.begin());
   if (attributes.packing == Packing::packed) {
-    self.cache.read(self.files, number, first + self.sequence_length, targets.last(1));
+    cache.read(self.files, number, first + self.sequence_length, targets.last(1));
     return;
   }
   const std::size_t known = std::max<std::size_t>(unpadded_length(inputs, attributes), 1) - 1;

@@ -12,7 +12,6 @@ namespace cola {
 namespace {
 
 constexpr std::int64_t block_bytes = std::int64_t{1} << 20;
-constexpr std::int64_t window_blocks = 16;
 constexpr std::uint64_t block_stream = 0, partial_block_stream = 1, first_window_stream = 2;
 
 std::uint64_t random_word(std::uint64_t key, std::uint64_t counter, std::uint64_t stream) {
@@ -57,18 +56,20 @@ class Permutation {
 /// which may be shorter and stands at a random slot.
 class Epoch {
  public:
-  Epoch(std::uint64_t seed, std::int64_t epoch, std::int64_t samples, std::int64_t samples_per_block)
-      : key_(random_word(philox_key(seed, "sample order"), static_cast<std::uint64_t>(epoch), 0)),
+  Epoch(std::uint64_t key, std::int64_t epoch, std::int64_t samples, std::int64_t samples_per_block,
+        std::int64_t window_blocks)
+      : key_(random_word(key, static_cast<std::uint64_t>(epoch), 0)),
         size_(samples_per_block),
+        window_blocks_(window_blocks),
         full_blocks_(samples / samples_per_block),
         missing_((size_ - samples % size_) % size_),
         slots_(full_blocks_ + (missing_ > 0 ? 1 : 0)),
         partial_slot_(missing_ > 0 ? random_slot() : slots_) {}
 
   std::int64_t sample_at(std::int64_t index) const {
-    const std::int64_t window = slot_of(index) / window_blocks;
-    const std::int64_t begin = first_index(window * window_blocks);
-    const std::int64_t end = first_index(std::min((window + 1) * window_blocks, slots_));
+    const std::int64_t window = slot_of(index) / window_blocks_;
+    const std::int64_t begin = first_index(window * window_blocks_);
+    const std::int64_t end = first_index(std::min((window + 1) * window_blocks_, slots_));
     const Permutation inside(stream_key(first_window_stream + static_cast<std::uint64_t>(window)),
                              end - begin);
     const std::int64_t shuffled = begin + inside(index - begin);
@@ -94,22 +95,32 @@ class Epoch {
   }
 
   std::uint64_t key_;
-  std::int64_t size_, full_blocks_;
+  std::int64_t size_, window_blocks_, full_blocks_;
   std::int64_t missing_;  // samples that the last block lacks
   std::int64_t slots_, partial_slot_;
 };
 
+// A run over one corpus keeps the order that it had before there were others.
+std::uint64_t key_of(std::uint64_t seed, std::size_t corpus) {
+  return philox_key(seed, corpus == 0 ? "sample order" : fmt::format("sample order {}", corpus));
+}
+
 }  // namespace
 
-SampleOrder::SampleOrder(std::uint64_t seed, std::int64_t samples, std::int64_t sample_bytes)
-    : seed_(seed), samples_(samples) {
+std::int64_t window_blocks_of(std::size_t corpora) {
+  return std::clamp<std::int64_t>(64 / static_cast<std::int64_t>(corpora), 2, 16);
+}
+
+SampleOrder::SampleOrder(std::uint64_t seed, std::int64_t samples, std::int64_t sample_bytes,
+                         std::size_t corpus, std::int64_t window_blocks)
+    : key_(key_of(seed, corpus)), samples_(samples), window_blocks_(window_blocks) {
   if (samples < 1 || sample_bytes < 1)
     throw UsageError("no samples to put into an order ({} samples of {} bytes)", samples, sample_bytes);
   samples_per_block_ = divide_up(block_bytes, sample_bytes);
 }
 
 std::int64_t SampleOrder::at(std::int64_t position) const {
-  const Epoch epoch(seed_, position / samples_, samples_, samples_per_block_);
+  const Epoch epoch(key_, position / samples_, samples_, samples_per_block_, window_blocks_);
   return epoch.sample_at(position % samples_);
 }
 

@@ -22,7 +22,7 @@ TokenBatch batch_without_targets(std::vector<std::int32_t>& inputs, std::vector<
 BatchLoader::BatchLoader(const TokenDataset& dataset, std::uint64_t seed, std::int64_t global_batch,
                          std::int64_t micro_batch, int rank, int ranks)
     : dataset_(dataset),
-      order_(seed, dataset.samples(), dataset.sample_bytes()),
+      order_(seed, dataset.corpora()),
       micro_batch_(micro_batch),
       micro_batches_(micro_batches_of(global_batch, micro_batch, ranks)),
       begin_(global_batch * rank / ranks),

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
+#include "io/blended_order.h"
 #include "io/dataset.h"
-#include "io/sample_order.h"
 #include "model/transformer.h"
 
 namespace cola {
@@ -60,7 +60,7 @@ class BatchLoader {
 
  private:
   const TokenDataset& dataset_;
-  SampleOrder order_;
+  BlendedOrder order_;
   std::int64_t micro_batch_;
   std::int64_t micro_batches_;
   std::int64_t begin_, end_;  // this rank's sequences inside a global batch

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "core/error.h"
-#include "io/sample_order.h"
+#include "io/blended_order.h"
 #include "io/token_file.h"
 #include "support/test_folder.h"
 
@@ -84,7 +84,7 @@ TEST_F(DatasetTest, FilesFollowOneAnother) {
   EXPECT_EQ(read(dataset, 2).inputs, (Ids{5, 6}));
   EXPECT_EQ(read(dataset, 3).targets, (Ids{8, 256}));
   EXPECT_EQ(dataset.tokens(), 12);
-  EXPECT_EQ(dataset.sample_bytes(), 4);
+  EXPECT_EQ(dataset.corpora().front().sample_bytes, 4);
 }
 
 TEST_F(DatasetTest, DocumentRowsIgnorePaddingAndTheLastTarget) {
@@ -122,13 +122,12 @@ ReadCounters read_counters() {
   return counters;
 }
 
-TEST_F(DatasetTest, ReadsAcrossRunsAndInAnyOrder) {
-  // 100 MiB of tokens in two files: more than is kept, each token telling its place.
-  constexpr std::int64_t length = 300;
+// 100 MiB of tokens in two files: more than is kept, each token telling its place.
+std::vector<std::string> write_counted_files(const TestFolder& folder) {
   std::vector<std::string> files;
   for (const std::int32_t file : {0, 1}) {
-    TokenFileWriter writer(folder_.path(std::to_string(file) + ".h5"),
-                           {70000, 0, 0, "count", Packing::packed, 0});
+    files.push_back(folder.path(std::to_string(file) + ".h5"));
+    TokenFileWriter writer(files.back(), {70000, 0, 0, "count", Packing::packed, 0});
     Ids document(999'999);
     for (std::int32_t block = 0; block < 13; ++block) {
       for (std::int32_t i = 0; i < 999'999; ++i)
@@ -137,12 +136,16 @@ TEST_F(DatasetTest, ReadsAcrossRunsAndInAnyOrder) {
     }
     writer.close();
     writer.publish();
-    files.push_back(folder_.path(std::to_string(file) + ".h5"));
   }
-  const TokenDataset dataset(files, length, 70000);
+  return files;
+}
+
+TEST_F(DatasetTest, ReadsAcrossRunsAndInAnyOrder) {
+  constexpr std::int64_t length = 300;
+  const TokenDataset dataset(write_counted_files(folder_), length, 70000);
   const std::int64_t samples_of_one = (13'000'000 - 1) / length;
   ASSERT_EQ(dataset.samples(), 2 * samples_of_one);
-  const SampleOrder order(1, dataset.samples(), dataset.sample_bytes());
+  const SampleOrder order(1, dataset.samples(), dataset.corpora().front().sample_bytes);
   const auto token = [](std::int64_t file, std::int64_t place) {
     const std::int64_t block = place / 1'000'000, i = place % 1'000'000;
     return static_cast<std::int32_t>(i == 999'999 ? 0 : (block * 7 + i + file) % 69997);
@@ -161,6 +164,57 @@ TEST_F(DatasetTest, ReadsAcrossRunsAndInAnyOrder) {
   if (before.bytes < 0 || after.bytes < 0) return;
   EXPECT_LT(after.bytes - before.bytes, 3 * dataset.tokens() * 4) << "shuffled samples share their runs";
   EXPECT_LT(after.calls - before.calls, 400) << "runs are read whole";
+}
+
+// Ten corpora, one of which is read as often as the other nine: what each was read last stays.
+TEST_F(DatasetTest, ReadsNoMoreOfABlendThanOfOneCorpus) {
+  constexpr std::int64_t length = 300, corpora = 10;
+  std::vector<TokenFileLayout> layouts = read_token_file_layouts(write_counted_files(folder_));
+  for (std::size_t i = 2; i < corpora; ++i) layouts.push_back(layouts[i % 2]);
+  std::vector<Corpus> blended(corpora, {.weight = 1, .files = 1});
+  blended[3].weight = corpora - 1;
+  const TokenDataset dataset(layouts, blended, length, 70000);
+  const BlendedOrder order(1, dataset.corpora());
+  const ReadCounters before = read_counters();
+  constexpr std::int64_t positions = 80000;  // an epoch of one corpus nearly, a tenth of one of the others
+  for (std::int64_t position = 0; position < positions; position += 2) read(dataset, order.at(position));
+  const ReadCounters after = read_counters();
+  if (before.bytes < 0 || after.bytes < 0) return;
+  // A run lies in two blocks and is read for each; a corpus that is read slowly has a window of 6 blocks
+  // open.
+  const std::int64_t blocks = positions * length * 4 / (1 << 20) + (corpora - 1) * 6;
+  EXPECT_LT(after.bytes - before.bytes, blocks * 3 << 20) << "shuffled samples share their runs";
+  EXPECT_LT(after.calls - before.calls, blocks * 3) << "runs are read whole";
+}
+
+TEST_F(DatasetTest, CountsEachCorpus) {
+  const auto layouts = read_token_file_layouts(
+      {packed("a.h5", {{1, 2, 3, 4}}), packed("short.h5", {{9}}), packed("b.h5", {{5, 6, 7, 8}})});
+  const TokenDataset dataset(layouts, {{.name = "a", .files = 1}, {.weight = 3, .files = 2}}, 2, 300);
+  ASSERT_EQ(dataset.corpora().size(), 2u);
+  const Corpus &a = dataset.corpora()[0], &b = dataset.corpora()[1];
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(b.name, folder_.path("short.h5"));
+  EXPECT_EQ(b.weight, 3);
+  EXPECT_EQ(a.samples, 2);
+  EXPECT_EQ(b.samples, 2);
+  EXPECT_EQ(b.tokens, 7);
+  EXPECT_EQ(b.sample_bytes, 4);
+  EXPECT_EQ(dataset.samples(), 4);
+  EXPECT_EQ(dataset.tokens(), 12);
+  EXPECT_EQ(read(dataset, 2).inputs, (Ids{5, 6}));
+}
+
+TEST_F(DatasetTest, NamesACorpusThatHasNoSample) {
+  const auto layouts =
+      read_token_file_layouts({packed("good.h5", {Ids(100, 1)}), packed("tiny.h5", {{1, 2}})});
+  try {
+    const TokenDataset dataset(layouts, {{.files = 1}, {.name = "tiny-*.h5", .files = 1}}, 4, 258);
+    FAIL() << "taken";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "tiny-*.h5: too short for a single sample (3 tokens in 1 files, one needs 5)");
+  }
+  EXPECT_THROW(TokenDataset(layouts, {{.files = 3}}, 4, 258), Error);
 }
 
 TEST_F(DatasetTest, ServesSeveralThreads) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -49,6 +50,32 @@ TEST(BatchLoader, AStepHasTheSameSamplesOnAnyNumberOfRanks) {
   ASSERT_EQ(expected.size(), 10u);
   for (int ranks = 2; ranks <= 10; ++ranks)
     EXPECT_EQ(samples_of_step(dataset, 30, ranks), expected) << ranks << " ranks";
+}
+
+// Two corpora, of 300 and 100 samples.
+TokenDataset make_blend(const TestFolder& folder) {
+  make_dataset(folder);
+  std::vector<std::int32_t> tokens(101 * sequence);
+  std::iota(tokens.begin(), tokens.end(), 4000);
+  const std::string path = folder.path("other.h5");
+  TokenFileWriter writer(path, {vocabulary, vocabulary - 1, vocabulary - 1, "test", Packing::packed, 0});
+  writer.append(tokens);
+  writer.close();
+  writer.publish();
+  return TokenDataset(read_token_file_layouts({folder.path("train.h5"), path}),
+                      {{.weight = 0.7, .files = 1}, {.weight = 0.3, .files = 1}}, sequence, vocabulary);
+}
+
+TEST(BatchLoader, AStepOfABlendHasTheSameSamplesOnAnyNumberOfRanks) {
+  const TestFolder folder;
+  const TokenDataset dataset = make_blend(folder);
+  for (const std::int64_t first : {0, 30, 1230}) {
+    const auto expected = samples_of_step(dataset, first, 1);
+    ASSERT_EQ(expected.size(), 10u);
+    EXPECT_EQ(std::count_if(expected.begin(), expected.end(), [](std::int32_t id) { return id >= 4000; }), 3);
+    for (int ranks = 2; ranks <= 10; ++ranks)
+      EXPECT_EQ(samples_of_step(dataset, first, ranks), expected) << ranks << " ranks";
+  }
 }
 
 TEST(BatchLoader, RanksMakeEquallyManyPasses) {
