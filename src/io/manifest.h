@@ -36,11 +36,19 @@ struct ShardRecord {
   std::array<DatasetRecord, all_state_tensors.size()> datasets = {};
 };
 
+/// One of the corpora that a run blends: the next `files` of its data, and the parts of what it reads that
+/// come from them, out of the sum of all (CorpusBlend).
+struct CorpusRecord {
+  std::int64_t files = 0, parts = 0;
+  bool operator==(const CorpusRecord&) const = default;
+};
+
 /// What a run trains on, to tell whether it goes on with the same: the order of samples depends on it.
 struct DataRecord {
   std::int64_t files = 0, tokens = 0, samples = 0;
   std::string tokenizer;  // name and hash
   std::string checksum;   // xxh3 of the files' names without folders and their sizes, in order
+  std::vector<CorpusRecord> corpora = {};  // none where all files are one
   bool operator==(const DataRecord&) const = default;
 };
 

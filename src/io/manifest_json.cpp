@@ -137,17 +137,25 @@ ShardRecord shard_from_json(const Json& json) {
 }
 
 Json data_to_json(const DataRecord& data) {
-  return {{"files", data.files},
-          {"tokens", data.tokens},
-          {"samples", data.samples},
-          {"tokenizer", data.tokenizer},
-          {"checksum", data.checksum}};
+  Json json = {{"files", data.files},
+               {"tokens", data.tokens},
+               {"samples", data.samples},
+               {"tokenizer", data.tokenizer},
+               {"checksum", data.checksum}};
+  for (const CorpusRecord& corpus : data.corpora)
+    json["corpora"].push_back({{"files", corpus.files}, {"parts", corpus.parts}});
+  return json;
 }
 
 DataRecord data_from_json(const Json& json) {
-  return {json.at("files").get<std::int64_t>(), json.at("tokens").get<std::int64_t>(),
-          json.at("samples").get<std::int64_t>(), json.at("tokenizer").get<std::string>(),
-          json.at("checksum").get<std::string>()};
+  DataRecord data{json.at("files").get<std::int64_t>(), json.at("tokens").get<std::int64_t>(),
+                  json.at("samples").get<std::int64_t>(), json.at("tokenizer").get<std::string>(),
+                  json.at("checksum").get<std::string>()};
+  if (const auto corpora = json.find("corpora"); corpora != json.end())
+    for (const Json& corpus : *corpora)
+      data.corpora.push_back(
+          {corpus.at("files").get<std::int64_t>(), corpus.at("parts").get<std::int64_t>()});
+  return data;
 }
 
 template <typename Convert>

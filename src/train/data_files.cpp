@@ -1,6 +1,7 @@
 #include "train/data_files.h"
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -21,6 +22,19 @@ std::vector<std::string> require_data_files(const char* key, const std::vector<s
   } catch (const UsageError& error) {
     throw UsageError("{}: {}", key, error.what());
   }
+}
+
+std::vector<std::vector<std::string>> require_separate_data_files(const char* key,
+                                                                  const std::vector<std::string>& patterns) {
+  std::vector<std::vector<std::string>> files;
+  std::map<std::string, std::string> pattern_of;
+  for (const std::string& pattern : patterns)
+    for (const std::string& file : files.emplace_back(require_data_files(key, {pattern})))
+      if (const auto [known, is_new] = pattern_of.emplace(canonical_path(file), pattern); !is_new)
+        throw UsageError(
+            "{}: {} is matched by '{}' and by '{}'; with data.weights a file belongs to one of them", key,
+            file, known->second, pattern);
+  return files;
 }
 
 std::string find_shared_file(const std::vector<std::string>& train,

@@ -10,6 +10,11 @@ namespace cola {
 /// pattern that is a folder or matches no file.
 std::vector<std::string> require_data_files(const char* key, const std::vector<std::string>& patterns);
 
+/// The files of each pattern by itself. Throws UsageError as require_data_files does, and naming file and
+/// patterns for a file that two of them match.
+std::vector<std::vector<std::string>> require_separate_data_files(const char* key,
+                                                                  const std::vector<std::string>& patterns);
+
 /// The first of `validation` that is also one of `train`, by whatever path; empty if none is.
 std::string find_shared_file(const std::vector<std::string>& train,
                              const std::vector<std::string>& validation);

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <sstream>
+#include <utility>
 
 #include "core/error.h"
 #include "core/log.h"
+#include "io/blended_order.h"
 #include "io/checksum.h"
 #include "io/durable_file.h"
 #include "train/agreement.h"
@@ -33,11 +35,52 @@ std::string versions_here(const std::vector<TokenFileLayout>& layouts) {
   return versions;
 }
 
-std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std::string>& patterns,
-                                          Communicator& world, const std::string& host = host_name()) {
+// What the configuration says of some data. With weights, each pattern is a corpus of its own.
+struct DataSource {
+  const char* key;
+  const std::vector<std::string>& patterns;
+  std::vector<double> weights = {};
+};
+
+// The files of each corpus, in order, and what is known of them.
+struct FoundFiles {
+  std::vector<TokenFileLayout> layouts;
+  std::vector<Corpus> corpora;
+};
+
+// A line with the corpora's numbers of files, then the layouts.
+std::string find_as_text(const DataSource& source) {
+  std::vector<std::vector<std::string>> files;
+  if (source.weights.empty())
+    files.push_back(require_data_files(source.key, source.patterns));
+  else
+    files = require_separate_data_files(source.key, source.patterns);
+  std::string counts;
+  std::vector<std::string> all;
+  for (const std::vector<std::string>& corpus : files) {
+    counts += fmt::format("{} ", corpus.size());
+    all.insert(all.end(), corpus.begin(), corpus.end());
+  }
+  return counts + "\n" + to_text(read_token_file_layouts(all));
+}
+
+FoundFiles found_from_text(const std::string& text, const DataSource& source) {
+  const std::size_t end = text.find('\n');
+  FoundFiles found{layouts_from_text(text.substr(end + 1)), {}};
+  std::istringstream counts(text.substr(0, end));
+  for (Corpus corpus; counts >> corpus.files; found.corpora.push_back(corpus)) {
+    if (source.weights.empty()) continue;
+    corpus.name = source.patterns[found.corpora.size()];
+    corpus.weight = source.weights[found.corpora.size()];
+  }
+  return found;
+}
+
+FoundFiles find_files(const DataSource& source, Communicator& world, const std::string& host = host_name()) {
   std::string text;
-  on_rank_0(world, [&] { text = to_text(read_token_file_layouts(require_data_files(key, patterns))); });
-  std::vector<TokenFileLayout> layouts = layouts_from_text(shared_text(world, text));
+  on_rank_0(world, [&] { text = find_as_text(source); });
+  FoundFiles found = found_from_text(shared_text(world, text), source);
+  std::vector<TokenFileLayout>& layouts = found.layouts;
   // A file that a node does not see must not be missed in the middle of the run.
   const int looker = first_of_host(world, host);
   const bool looks = looker == world.rank();
@@ -50,12 +93,12 @@ std::vector<TokenFileLayout> find_layouts(const char* key, const std::vector<std
   std::istringstream seen(world.all_gather(versions)[static_cast<std::size_t>(looker)]);
   for (TokenFileLayout& layout : layouts)
     if (looker != 0) seen >> layout.version.modified >> layout.version.inode;
-  return layouts;
+  return found;
 }
 
-TokenDataset make_dataset(const std::vector<TokenFileLayout>& layouts,
-                          const RunConfiguration& configuration) {
-  return TokenDataset(layouts, configuration.data.sequence_length, configuration.model.vocab_size);
+TokenDataset make_dataset(const FoundFiles& found, const RunConfiguration& configuration) {
+  return TokenDataset(found.layouts, found.corpora, configuration.data.sequence_length,
+                      configuration.model.vocab_size);
 }
 
 // A loss over ids of another tokenizer says nothing.
@@ -81,13 +124,23 @@ void warn_of_shared_file(const std::vector<TokenFileLayout>& training,
             shared);
 }
 
+// None of a single corpus, whatever its weight.
+std::vector<CorpusRecord> records_of(const std::vector<Corpus>& corpora) {
+  std::vector<CorpusRecord> records;
+  if (corpora.size() == 1) return records;
+  const std::vector<std::int64_t> parts = blend_of(corpora).parts();
+  for (std::size_t i = 0; i < corpora.size(); ++i) records.push_back({corpora[i].files, parts[i]});
+  return records;
+}
+
 // Folders are left out: data may be moved.
 DataRecord record_of(const std::vector<TokenFileLayout>& layouts, const TokenDataset& data) {
   std::string sizes;
   for (const TokenFileLayout& layout : layouts)
     sizes += fmt::format("{} {} {}\n", last_name(layout.path), layout.tokens.size, layout.documents.size);
-  return {data.files(), data.tokens(), data.samples(), layouts.front().attributes.tokenizer,
-          checksum_of(sizes)};
+  return {data.files(),       data.tokens(),
+          data.samples(),     layouts.front().attributes.tokenizer,
+          checksum_of(sizes), records_of(data.corpora())};
 }
 
 }  // namespace
@@ -95,17 +148,17 @@ DataRecord record_of(const std::vector<TokenFileLayout>& layouts, const TokenDat
 TokenDataset open_token_data(const char* key, const std::vector<std::string>& patterns,
                              const RunConfiguration& configuration, Communicator& world,
                              const std::string& host) {
-  return make_dataset(find_layouts(key, patterns, world, host), configuration);
+  return make_dataset(find_files({key, patterns}, world, host), configuration);
 }
 
 RunData open_run_data(const RunConfiguration& configuration, Communicator& world) {
   const DataSection& files = configuration.data;
-  const std::vector<TokenFileLayout> training = find_layouts("data.train", files.train, world);
-  const std::vector<TokenFileLayout> validation = find_layouts("data.validation", files.validation, world);
-  require_one_tokenizer(training.front(), validation.front());
-  on_rank_0(world, [&] { warn_of_shared_file(training, validation); });
+  const FoundFiles training = find_files({"data.train", files.train, files.weights}, world);
+  const FoundFiles validation = find_files({"data.validation", files.validation}, world);
+  require_one_tokenizer(training.layouts.front(), validation.layouts.front());
+  on_rank_0(world, [&] { warn_of_shared_file(training.layouts, validation.layouts); });
   RunData data{make_dataset(training, configuration), make_dataset(validation, configuration), {}};
-  data.record = record_of(training, data.training);
+  data.record = record_of(training.layouts, data.training);
   return data;
 }
 

@@ -27,8 +27,9 @@ struct RunData {
   DataRecord record;  // of the training data, for checkpoints
 };
 
-/// data.train and data.validation, each as open_token_data opens it. Collective. Throws UsageError, on all
-/// ranks, also if they come from different tokenizers. Warns of a file that is in both.
+/// data.train, blended by data.weights, and data.validation, each as open_token_data opens it. Collective.
+/// Throws UsageError, on all ranks, also if they come from different tokenizers, and for a file of two
+/// corpora that are blended. Warns of a file that is in both.
 RunData open_run_data(const RunConfiguration& configuration, Communicator& world);
 
 }  // namespace cola

@@ -82,6 +82,7 @@ class Trainer {
   void report_start(const RunStart& start) const;
   std::string describe_memory_of_rank() const;
   std::string describe_data() const;
+  std::string describe_epochs() const;
   bool speaks() const { return communicator_.rank() == 0; }
   bool is_due(std::int64_t every) const { return every > 0 && state_.step % every == 0; }
   bool finished() const { return state_.step >= configuration_.schedule.total_steps; }

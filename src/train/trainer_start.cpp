@@ -214,12 +214,26 @@ std::string Trainer::describe_data() const {
     return fmt::format("{} tokens in {} {}", format_count(static_cast<double>(data.tokens())), data.files(),
                        data.files() == 1 ? "file" : "files");
   };
-  const std::int64_t steps = configuration_.schedule.total_steps;
-  const double epochs = static_cast<double>(steps * configuration_.train.global_batch) /
-                        static_cast<double>(data_.training.samples());
-  return fmt::format("data: {}, {} sequences of {}; {} steps are {:.3g} epochs\nvalidation: {}",
+  return fmt::format("data: {}, {} sequences of {}; {} steps are {}\nvalidation: {}",
                      in_files(data_.training), data_.training.samples(), data_.training.sequence_length(),
-                     steps, epochs, in_files(data_.validation));
+                     configuration_.schedule.total_steps, describe_epochs(), in_files(data_.validation));
+}
+
+// How often the whole run reads its data: all of them, or a line for each corpus.
+std::string Trainer::describe_epochs() const {
+  const std::vector<Corpus>& corpora = data_.training.corpora();
+  const CorpusBlend blend = blend_of(corpora);
+  const auto samples =
+      static_cast<double>(configuration_.schedule.total_steps * configuration_.train.global_batch);
+  const auto epochs = [&](std::size_t i) {
+    return fmt::format("{:.3g} epochs", blend.share(i) * samples / static_cast<double>(corpora[i].samples));
+  };
+  if (corpora.size() == 1) return epochs(0);
+  std::string text = fmt::format("a blend of {} corpora", corpora.size());
+  for (std::size_t i = 0; i < corpora.size(); ++i)
+    text += fmt::format("\n  {}: {:.3g} %, {} tokens, {}", corpora[i].name, 100 * blend.share(i),
+                        format_count(static_cast<double>(corpora[i].tokens)), epochs(i));
+  return text;
 }
 
 }  // namespace cola

@@ -105,7 +105,8 @@ run:        {name: other, dir: /scratch/other, seed: 18446744073709551615}
 model:      {vocab_size: 300, hidden_size: 128, intermediate_size: 341, num_hidden_layers: 3, num_attention_heads: 8,
              num_key_value_heads: 2, max_position_embeddings: 512, rms_norm_eps: 1.0e-5, rope_theta: 500000,
              projection: full, rank: 24, gate_activation: true}
-data:       {train: [a.h5, "b c.h5"], validation: ['*.h5'], sequence_length: 128, allow_change: true}
+data:       {train: [a.h5, "b c.h5"], weights: [7, 0.5], validation: ['*.h5'], sequence_length: 128,
+             allow_change: true}
 optimizer:  {lr: 2.0e-3, betas: [0.8, 0.95], eps: 1.0e-7, weight_decay: 0.1, grad_clip: 0}
 schedule:   {total_steps: 9, warmup_steps: 5, min_lr_ratio: 0, decay: linear, decay_steps: 4}
 train:      {global_batch: 12, micro_batch: 4, precision: bf16, recompute: block, device: cuda, attention: flash,
@@ -118,7 +119,7 @@ evaluation: {every: 0, tokens: 1000}
   RunConfiguration expected;
   expected.run = {"other", "/scratch/other", std::numeric_limits<std::uint64_t>::max()};
   expected.model = {300, 128, 341, 3, 8, 2, 512, 1e-5, 500000, ProjectionKind::full, 24, true};
-  expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, 128, true};
+  expected.data = {{"a.h5", "b c.h5"}, {"*.h5"}, {7, 0.5}, 128, true};
   expected.optimizer = {2e-3, 0.8, 0.95, 1e-7, 0.1, 0};
   expected.schedule = {9, 5, 0, Decay::linear, 4};
   expected.train = {12,
@@ -145,6 +146,33 @@ TEST(OtherNames, StandForKeysThatThereAre) {
     EXPECT_NE(defaults.find(section + ":\n"), std::string::npos) << name.key;
     EXPECT_EQ(defaults.find("\n  " + std::string(name.word) + ": "), std::string::npos)
         << name.word << " is a key itself";
+  }
+}
+
+TEST_F(RunConfigurationTest, TakesNoWeightsOrOneForEveryEntry) {
+  EXPECT_TRUE(load(smallest).data.weights.empty());
+  EXPECT_NE(to_yaml(load(smallest)).find("\n  weights: []\n"), std::string::npos);
+  EXPECT_EQ(parse_run_configuration(to_yaml(load(smallest)), "printed"), load(smallest));
+  const std::string two = "data.train=[a.h5, b.h5]";
+  EXPECT_EQ(load(smallest, {"data.weights=[2]"}).data.weights, (std::vector<double>{2}));
+  EXPECT_EQ(load(smallest, {two, "data.weights=[1e-6, 3000000000]"}).data.weights,
+            (std::vector<double>{1e-6, 3e9}));
+  const std::vector<std::pair<std::string, std::string>> refused = {
+      {"[1]", "must have a number for every entry of data.train (2), got 1"},
+      {"[1, 2, 3]", "must have a number for every entry of data.train (2), got 3"},
+      {"[1, 0]", "must be greater than 0, got 0"},
+      {"[-1, 1]", "must be greater than 0, got -1"},
+      {"[1, .inf]", "expected a finite number, got '.inf'"},
+      {"[.nan, 1]", "expected a finite number, got '.nan'"},
+      {"[1, 1e19]", "must be at most 1000000000000000000, got 1e+19"},
+      {"[1, much]", "expected a number, got 'much'"},
+      {"1", "expected a list such as [0.7, 0.3], got '1'"},
+  };
+  for (const auto& [weights, problem] : refused) {
+    EXPECT_EQ(message(smallest, {two, "data.weights=" + weights}),
+              "--set data.weights=" + weights + ": " + problem);
+    EXPECT_EQ(message(smallest + "  weights: " + weights + "\n", {two}),
+              "bad.yaml:7: data.weights: " + problem);
   }
 }
 
@@ -390,11 +418,12 @@ TEST_F(RunConfigurationTest, PrintsInTheOrderOfTheFile) {
             "  num_attention_heads: 4\n  num_key_value_heads: 4\n  max_position_embeddings: 1024\n"
             "  rms_norm_eps: 1.0e-06\n  rope_theta: 10000\n  projection: cola\n  rank: 16\n  "
             "gate_activation: false\n");
-  EXPECT_EQ(yaml.substr(yaml.find("data:"), yaml.find("schedule:") - yaml.find("data:")),
-            "data:\n  train: [train.h5]\n  validation: [validation.h5]\n  sequence_length: 256\n"
-            "  allow_change: false\n"
-            "optimizer:\n  lr: 0.001\n  betas: [0.9, 0.999]\n  eps: 1.0e-08\n  weight_decay: 0.01\n  "
-            "grad_clip: 0.5\n");
+  EXPECT_EQ(
+      yaml.substr(yaml.find("data:"), yaml.find("schedule:") - yaml.find("data:")),
+      "data:\n  train: [train.h5]\n  weights: []\n  validation: [validation.h5]\n  sequence_length: 256\n"
+      "  allow_change: false\n"
+      "optimizer:\n  lr: 0.001\n  betas: [0.9, 0.999]\n  eps: 1.0e-08\n  weight_decay: 0.01\n  "
+      "grad_clip: 0.5\n");
 }
 
 TEST_F(RunConfigurationTest, TextOfACheckpointNamesItsOrigin) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "core/error.h"
 
 namespace cola {
@@ -91,6 +93,28 @@ TEST_F(SameRun, NamesWhatDiffersInTheData) {
   EXPECT_NE(refusal().find("files of other names or sizes"), std::string::npos) << refusal();
 }
 
+TEST_F(SameRun, RefusesOtherWeightsUnlessTheyAreAllowed) {
+  manifest_.data->corpora = data_.corpora = {{1, 3}, {1, 4}, {1, 1}};
+  EXPECT_EQ(refusal(), "");
+  data_.corpora = {{1, 3}, {1, 1}, {1, 4}};
+  EXPECT_EQ(
+      refusal(),
+      "data.train: step-00000010 was trained on other data (data.weights that give entry 2 of data.train "
+      "50 %, now 12.5 %); data.allow_change=true resumes with the new ones");
+  now_.data.allow_change = true;
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SameRun, RefusesOtherCorporaOfTheSameFiles) {
+  data_.corpora = {{1, 1}, {1, 1}};
+  EXPECT_NE(refusal().find("(one corpus, now 2 corpora by data.weights)"), std::string::npos) << refusal();
+  std::swap(data_.corpora, manifest_.data->corpora);
+  EXPECT_NE(refusal().find("(2 corpora by data.weights, now one corpus)"), std::string::npos) << refusal();
+  data_.corpora = {{2, 1}, {2, 1}};
+  EXPECT_NE(refusal().find("(data.weights with 1 files in entry 1 of data.train, now 2)"), std::string::npos)
+      << refusal();
+}
+
 TEST_F(SameRun, TakesATokenizerWhoseFileWasRenamed) {
   manifest_.data->tokenizer = "a.model xxh3:0123456789abcdef";
   data_.tokenizer = "b.model xxh3:0123456789abcdef";
@@ -167,6 +191,9 @@ TEST(DataRecord, IsKeptByManifestsAndMayBeMissing) {
   Manifest manifest;
   EXPECT_FALSE(manifest_from_json(to_json(manifest), "text").data.has_value());
   manifest.data = DataRecord{2, 1000, 31, "bytes", "abcd"};
+  EXPECT_EQ(manifest_from_json(to_json(manifest), "text").data, manifest.data);
+  EXPECT_EQ(to_json(manifest).find("corpora"), std::string::npos) << "nothing new where nothing is blended";
+  manifest.data->corpora = {{2, 1610612736}, {1, 536870912}};
   EXPECT_EQ(manifest_from_json(to_json(manifest), "text").data, manifest.data);
 }
 

@@ -38,6 +38,14 @@ class TokenData : public ::testing::Test {
     configuration_.data.validation = {folder_.path("a.h5")};
     return open_run_data(configuration_, *make_self_communicator()).record;
   }
+  std::string refusal(const std::vector<std::string>& names) {
+    try {
+      record_of(names);
+    } catch (const UsageError& error) {
+      return error.what();
+    }
+    return {};
+  }
   RunConfiguration configuration_;
   TestFolder folder_;
 };
@@ -191,6 +199,59 @@ TEST_F(TokenData, IsKnownByItsFilesSizesAndTokenizer) {
   EXPECT_EQ(record_of({"moved/*.h5"}), record);
   write("b.h5", "test", 51);
   EXPECT_NE(record_of({"a.h5", "b.h5"}), record);
+}
+
+TEST_F(TokenData, MakesEveryEntryACorpusWhereThereAreWeights) {
+  write("c.h5", "test", 90);
+  configuration_.data = {{folder_.path("[ab].h5"), folder_.path("c.h5")}, {folder_.path("a.h5")}, {3, 1}, 8};
+  run_on_threads(3, [&](Communicator& world) {
+    const RunData data = open_run_data(configuration_, world);
+    const std::vector<Corpus>& corpora = data.training.corpora();
+    ASSERT_EQ(corpora.size(), 2u);
+    EXPECT_EQ(corpora[0].name, folder_.path("[ab].h5"));
+    EXPECT_EQ(corpora[0].weight, 3);
+    EXPECT_EQ(corpora[0].files, 2);
+    EXPECT_EQ(corpora[0].samples, 12);
+    EXPECT_EQ(corpora[1].name, folder_.path("c.h5"));
+    EXPECT_EQ(corpora[1].weight, 1);
+    EXPECT_EQ(corpora[1].tokens, 91);
+    EXPECT_EQ(corpora[1].samples, 11);
+    EXPECT_EQ(data.validation.corpora().size(), 1u);
+    EXPECT_EQ(data.record.corpora, (std::vector<CorpusRecord>{{2, 1610612736}, {1, 536870912}}));
+  });
+}
+
+TEST_F(TokenData, RecordsTheBlend) {
+  write("c.h5", "test", 90);
+  const DataRecord alone = record_of({"a.h5"}), together = record_of({"[ab].h5", "c.h5"});
+  EXPECT_TRUE(together.corpora.empty());
+  configuration_.data.weights = {5};
+  EXPECT_EQ(record_of({"a.h5"}), alone) << "a single corpus, whatever its weight";
+  configuration_.data.weights = {0.75, 0.25};
+  const DataRecord blended = record_of({"[ab].h5", "c.h5"});
+  EXPECT_EQ(blended.checksum, together.checksum) << "the same files in the same order";
+  EXPECT_NE(blended, together);
+  EXPECT_NE(record_of({"a.h5", "[bc].h5"}), blended) << "other groups of them";
+  configuration_.data.weights = {3, 1};
+  EXPECT_EQ(record_of({"[ab].h5", "c.h5"}), blended);
+  configuration_.data.weights = {1, 3};
+  EXPECT_NE(record_of({"[ab].h5", "c.h5"}), blended);
+}
+
+TEST_F(TokenData, RefusesAFileOfTwoCorporaAndACorpusWithoutASample) {
+  write("tiny.h5", "test", 5);
+  configuration_.data.weights = {1, 1};
+  const std::string folder = folder_.path("");
+  EXPECT_EQ(refusal({"a.h5", "*.h5"}),
+            fmt::format("data.train: {0}a.h5 is matched by '{0}a.h5' and by '{0}*.h5'; with data.weights a "
+                        "file belongs to one of them",
+                        folder));
+  std::filesystem::create_symlink(folder_.path("a.h5"), folder_.path("link.h5"));
+  EXPECT_NE(refusal({"a.h5", "link.h5"}).find("link.h5 is matched by"), std::string::npos);
+  EXPECT_EQ(refusal({"a.h5", "tiny.*"}),
+            folder + "tiny.*: too short for a single sample (6 tokens in 1 files, one needs 9)");
+  configuration_.data.weights.clear();
+  EXPECT_EQ(refusal({"a.h5", "*.h5"}), "") << "read as one, each file counts once";
 }
 
 TEST_F(TokenData, RefusesValidationFilesOfAnotherTokenizerOnAllRanks) {

@@ -66,10 +66,8 @@ void bench_startup(const std::string& configuration_file, const std::vector<std:
   timer.end("topology read, rank bound");
   const auto device = make_device(configuration, place);
   timer.end("device made");
-  const TokenDataset training = open_token_data("data.train", configuration.data.train, configuration, world);
-  const TokenDataset validation =
-      open_token_data("data.validation", configuration.data.validation, configuration, world);
-  const BatchLoader loader(training, configuration.run.seed, configuration.train.global_batch,
+  const RunData data = open_run_data(configuration, world);
+  const BatchLoader loader(data.training, configuration.run.seed, configuration.train.global_batch,
                            configuration.train.micro_batch, world.rank(), world.size());
   timer.end("token files opened");
   const DataType type = compute_type_of(configuration.train.precision, *device);

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
 #include <string_view>
 #include <vector>
 
@@ -58,6 +61,29 @@ std::string describe_tokenizers(const std::string& before, const std::string& no
   return fmt::format("tokenizer '{}', now '{}'", before, now);
 }
 
+std::string count_corpora(const std::vector<CorpusRecord>& corpora) {
+  return corpora.empty() ? "one corpus" : fmt::format("{} corpora by data.weights", corpora.size());
+}
+
+// How two blends differ, by the first corpus that does.
+std::string describe_difference(const std::vector<CorpusRecord>& before,
+                                const std::vector<CorpusRecord>& now) {
+  if (before.size() != now.size())
+    return fmt::format("{}, now {}", count_corpora(before), count_corpora(now));
+  const auto percent = [](const std::vector<CorpusRecord>& corpora, std::size_t i) {
+    const auto add = [](std::int64_t sum, const CorpusRecord& corpus) { return sum + corpus.parts; };
+    return 100 * static_cast<double>(corpora[i].parts) /
+           static_cast<double>(std::accumulate(corpora.begin(), corpora.end(), std::int64_t{0}, add));
+  };
+  const auto i = static_cast<std::size_t>(std::mismatch(before.begin(), before.end(), now.begin()).first -
+                                          before.begin());
+  if (before[i].files != now[i].files)
+    return fmt::format("data.weights with {} files in entry {} of data.train, now {}", before[i].files, i + 1,
+                       now[i].files);
+  return fmt::format("data.weights that give entry {} of data.train {:.6g} %, now {:.6g} %", i + 1,
+                     percent(before, i), percent(now, i));
+}
+
 // What of the data differs, the clearest first; empty if nothing does.
 std::string describe_difference(const DataRecord& before, const DataRecord& now) {
   if (!is_same_tokenizer(before.tokenizer, now.tokenizer))
@@ -67,6 +93,7 @@ std::string describe_difference(const DataRecord& before, const DataRecord& now)
                        now.files);
   if (before.samples != now.samples) return fmt::format("{} samples, now {}", before.samples, now.samples);
   if (before.checksum != now.checksum) return "files of other names or sizes, or in another order";
+  if (before.corpora != now.corpora) return describe_difference(before.corpora, now.corpora);
   return {};
 }
 

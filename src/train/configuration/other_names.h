@@ -32,6 +32,8 @@ inline constexpr std::array other_names{
     OtherName{"data_path", "data.train"},
     OtherName{"train_data_path", "data.train"},
     OtherName{"dataset", "data.train"},
+    OtherName{"train_data_weights", "data.weights"},
+    OtherName{"probabilities", "data.weights"},
     OtherName{"valid_data_path", "data.validation"},
     OtherName{"seq_len", "data.sequence_length"},
     OtherName{"seq_length", "data.sequence_length"},

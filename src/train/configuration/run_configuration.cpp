@@ -87,6 +87,10 @@ void read(const ConfigurationNode& node, const Limits&, std::vector<std::string>
   for (const ConfigurationNode& item : node.items("[a.h5, b.h5]")) value.push_back(utf8_text(item));
   if (value.empty()) node.fail("must name at least one file");
 }
+void read(const ConfigurationNode& node, const Limits& limits, std::vector<double>& value) {
+  value.clear();
+  for (const ConfigurationNode& item : node.items("[0.7, 0.3]")) read(item, limits, value.emplace_back());
+}
 void read(const ConfigurationNode& node, const Limits& limits, std::tuple<double&, double&> value) {
   const auto& items = node.items("[0.9, 0.999]");
   if (items.size() != 2) node.fail(fmt::format("expected a list of two numbers, got {}", items.size()));
@@ -124,6 +128,11 @@ std::string write(Integer value) {
 std::string write(const std::vector<std::string>& values) {
   std::string list;
   for (const std::string& value : values) list += (list.empty() ? "" : ", ") + yaml_text(value);
+  return "[" + list + "]";
+}
+std::string write(const std::vector<double>& values) {
+  std::string list;
+  for (const double value : values) list += (list.empty() ? "" : ", ") + yaml_number(value);
   return "[" + list + "]";
 }
 std::string write(std::tuple<const double&, const double&> values) {

@@ -27,6 +27,7 @@ struct RunSection {
 };
 struct DataSection {
   std::vector<std::string> train, validation;  // token files or glob patterns, as written
+  std::vector<double> weights;  // of each entry of train, then a corpus of its own; empty: all are one corpus
   std::int64_t sequence_length = 256;
   bool allow_change = false;  // whether a run may resume with other training data
   bool operator==(const DataSection&) const = default;

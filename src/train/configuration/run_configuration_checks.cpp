@@ -28,6 +28,12 @@ ConfigurationProblem find_path_problem(const RunConfiguration& c) {
   return {};
 }
 
+ConfigurationProblem find_blend_problem(const RunConfiguration& c) {
+  if (c.data.weights.empty() || c.data.weights.size() == c.data.train.size()) return {};
+  return {"data.weights", fmt::format("must have a number for every entry of data.train ({}), got {}",
+                                      c.data.train.size(), c.data.weights.size())};
+}
+
 // What a GPU alone has, asked of a CPU.
 ConfigurationProblem find_device_problem(const RunConfiguration& c) {
   if (c.train.device != DeviceChoice::cpu) return {};
@@ -88,7 +94,7 @@ ConfigurationProblem find_problem(const RunConfiguration& configuration) {
   if (!problem.key.empty()) return problem;
   problem = find_problem(configuration.model);
   if (!problem.key.empty()) return {"model." + problem.key, problem.problem};
-  for (const auto find : {find_path_problem, find_length_problem, find_checkpoint_problem,
+  for (const auto find : {find_path_problem, find_blend_problem, find_length_problem, find_checkpoint_problem,
                           find_method_problem, find_device_problem})
     if (problem = find(configuration); !problem.key.empty()) return problem;
   return {};

@@ -21,6 +21,7 @@ struct Limits {
 inline constexpr Limits any_number{}, count{.low = 1, .high = 2147483647},
     sequence_count{.low = 1, .high = 65535},  // what a GPU's grid takes
     count_or_zero{.low = 0, .high = 2147483647}, token_count{.low = 1, .high = 1e15}, not_negative{.low = 0},
+    relative_weight{.low = 0, .high = 1e18, .above_low = true},  // as much as numbers of tokens want
     fraction{.low = 0, .high = 1}, positive_float{.low = 0, .above_low = true, .is_float = true},
     not_negative_float{.low = 0, .is_float = true},
     decay_rate{.low = 0, .high = 1, .below_high = true, .is_float = true};
@@ -102,6 +103,7 @@ void visit_fields(Configuration& c, const Visitor& visit) {
   visit(Field{"model", "gate_activation"}, c.model.gate_activation);
 
   visit(Field{"data", "train", any_number, required}, c.data.train);
+  visit(Field{"data", "weights", relative_weight}, c.data.weights);
   visit(Field{"data", "validation", any_number, required}, c.data.validation);
   visit(Field{"data", "sequence_length", count}, c.data.sequence_length);
   visit(Field{"data", "allow_change"}, c.data.allow_change);
