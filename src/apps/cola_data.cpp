@@ -10,8 +10,8 @@
 #include "apps/program.h"
 #include "core/error.h"
 #include "core/version.h"
-#include "dist/launch.h"
 #include "dist/launch_environment.h"
+#include "dist/mpi_session.h"
 
 namespace {
 

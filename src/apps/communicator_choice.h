@@ -8,7 +8,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/nccl_communicator.h"
 #include "dist/staged_communicator.h"
 #include "train/configuration/run_configuration.h"

@@ -16,8 +16,9 @@
 #include "core/gpu_facts.h"
 #include "core/host_topology.h"
 #include "core/log.h"
-#include "dist/launch.h"
-#include "dist/launch_environment.h"
+#include "core/text.h"
+#include "dist/job_allocation.h"
+#include "dist/mpi_session.h"
 #include "dist/rank_binding.h"
 #include "train/configuration/run_configuration.h"
 

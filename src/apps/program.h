@@ -20,7 +20,7 @@
 #include "core/log.h"
 #include "core/version.h"
 #include "dist/communicator.h"
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/start_guard.h"
 #include "train/agreement.h"
 

@@ -5,9 +5,10 @@
 
 #include "core/gpu_facts.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "core/version.h"
-#include "dist/launch.h"
-#include "dist/launch_environment.h"
+#include "dist/job_allocation.h"
+#include "dist/mpi_session.h"
 #include "dist/nccl_communicator.h"
 #include "dist/network_binding.h"
 #include "dist/node_layout.h"
