@@ -1,5 +1,6 @@
 #include "core/arena.h"
 
+#include "core/divide_up.h"
 #include "core/error.h"
 
 namespace cola {
@@ -11,7 +12,7 @@ constexpr std::size_t alignment = 256;
 Tensor Arena::allocate(MemoryUse use, DataType type, std::initializer_list<std::int64_t> shape) {
   void* address = memory_ ? static_cast<std::byte*>(memory_) + used_ : nullptr;
   Tensor tensor(address, type, shape);
-  const std::size_t needed = used_ + (tensor.bytes() + alignment - 1) / alignment * alignment;
+  const std::size_t needed = used_ + divide_up(tensor.bytes(), alignment) * alignment;
   if (memory_ && needed > capacity_)
     throw Error("the arena of {} bytes is too small for {}: {} bytes are in use", capacity_,
                 tensor.describe(), used_);

@@ -1,8 +1,8 @@
 #include "core/host_topology.h"
 
+#include <fmt/format.h>
 #include <hwloc.h>
 
-#include <fmt/format.h>
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
@@ -105,9 +105,7 @@ std::vector<HostDevice> find_network_cards(hwloc_topology_t topology) {
 }
 
 HostTopology read(hwloc_topology_t topology) {
-  return {std::max(0, hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PACKAGE)),
-          std::max(0, hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_NUMANODE)),
-          std::max(0, hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PU)), find_gpus(topology),
+  return {std::max(0, hwloc_get_nbobjs_by_type(topology, HWLOC_OBJ_PU)), find_gpus(topology),
           find_network_cards(topology)};
 }
 

@@ -17,9 +17,9 @@ struct HostDevice {
 };
 
 struct HostTopology {
-  int packages = 0, numa_domains = 0, cores = 0;  // cores: what the system schedules on, hardware threads too
-  std::vector<HostDevice> gpus;                   // NVIDIA's, in the order of their PCI addresses
-  std::vector<HostDevice> network_cards;          // those that MPI uses between nodes, in the order of names
+  int cores = 0;                          // what the system schedules on, hardware threads too
+  std::vector<HostDevice> gpus;           // NVIDIA's, in the order of their PCI addresses
+  std::vector<HostDevice> network_cards;  // those that MPI uses between nodes, in the order of names
 };
 
 /// Of the host this runs on, whatever cores the process is bound to. Empty where hwloc cannot read it.

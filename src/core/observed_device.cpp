@@ -125,8 +125,8 @@ class ObservedNorm final : public Observed<NormKernels> {
 class ObservedRope final : public Observed<RopeKernels> {
  public:
   using Observed::Observed;
-  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override {
-    observe()("rotary embedding", 0, bytes_of(x, x), [&] { real_.rotate(x, cosines, sines, rotation); });
+  void rotate(const Tensor& x, const RotationTables& tables, Rotation rotation) const override {
+    observe()("rotary embedding", 0, bytes_of(x, x), [&] { real_.rotate(x, tables, rotation); });
   }
 };
 
@@ -141,8 +141,8 @@ class ObservedAttention final : public Observed<AttentionKernels> {
  public:
   using Observed::Observed;
   std::int64_t largest_head_dim() const override { return real_.largest_head_dim(); }
-  std::string_view way(const AttentionShape& shape, DataType type) const override {
-    return real_.way(shape, type);
+  std::string_view implementation(const AttentionShape& shape, DataType type) const override {
+    return real_.implementation(shape, type);
   }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override {
@@ -322,11 +322,6 @@ class ObservedReduce final : public Observed<ReduceKernels> {
   }
 };
 
-class UnrecordedWork final : public RepeatedWork {
- public:
-  void run(const std::function<void()>& body) override { body(); }
-};
-
 }  // namespace
 
 struct ObservedDevice::Families {
@@ -383,7 +378,7 @@ void ObservedDevice::copy_on_device(void* to, const void* from, std::size_t byte
                       [&] { device_.copy_on_device(to, from, bytes); });
 }
 std::unique_ptr<RepeatedWork> ObservedDevice::make_repeated_work() {
-  return std::make_unique<UnrecordedWork>();
+  return std::make_unique<RepeatedWork>();
 }
 
 const MatmulKernels& ObservedDevice::matmul() const {

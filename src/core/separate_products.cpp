@@ -19,7 +19,7 @@ void SeparateProducts::rotated_product(const Tensor& x, const Tensor& b, const R
                                        std::int64_t rotated_parts, const Tensor& outputs) const {
   matmul_.multiply(x, Transpose::no, b, Transpose::yes, outputs, Accumulate::no);
   for (std::int64_t part = 0; part < rotated_parts; ++part)
-    rope_.rotate(outputs[part], tables.cosines, tables.sines, cola::Rotation::forward);
+    rope_.rotate(outputs[part], tables, Rotation::forward);
 }
 
 void SeparateProducts::gated_product(GateActivation activation, const Tensor& x, const Tensor& b,

@@ -1,8 +1,9 @@
-// Numbers as people read them.
+// Numbers as people read them, and files line by line.
 #pragma once
 
 #include <cstddef>
 #include <string>
+#include <vector>
 
 namespace cola {
 
@@ -15,5 +16,8 @@ std::string format_bytes(double bytes);
 inline std::string format_bytes(std::size_t bytes) {
   return format_bytes(static_cast<double>(bytes));
 }
+
+/// The lines of a text file that are not empty; none if it cannot be read.
+std::vector<std::string> lines_of_file(const std::string& path);
 
 }  // namespace cola

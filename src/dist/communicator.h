@@ -39,7 +39,6 @@ class Communicator {
 
   /// Sums over all ranks, in place.
   virtual void all_reduce(std::span<double> values) = 0;
-  virtual void all_reduce(std::span<std::int64_t> values) = 0;
   /// The largest over all ranks, in place.
   virtual void all_reduce_maximum(std::span<std::int64_t> values) = 0;
 

@@ -20,7 +20,6 @@ class ForwardingCommunicator : public Communicator {
   double waited_seconds() const override { return host_.waited_seconds(); }
 
   void all_reduce(std::span<double> values) override { host_.all_reduce(values); }
-  void all_reduce(std::span<std::int64_t> values) override { host_.all_reduce(values); }
   void all_reduce_maximum(std::span<std::int64_t> values) override { host_.all_reduce_maximum(values); }
   void broadcast(std::span<std::byte> bytes, int root) override { host_.broadcast(bytes, root); }
   std::vector<std::string> all_gather(const std::string& text) override { return host_.all_gather(text); }

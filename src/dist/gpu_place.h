@@ -1,4 +1,4 @@
-// GpuPlace: which physical GPU a rank computes on, told apart over the whole job.
+// Which physical GPU a rank computes on, told apart over the whole job.
 #pragma once
 
 #include <span>

@@ -1,40 +1,68 @@
 #include "dist/launch_environment.h"
 
+#include <fmt/format.h>
+
 #include <array>
 #include <charconv>
-#include <cstdlib>
-#include <fstream>
-#include <set>
-#include <string_view>
-
-#include "core/error.h"
 
 namespace cola {
 
 namespace {
 
+constexpr const char* unsaid = nullptr;
+
+// The variables that tell a process what a launcher says.
 struct Launcher {
   const char* name;
-  const char* rank;
-  const char* size;
-  const char* local_rank;
-  const char* local_size;
-  const char* nodes;
+  const char* rank = unsaid;
+  const char* size = unsaid;
+  const char* local_rank = unsaid;
+  const char* local_size = unsaid;
+  const char* nodes = unsaid;
+  bool sizes_are_pmis = false;       // its only words on them are those of PMI
+  bool known_by_local_rank = false;  // another launcher names the rank alike
 };
 
-// Innermost first: mpirun may run inside a Slurm step, and PALS sets the variables of PMI too (PMI_SIZE is
-// its only word on the number of ranks). srun sets SLURM_STEP_NUM_TASKS for its tasks; a batch script has
-// only SLURM_NTASKS, and is one process.
-constexpr const char* unsaid = nullptr;
+// Innermost first: mpirun may run inside a Slurm step, and PALS sets the variables of PMI too. MVAPICH counts
+// as PMI, but for a process's place on its node, of which it has words of its own. srun sets
+// SLURM_STEP_NUM_TASKS for its tasks; a batch script has only SLURM_NTASKS, and is one process, number 0 of
+// its node.
 constexpr std::array launchers{
-    Launcher{"Open MPI's mpirun", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-             "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", unsaid},
-    Launcher{"PALS", "PALS_RANKID", "PMI_SIZE", "PALS_LOCAL_RANKID", "PMI_LOCAL_SIZE", unsaid},
-    Launcher{"Hydra", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", unsaid},
-    Launcher{"PMI", "PMI_RANK", "PMI_SIZE", "PMI_LOCAL_RANK", "PMI_LOCAL_SIZE", unsaid},
-    Launcher{"Slurm", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", unsaid,
-             "SLURM_STEP_NUM_NODES"},
+    Launcher{.name = "Open MPI's mpirun",
+             .rank = "OMPI_COMM_WORLD_RANK",
+             .size = "OMPI_COMM_WORLD_SIZE",
+             .local_rank = "OMPI_COMM_WORLD_LOCAL_RANK",
+             .local_size = "OMPI_COMM_WORLD_LOCAL_SIZE"},
+    Launcher{.name = "PALS",
+             .rank = "PALS_RANKID",
+             .size = "PMI_SIZE",
+             .local_rank = "PALS_LOCAL_RANKID",
+             .local_size = "PMI_LOCAL_SIZE",
+             .sizes_are_pmis = true},
+    Launcher{.name = "Hydra",
+             .rank = "PMI_RANK",
+             .size = "PMI_SIZE",
+             .local_rank = "MPI_LOCALRANKID",
+             .local_size = "MPI_LOCALNRANKS",
+             .known_by_local_rank = true},
+    Launcher{.name = "MVAPICH",
+             .local_rank = "MV2_COMM_WORLD_LOCAL_RANK",
+             .local_size = "MV2_COMM_WORLD_LOCAL_SIZE"},
+    Launcher{.name = "PMI",
+             .rank = "PMI_RANK",
+             .size = "PMI_SIZE",
+             .local_rank = "PMI_LOCAL_RANK",
+             .local_size = "PMI_LOCAL_SIZE"},
+    Launcher{.name = "Slurm",
+             .rank = "SLURM_PROCID",
+             .size = "SLURM_STEP_NUM_TASKS",
+             .local_rank = "SLURM_LOCALID",
+             .nodes = "SLURM_STEP_NUM_NODES"},
 };
+
+std::optional<int> read_said(const VariableLookup& lookup, const char* name) {
+  return name == unsaid ? std::nullopt : read_number(lookup, name);
+}
 
 std::string describe(const Placement& placement) {
   std::string text = fmt::format("rank {} of {}", placement.rank, placement.size);
@@ -50,63 +78,37 @@ bool differ(std::optional<int> meant, std::optional<int> found) {
 
 }  // namespace
 
-std::optional<std::string> environment_variable(const std::string& name) {
-  const char* value = std::getenv(name.c_str());
-  return value ? std::optional<std::string>(value) : std::nullopt;
-}
-
-// Empty is unset: so scripts write it.
-std::optional<int> read_number(const VariableLookup& lookup, const char* name) {
-  if (name == unsaid) return std::nullopt;
-  const std::optional<std::string> text = lookup(name);
-  if (!text || text->empty()) return std::nullopt;
-  int number = 0;
-  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-  if (error != std::errc() || end != text->data() + text->size() || number < 0)
-    throw UsageError("environment variable {} is '{}', not a number", name, *text);
-  return number;
-}
-
 std::optional<LaunchEnvironment> read_launch_environment(const VariableLookup& lookup) {
   for (const Launcher& launcher : launchers) {
-    const std::optional<int> rank = read_number(lookup, launcher.rank),
-                             size = read_number(lookup, launcher.size);
-    // Hydra and PMI name the rank alike.
-    if (std::string_view(launcher.name) == "Hydra" && !read_number(lookup, launcher.local_rank)) continue;
-    if (rank && size)
-      return LaunchEnvironment{
-          launcher.name,
-          {*rank, *size, read_number(lookup, launcher.local_rank), read_number(lookup, launcher.local_size),
-           read_number(lookup, launcher.nodes)}};
+    const std::optional<int> rank = read_said(lookup, launcher.rank), size = read_said(lookup, launcher.size);
+    if (!rank || !size) continue;
+    const std::optional<int> local_rank = read_said(lookup, launcher.local_rank);
+    if (launcher.known_by_local_rank && !local_rank) continue;
+    return LaunchEnvironment{launcher.name,
+                             {*rank, *size, local_rank, read_said(lookup, launcher.local_size),
+                              read_said(lookup, launcher.nodes)}};
   }
   return std::nullopt;
 }
 
 std::optional<int> read_local_rank(const VariableLookup& lookup) {
-  // Innermost launcher first; srun's variable is also set in a batch script, whose one process is number 0.
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID", "MPI_LOCALRANKID",
-                           "MV2_COMM_WORLD_LOCAL_RANK", "PMI_LOCAL_RANK", "SLURM_LOCALID"})
-    if (const std::optional<int> number = read_number(lookup, name)) return number;
+  for (const Launcher& launcher : launchers)
+    if (const std::optional<int> number = read_said(lookup, launcher.local_rank)) return number;
   return std::nullopt;
 }
 
 // srun says it for all nodes at once: "4(x2)" for two nodes of four, "4,3" for unequal ones.
 std::optional<int> read_local_size(const VariableLookup& lookup) {
-  for (const char* name :
-       {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE"})
-    if (const std::optional<int> number = read_number(lookup, name)) return number;
+  for (const Launcher& launcher : launchers) {
+    if (launcher.sizes_are_pmis) continue;  // PMI's turn comes
+    if (const std::optional<int> number = read_said(lookup, launcher.local_size)) return number;
+  }
   const std::optional<std::string> tasks = lookup("SLURM_STEP_TASKS_PER_NODE");
   if (!tasks || tasks->find(',') != std::string::npos) return std::nullopt;
   int number = 0;
   const auto [end, error] = std::from_chars(tasks->data(), tasks->data() + tasks->size(), number);
   if (error != std::errc() || number < 1) return std::nullopt;
   return number;
-}
-
-int read_restarts(const VariableLookup& lookup) {
-  for (const char* name : {"SLURM_RESTART_COUNT", "COLA_RESTARTS"})
-    if (const std::optional<int> number = read_number(lookup, name)) return *number;
-  return 0;
 }
 
 std::string find_launch_problem(const LaunchEnvironment& environment, const Placement& mpi,
@@ -124,41 +126,10 @@ std::string find_launch_problem(const LaunchEnvironment& environment, const Plac
   if (differ(meant.nodes, mpi.nodes))
     return fmt::format(
         "{} started the ranks on {} nodes but MPI finds {}: nodes need hostnames of their own, and "
-        "containers "
-        "on one node need one shared memory",
+        "containers on one node need one shared memory",
         environment.launcher, *meant.nodes, *mpi.nodes);
   return fmt::format("{} says this is {} but MPI says {}: check how the job is launched",
                      environment.launcher, describe(meant), describe(mpi));
-}
-
-std::optional<Allocation> find_allocation(
-    const VariableLookup& lookup,
-    const std::function<std::vector<std::string>(const std::string&)>& lines_of) {
-  if (const std::optional<int> nodes = read_number(lookup, "SLURM_JOB_NUM_NODES"))
-    return Allocation{"Slurm", *nodes};
-  const std::optional<std::string> file = lookup("PBS_NODEFILE");
-  if (!file) return std::nullopt;
-  const std::vector<std::string> lines = lines_of(*file);
-  const std::set<std::string> hosts(lines.begin(), lines.end());
-  if (hosts.empty()) return std::nullopt;
-  return Allocation{"PBS", static_cast<int>(hosts.size())};
-}
-
-std::vector<std::string> lines_of_file(const std::string& path) {
-  std::vector<std::string> lines;
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);)
-    if (!line.empty()) lines.push_back(line);
-  return lines;
-}
-
-std::string find_allocation_problem(const Allocation& allocation, int nodes_of_mpi) {
-  if (nodes_of_mpi >= allocation.nodes) return "";
-  const char* cure = allocation.scheduler == "Slurm"
-                         ? "start it with srun, or give mpirun the hosts of the job"
-                         : "give mpiexec `--hostfile $PBS_NODEFILE`";
-  return fmt::format("{} gave the job {} nodes but MPI's ranks run on {}: {}", allocation.scheduler,
-                     allocation.nodes, nodes_of_mpi, cure);
 }
 
 }  // namespace cola

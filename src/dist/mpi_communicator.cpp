@@ -78,7 +78,6 @@ class MpiCommunicator final : public Communicator {
   std::string transport() const override { return "MPI (" + describe_mpi() + ")"; }
 
   void all_reduce(std::span<double> values) override { all_reduce(values, MPI_DOUBLE, MPI_SUM); }
-  void all_reduce(std::span<std::int64_t> values) override { all_reduce(values, MPI_INT64_T, MPI_SUM); }
   void all_reduce_maximum(std::span<std::int64_t> values) override {
     all_reduce(values, MPI_INT64_T, MPI_MAX);
   }

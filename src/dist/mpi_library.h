@@ -1,4 +1,4 @@
-// MpiLibrary: which MPI runs here, and over what it sends.
+// Which MPI runs here, and over what it sends.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@ std::string mpi_version();
 /// of mpi_version.
 std::string slurm_launch_command(const std::string& version);
 
-/// The same from what MPI says of itself: `version` as of mpi_version, and whether one of its
+/// As describe_mpi() from what MPI says of itself: `version` as of mpi_version, and whether one of its
 /// control variables exists. Open MPI lets go of those of the components that it does not use; MPICH names
 /// its device in its version.
 std::string describe_mpi(const std::string& version,

@@ -2,7 +2,6 @@
 
 #include <nccl.h>
 
-#include <array>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -14,6 +13,7 @@
 #include "core/cuda/check.h"
 #include "core/cuda/cuda_device.h"
 #include "core/error.h"
+#include "core/gpu_facts.h"
 #include "core/host.h"
 #include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
@@ -37,10 +37,9 @@ const cuda::CudaDevice& gpu_of(const Device& device) {
 }
 
 std::string place_of(const cuda::CudaDevice& gpu) {
-  std::array<char, 32> bus_id{};
-  cuda::check(cudaDeviceGetPCIBusId(bus_id.data(), static_cast<int>(bus_id.size()), gpu.ordinal()),
-              "reading the GPU's place");
-  return gpu_place(bus_id.data(), host_name());
+  const std::string address = gpu_address(gpu.ordinal());
+  if (address.empty()) throw DeviceError("CUDA does not say at which PCI address GPU {} is", gpu.ordinal());
+  return gpu_place(address, host_name());
 }
 
 /// Ahead of kernels wherever multiprocessors become free: a rank that is late with a collective holds up all.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "core/divide_up.h"
+
 namespace cola {
 
 namespace {
@@ -52,7 +54,7 @@ std::vector<int> assign_near_devices(std::span<const std::vector<int>> cores_of_
       chosen[rank] = static_cast<int>(rank % devices.size());
     return chosen;
   }
-  const std::size_t most = (chosen.size() + devices.size() - 1) / devices.size();
+  const std::size_t most = divide_up(chosen.size(), devices.size());
   std::vector<std::size_t> ranks_of(devices.size(), 0);
   for (const Pair& pair : rank_pairs(cores_of_ranks, devices)) {
     if (chosen[pair.rank] >= 0 || ranks_of[pair.device] == most) continue;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "core/text.h"
 #include "dist/near_device.h"
 
 namespace cola {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/host_topology.h"
-#include "dist/launch_environment.h"
+#include "dist/environment_variables.h"
 
 namespace cola {
 

@@ -94,8 +94,7 @@ std::string find_crowded_cores(const std::map<std::int64_t, Places>& nodes) {
     if (threads > static_cast<std::int64_t>(cores.size()))
       return fmt::format(
           "{} ranks with {} threads in all share {} cores of {}: start fewer ranks a node, bind them to "
-          "cores of "
-          "their own (--cpu-bind=cores, --bind-to core), or lower train.threads",
+          "cores of their own (--cpu-bind=cores, --bind-to core), or lower train.threads",
           ranks.size(), threads, cores.size(), ranks.front().host);
   }
   return "";

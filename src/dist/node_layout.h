@@ -1,5 +1,5 @@
-// NodeLayout: where every rank of the job runs and what it computes on, as the start report shows it, and
-// what is wrong with it.
+// Where every rank of the job runs and what it computes on, as the start report shows it, and what is wrong
+// with it.
 #pragma once
 
 #include <cstdint>
@@ -12,13 +12,12 @@
 namespace cola {
 
 struct RankPlace {
-  std::string host, device;     // device: its name for people
-  std::string gpu;              // its PCI address; empty on the CPU, and where it is not known
-  std::string network_card;     // the nearest one; empty if none is known, or network_devices says more
-  std::string network_devices;  // UCX_NET_DEVICES, where it is set
-  std::string gpu_links,
-      interfaces;       // of its node, as node_links.h words it; empty but on a node's first rank
-  int gpu_number = -1;  // as CUDA counts them; -1: on the CPU
+  std::string host, device;           // device: its name for people
+  std::string gpu;                    // its PCI address; empty on the CPU, and where it is not known
+  std::string network_card;           // the nearest one; empty if none is known, or network_devices says more
+  std::string network_devices;        // UCX_NET_DEVICES, where it is set
+  std::string gpu_links, interfaces;  // of its node, as node_links.h words them; only on its first rank
+  int gpu_number = -1;                // as CUDA counts them; -1: on the CPU
   std::int64_t node = 0, local_rank = 0;
   std::int64_t threads = 1;
   std::vector<int> cores;  // those it may use, by number

@@ -1,4 +1,4 @@
-// NodeLinks: how the GPUs of a node are joined, and its ways out, in words for the start report.
+// How the GPUs of a node are joined, and its ways out, in words for the start report.
 #pragma once
 
 #include <functional>

@@ -9,7 +9,7 @@
 #include "core/gpu_facts.h"
 #include "core/host.h"
 #include "core/host_topology.h"
-#include "dist/launch_environment.h"
+#include "dist/environment_variables.h"
 #include "dist/near_device.h"
 #include "dist/node_links.h"
 

@@ -1,7 +1,7 @@
 // Rank binding: the GPU, cores, threads and network card of this rank, chosen by what lies near what.
 #pragma once
 
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/node_layout.h"
 
 namespace cola {

@@ -124,7 +124,9 @@ std::vector<float> ShardedParameterStore::initial_values(const ShardRange& range
     const std::int64_t begin = std::max(range.begin, offset);
     const std::int64_t end = std::min(range.end, offset + parameter.stored_elements());
     if (begin < end)
-      cola::initialize(parameter, seed, begin - offset, end - offset, values.data() + (begin - range.begin));
+      cola::initialize(parameter, seed, begin - offset,
+                       std::span(values).subspan(static_cast<std::size_t>(begin - range.begin),
+                                                 static_cast<std::size_t>(end - begin)));
   }
   return values;
 }

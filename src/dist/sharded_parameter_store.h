@@ -24,12 +24,16 @@ namespace cola {
 
 class ShardedParameterStore final : public ParameterStore {
  public:
+  /// Allocates the state of this rank, all zeros, on `device`. All three outlive the store; `communicator`
+  /// carries the device's tensors. Throws UsageError for a stage that there is not, and DeviceError if there
+  /// is not enough memory.
   ShardedParameterStore(Device& device, Communicator& communicator, const ParameterTable& table,
                         StoreOptions options);
   ShardedParameterStore(const ShardedParameterStore&) = delete;
   ShardedParameterStore& operator=(const ShardedParameterStore&) = delete;
 
-  // What the model uses. From stage 2 these are collective: all ranks make the same passes, unit by unit.
+  // What the model uses. From stage 2 these are collective: all ranks make the same passes, unit by unit; and
+  // they throw Error for a unit that is asked for before the one in its place is released, or ready.
   Tensor acquire_weights(int unit) override;
   void release_weights(int unit) override;
   Tensor gradients(int unit) override;
@@ -41,12 +45,13 @@ class ShardedParameterStore final : public ParameterStore {
   /// The micro-batch that begins is the step's last: units that are not reduced yet are, as they become
   /// ready.
   void begin_last_micro_batch();
-  /// Waits for the reductions; returns the L2 norm of the whole summed gradient. Collective.
+  /// Waits for the reductions; returns the L2 norm of the whole summed gradient. Collective. Throws Error if
+  /// a unit's gradients were not declared ready exactly once in the last micro-batch.
   double gradient_norm();
   /// Updates the shard and starts gathering the new weights. `parameters.gradient_scale` includes clipping.
   void update(const AdamWParameters& parameters);
 
-  /// Initial values from the parameter table (moments 0), then gathered.
+  /// Initial values from the parameter table (moments 0), then gathered, as publish_weights does.
   void initialize(std::uint64_t seed);
 
   // The shard's state, fp32, on the device, laid out by shard_map(): for checkpoints.
@@ -55,7 +60,8 @@ class ShardedParameterStore final : public ParameterStore {
   Tensor master_weights() const { return memory_.master_weights; }
   Tensor exp_avg() const { return memory_.exp_avg; }
   Tensor exp_avg_sq() const { return memory_.exp_avg_sq; }
-  /// After the state was replaced from outside: rounds the weights to the compute type and gathers them.
+  /// After the state was replaced from outside: rounds the weights to the compute type and starts to gather
+  /// them. Collective.
   void publish_weights();
 
   /// Device bytes held.

@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
@@ -81,7 +82,7 @@ class StagedCommunicator final : public ForwardingCommunicator {
   /// Cuts `elements` into pieces of at most `longest`; plan(first, count) says what one is.
   template <typename Plan>
   std::unique_ptr<PendingCollective> start(std::size_t elements, std::size_t longest, Plan&& plan) {
-    auto unfinished = std::make_shared<std::size_t>((elements + longest - 1) / longest);
+    auto unfinished = std::make_shared<std::size_t>(divide_up(elements, longest));
     for (std::size_t first = 0; first < elements; first += longest) {
       StagedPiece piece = plan(first, std::min(longest, elements - first));
       piece.unfinished = unfinished;

@@ -19,7 +19,7 @@ struct StoreOptions {
 /// other is under way.
 inline constexpr int unit_slots = 2;
 
-/// How the parameters of `table` are split over `ranks` in this stage.
+/// How the parameters of `table` are split over `ranks` in this stage. Throws Error unless there is a rank.
 ShardMap shard_map_of(const ParameterTable& table, int zero_stage, int ranks);
 
 /// Tensors laid out as the shard map says; "shard" means [shard_elements], "all units" [padded_total].
@@ -32,6 +32,7 @@ struct StoreMemory {
   Tensor gradient_slots;    // from stage 2: the same in fp32
 };
 
+/// Uninitialised memory for one rank's part of `map`. Throws Error if the arena is full.
 StoreMemory allocate_store(Arena& arena, const ShardMap& map, const StoreOptions& options);
 
 }  // namespace cola

@@ -124,7 +124,6 @@ class ThreadCommunicator final : public Communicator {
   std::string transport() const override { return group_->size == 1 ? "one rank" : "threads"; }
 
   void all_reduce(std::span<double> values) override { combine(values, std::plus<>()); }
-  void all_reduce(std::span<std::int64_t> values) override { combine(values, std::plus<>()); }
   void all_reduce_maximum(std::span<std::int64_t> values) override {
     combine(values, [](std::int64_t a, std::int64_t b) { return std::max(a, b); });
   }

@@ -38,8 +38,10 @@ class WatchedCommunicator final : public ForwardingCommunicator {
 
   double waited_seconds() const override { return watchdog_.seconds_inside(); }
 
-  void all_reduce(std::span<double> values) override { add_up(values); }
-  void all_reduce(std::span<std::int64_t> values) override { add_up(values); }
+  void all_reduce(std::span<double> values) override {
+    const Watchdog::Inside inside(watchdog_, "a sum over ranks");
+    host().all_reduce(values);
+  }
   void all_reduce_maximum(std::span<std::int64_t> values) override {
     const Watchdog::Inside inside(watchdog_, "a maximum over ranks");
     host().all_reduce_maximum(values);
@@ -73,11 +75,6 @@ class WatchedCommunicator final : public ForwardingCommunicator {
   }
 
  private:
-  template <typename Number>
-  void add_up(std::span<Number> values) {
-    const Watchdog::Inside inside(watchdog_, "a sum over ranks");
-    host().all_reduce(values);
-  }
   std::unique_ptr<PendingCollective> watch(std::unique_ptr<PendingCollective> pending,
                                            const char* operation) {
     return std::make_unique<PendingWatched>(std::move(pending), watchdog_, operation);

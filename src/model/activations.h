@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "core/device.h"
+#include "core/kernels/rope.h"
 #include "model/model_configuration.h"
 #include "model/projection.h"
 
@@ -16,7 +17,7 @@ namespace cola {
 struct Pass {
   Device& device;
   std::int64_t batch = 0, sequence = 0;
-  Tensor cosines, sines;  // [sequence, head_dim / 2] fp32
+  RotationTables rotation;  // of `sequence` positions
   std::int64_t rows() const { return batch * sequence; }
 };
 
@@ -60,11 +61,12 @@ struct BlockWidths {
   explicit BlockWidths(const ModelConfiguration& configuration);
 };
 
-/// Activations of every block for at most `rows` rows. What `recompute` does not keep is one tensor that all
-/// blocks share.
+/// Activations of every block for at most `rows` rows, in `type` where it says nothing else. What `recompute`
+/// does not keep is one tensor that all blocks share. Throws Error if the arena is full, as all of these do.
 std::vector<BlockActivations> allocate_activations(Arena& arena, const ModelConfiguration& configuration,
                                                    Recompute recompute, DataType type, std::int64_t rows);
 
+/// The workspace of passes over at most `rows` rows, in `type`, whatever the rows' split into sequences.
 Workspace allocate_workspace(Arena& arena, const ModelConfiguration& configuration, DataType type,
                              std::int64_t rows);
 

@@ -21,14 +21,14 @@ AttentionInputs AttentionLayer::parts_of(const Tensor& qkv, std::int64_t rows) c
 
 void AttentionLayer::rotate(const Pass& pass, const Tensor& qkv) const {
   for (const std::int64_t part : {0, 1})
-    pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.cosines, pass.sines, Rotation::forward);
+    pass.device.rope().rotate(qkv_.part(qkv, pass.rows(), part), pass.rotation, Rotation::forward);
 }
 
 // Of CoLA: queries, keys and values, the former two rotated.
 void AttentionLayer::widen(const Pass& pass, const Tensor& weights, const BlockActivations& kept) const {
   const NarrowActivations narrow{kept.qkv_pre, kept.qkv_split};
   if (qkv_.uniform()) {
-    qkv_.apply_b_rotated(pass.device, weights, narrow, {pass.cosines, pass.sines}, 2, kept.qkv);
+    qkv_.apply_b_rotated(pass.device, weights, narrow, pass.rotation, 2, kept.qkv);
   } else {
     qkv_.apply_b(pass.device, weights, narrow, kept.qkv);
     rotate(pass, kept.qkv);
@@ -66,7 +66,7 @@ void AttentionLayer::backward(const Pass& pass, const Tensor& weights, const Ten
                    workspace.d_stream, workspace.projection, workspace.d_attention);
   const auto [dq, dk, dv] = parts_of(workspace.d_qkv, n);
   pass.device.attention().backward(shape(pass), parts_of(kept.qkv, n), {kept.attention_out, kept.log_sum_exp},
-                                   workspace.d_attention, {pass.cosines, pass.sines}, {dq, dk, dv});
+                                   workspace.d_attention, pass.rotation, {dq, dk, dv});
   qkv_.backward_through_norm(pass.device, weights, gradients, kept.attention_norm,
                              {kept.qkv_pre, kept.qkv_split}, workspace.d_qkv, workspace.projection,
                              workspace.d_norm, norm);

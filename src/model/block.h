@@ -14,8 +14,7 @@ class Block {
   Block(const ParameterTable& table, std::int64_t layer);
 
   /// Takes the residual stream before the block, kept.input, to `next`, the stream after it [n, d]; keeps
-  /// what the backward pass needs. next may be kept.input where no
-  /// backward pass follows.
+  /// what the backward pass needs. next may be kept.input where no backward pass follows.
   void forward(const Pass& pass, const Tensor& weights, const BlockActivations& kept,
                const Tensor& next) const;
 

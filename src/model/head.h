@@ -26,6 +26,9 @@ struct HeadActivations {
   Tensor loss_sum;     // [1] fp64: of all passes until it is cleared
 };
 
+/// Memory in `type`, where it says nothing else, for passes over at most `rows` rows, whose logits exist for
+/// at most `logits_rows` rows at a time: their chunk is the smaller of the two. Throws Error if the arena is
+/// full.
 HeadActivations allocate_head(Arena& arena, const ModelConfiguration& configuration, DataType type,
                               std::int64_t rows, std::int64_t logits_rows);
 
@@ -54,8 +57,8 @@ class Head {
                         const Tensor& targets, const HeadActivations& memory,
                         const Workspace& workspace) const;
 
-  /// Hands over the logits chunk by chunk: the first row, and tiles [rows, width] of the stored vocabulary's
-  /// columns.
+  /// Hands over the logits of the pass's rows chunk by chunk: the first row, and tiles [rows, width]
+  /// of the stored vocabulary's columns, in the compute type. They are overwritten by the next chunk.
   using LogitsReader = std::function<void(std::int64_t first_row, std::span<const Tensor> tiles)>;
   void read_logits(const Pass& pass, const Tensor& weights, const HeadActivations& memory,
                    const LogitsReader& reader) const;

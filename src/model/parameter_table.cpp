@@ -105,9 +105,9 @@ std::int64_t ParameterTable::stored_elements() const {
                          [](std::int64_t sum, const Unit& unit) { return sum + unit.elements; });
 }
 
-void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::int64_t end,
-                float* values) {
+void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::span<float> values) {
   const std::uint64_t key = philox_key(seed, parameter.name);
+  const std::int64_t end = begin + static_cast<std::int64_t>(values.size());
 #pragma omp parallel for schedule(static)
   for (std::int64_t element = begin; element < end; ++element) {
     const std::int64_t row = element / parameter.stored_columns, column = element % parameter.stored_columns;
@@ -116,7 +116,7 @@ void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t beg
     const float value = parameter.standard_deviation == 0
                             ? 1.0f
                             : static_cast<float>(parameter.standard_deviation) * philox_normal(key, logical);
-    values[element - begin] = padding ? 0.0f : value;
+    values[static_cast<std::size_t>(element - begin)] = padding ? 0.0f : value;
   }
 }
 

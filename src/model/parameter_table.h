@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,9 +65,9 @@ class ParameterTable {
   std::vector<Unit> units_;
 };
 
-/// Writes initial values of `parameter` for stored elements [begin, end) into `values`: normal or ones, zeros
-/// in the padding. Values depend on (seed, name, element) alone, so that all threads draw at once.
-void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::int64_t end,
-                float* values);
+/// Writes the initial values of a parameter's stored elements from `begin` on, as many as `values` has room
+/// for: normal or ones, zeros in the padding. They depend on (seed, name, element) alone, so that all threads
+/// draw at once.
+void initialize(const Parameter& parameter, std::uint64_t seed, std::int64_t begin, std::span<float> values);
 
 }  // namespace cola

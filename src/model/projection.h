@@ -41,8 +41,6 @@ class Projection {
 
   bool is_cola() const { return rank_ > 0; }
   std::int64_t parts() const { return static_cast<std::int64_t>(outs_.size()); }
-  std::int64_t in() const { return in_; }
-  std::int64_t rank() const { return rank_; }
   /// Columns of pre; 0 for full-rank.
   std::int64_t pre_width() const { return parts() * rank_; }
   /// Part p of flat outputs for `rows` rows: [rows, out_p].

@@ -1,8 +1,8 @@
 #include "model/shard_map.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 
 namespace cola {
@@ -20,8 +20,8 @@ ShardMap::ShardMap(const ParameterTable& table, int shards) : shards_(shards) {
 }
 
 std::int64_t ShardMap::chunk_elements(int unit) const {
-  const std::int64_t step = chunk_alignment * shards_;
-  return (unit_elements_[static_cast<std::size_t>(unit)] + step - 1) / step * chunk_alignment;
+  return divide_up(unit_elements_[static_cast<std::size_t>(unit)], chunk_alignment * shards_) *
+         chunk_alignment;
 }
 
 std::int64_t ShardMap::padded_elements(int unit) const {
@@ -32,10 +32,6 @@ std::int64_t ShardMap::local_offset(int unit) const {
   std::int64_t offset = 0;
   for (int earlier = 0; earlier < unit; ++earlier) offset += chunk_elements(earlier);
   return offset;
-}
-
-std::int64_t ShardMap::total_elements() const {
-  return std::accumulate(unit_elements_.begin(), unit_elements_.end(), std::int64_t{0});
 }
 
 std::vector<ShardRange> ShardMap::ranges(int shard) const {

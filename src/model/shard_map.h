@@ -37,8 +37,6 @@ class ShardMap {
   /// Where the unit begins in a buffer of all padded units, and that buffer's size.
   std::int64_t padded_offset(int unit) const { return local_offset(unit) * shards_; }
   std::int64_t padded_total() const { return padded_offset(units()); }
-  /// Elements of all units without padding.
-  std::int64_t total_elements() const;
 
   /// The real (unpadded) elements that `shard` owns, in rising order, at most one range a unit.
   std::vector<ShardRange> ranges(int shard) const;

@@ -41,9 +41,9 @@ TransformerMemory allocate_in(const Buffer& buffer, const ModelConfiguration& co
 }
 
 // Angle of position t and pair i: t * theta^(-2i / head_dim).
-void fill_rotation_tables(Device& device, const ModelConfiguration& configuration, const Tensor& cosines,
-                          const Tensor& sines) {
-  const std::int64_t sequence = cosines.dim(0), half = cosines.dim(1);
+void fill_rotation_tables(Device& device, const ModelConfiguration& configuration,
+                          const RotationTables& tables) {
+  const std::int64_t sequence = tables.positions(), half = tables.half_head_dim();
   std::vector<float> cosine, sine;
   for (std::int64_t t = 0; t < sequence; ++t)
     for (std::int64_t i = 0; i < half; ++i) {
@@ -52,8 +52,8 @@ void fill_rotation_tables(Device& device, const ModelConfiguration& configuratio
       cosine.push_back(static_cast<float>(std::cos(angle)));
       sine.push_back(static_cast<float>(std::sin(angle)));
     }
-  device.copy_from_host(cosines.data(), cosine.data(), cosines.bytes());
-  device.copy_from_host(sines.data(), sine.data(), sines.bytes());
+  device.copy_from_host(tables.cosines.data(), cosine.data(), tables.cosines.bytes());
+  device.copy_from_host(tables.sines.data(), sine.data(), tables.sines.bytes());
 }
 
 void require_ids(std::span<const std::int32_t> ids, std::int64_t vocabulary, std::int32_t smallest,
@@ -88,8 +88,8 @@ TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& config
   memory.head = allocate_head(arena, configuration, options.compute_type, rows, options.head_rows);
   memory.ids = arena.allocate(MemoryUse::workspace, DataType::int32, {rows});
   memory.targets = arena.allocate(MemoryUse::workspace, DataType::int32, {rows});
-  memory.cosines = arena.allocate(MemoryUse::workspace, DataType::float32, {options.sequence_length, half});
-  memory.sines = arena.allocate(MemoryUse::workspace, DataType::float32, {options.sequence_length, half});
+  for (Tensor* table : {&memory.rotation.cosines, &memory.rotation.sines})
+    *table = arena.allocate(MemoryUse::workspace, DataType::float32, {options.sequence_length, half});
   return memory;
 }
 
@@ -108,7 +108,7 @@ Transformer::Transformer(Device& device, const ParameterTable& table, const Tran
       recorded_passes_(device.make_repeated_work()) {
   for (std::int64_t layer = 0; layer < table.configuration().num_hidden_layers; ++layer)
     blocks_.emplace_back(table, layer);
-  fill_rotation_tables(device, table.configuration(), memory_.cosines, memory_.sines);
+  fill_rotation_tables(device, table.configuration(), memory_.rotation);
   clear_loss();
 }
 
@@ -134,8 +134,7 @@ Pass Transformer::begin(const TokenBatch& batch) {
   require_ids(batch.targets, vocabulary, ignored_target, "target");
   device_.copy_from_host(memory_.ids.data(), batch.inputs.data(), batch.inputs.size_bytes());
   device_.copy_from_host(memory_.targets.data(), batch.targets.data(), batch.targets.size_bytes());
-  return {device_, batch.batch, batch.sequence, memory_.cosines.rows(0, batch.sequence),
-          memory_.sines.rows(0, batch.sequence)};
+  return {device_, batch.batch, batch.sequence, memory_.rotation.first_positions(batch.sequence)};
 }
 
 // Embedding and blocks, to the head's input. Without a backward pass to come, all blocks use the first one's

@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/buffer.h"
 #include "core/device.h"
+#include "core/kernels/rope.h"
 #include "model/activations.h"
 #include "model/block.h"
 #include "model/head.h"
@@ -34,9 +35,10 @@ struct TransformerMemory {
   std::vector<BlockActivations> blocks;
   Workspace workspace;
   HeadActivations head;
-  Tensor ids, targets;    // [n] int32
-  Tensor cosines, sines;  // [sequence, head_dim / 2] fp32
+  Tensor ids, targets;      // [n] int32
+  RotationTables rotation;  // of sequence_length positions
 };
+/// Throws Error if the arena is full.
 TransformerMemory allocate_memory(Arena& arena, const ModelConfiguration& configuration,
                                   const TransformerOptions& options);
 
@@ -49,23 +51,29 @@ struct TokenBatch {
 
 class Transformer {
  public:
-  /// Allocates all activation memory. `table` must outlive the model. Throws UsageError if the device cannot
-  /// compute heads as wide as the model's.
+  /// Allocates all activation memory. `device` and `table` must outlive the model. Throws UsageError if the
+  /// device cannot compute heads as wide as the model's, and DeviceError if it has not enough memory.
   Transformer(Device& device, const ParameterTable& table, const TransformerOptions& options);
+
+  // Passes over a batch. They throw Error, before anything is computed, for a batch of more rows or longer
+  // sequences than the options allow, of another number of inputs, or with an id outside the vocabulary;
+  // DeviceError if the device fails; and what the store throws.
 
   /// Adds the gradient of the losses' sum, over all targets that are not ignored, to the store's gradients,
   /// and that sum to what take_loss tells. Does not wait for the device.
   void forward_backward(ParameterStore& store, const TokenBatch& batch);
 
-  /// The losses alone.
+  /// Adds the losses' sum alone.
   void forward(ParameterStore& store, const TokenBatch& batch);
 
-  /// The sum of the losses of all passes since it was last asked for. Waits for them.
-  double take_loss();
-
-  /// Logits of rows [first, last) of a batch (targets unused) as fp32 [last - first, vocabulary].
+  /// Logits of rows [first, last) of a batch (its targets may be empty) as fp32 [last - first, vocabulary],
+  /// in host memory. Waits for the device.
   std::vector<float> logits(ParameterStore& store, const TokenBatch& batch, std::int64_t first,
                             std::int64_t last);
+
+  /// The sum of the losses of all passes since it was last asked for. Waits for them. Throws DeviceError if
+  /// one of them failed on the device.
+  double take_loss();
 
   /// Bytes of activations, workspace and tables.
   std::size_t bytes() const { return memory_buffer_.bytes(); }

@@ -13,7 +13,7 @@
 
 #include "core/error.h"
 #include "core/host.h"
-#include "dist/launch_environment.h"
+#include "dist/environment_variables.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"
 #include "io/json_text.h"

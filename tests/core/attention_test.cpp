@@ -310,13 +310,13 @@ TEST_P(AttentionKernel, ComputesAsChosen) {
       for (const DataType type : {DataType::float32, DataType::bfloat16}) {
         const std::string_view expected = way_of(GetParam(), shape, type);
         if (!expected.empty()) {
-          EXPECT_EQ(device().attention().way(shape, type), expected) << describe(shape, type);
+          EXPECT_EQ(device().attention().implementation(shape, type), expected) << describe(shape, type);
         }
       }
   if (GetParam() == AttentionOf::cuda_cudnn) {
     EXPECT_EQ(make_cuda_device(0, {.attention = AttentionChoice::cudnn})
                   ->attention()
-                  .way({1, 256, 2, 2, 64}, DataType::bfloat16),
+                  .implementation({1, 256, 2, 2, 64}, DataType::bfloat16),
               "cudnn");
   }
 }

@@ -123,9 +123,10 @@ TEST_P(FusedProductKernel, SiluProductBackwardAgreesWithReference) {
         EXPECT_TRUE(is_close(d_pre.values(),
                              reference::silu_split_backward(parts, n, r, pre, expected_d_split),
                              tolerance_of(type)));
-        if (!row_dots.empty())
+        if (!row_dots.empty()) {
           EXPECT_TRUE(is_close(sums_of_stretches(row_dots), row_dots_of(n, pre, d_pre.values()),
                                tolerance_of(DataType::float32)));
+        }
       }
 }
 

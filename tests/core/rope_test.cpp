@@ -82,7 +82,7 @@ TEST_P(RopeKernel, AgreesWithReference) {
         const DeviceTensor device_x(device(), type, {batch * sequence, heads * head_dim}, x);
         const DeviceTensor cosines(device(), DataType::float32, {sequence, head_dim / 2}, tables.cosines);
         const DeviceTensor sines(device(), DataType::float32, {sequence, head_dim / 2}, tables.sines);
-        device().rope().rotate(device_x, cosines, sines, rotation);
+        device().rope().rotate(device_x, {cosines, sines}, rotation);
         EXPECT_TRUE(is_close(device_x.values(),
                              reference::rotate(shape, x, tables.cosines, tables.sines, rotation),
                              tolerance_of(type)));
@@ -97,9 +97,9 @@ TEST_P(RopeKernel, BackwardUndoesForward) {
   const DeviceTensor device_x(device(), DataType::float32, {2 * 100, 4 * 16}, x);
   const DeviceTensor cosines(device(), DataType::float32, {100, 8}, tables.cosines);
   const DeviceTensor sines(device(), DataType::float32, {100, 8}, tables.sines);
-  device().rope().rotate(device_x, cosines, sines, Rotation::forward);
+  device().rope().rotate(device_x, {cosines, sines}, Rotation::forward);
   EXPECT_GT(relative_error(device_x.values(), x), 0.1);
-  device().rope().rotate(device_x, cosines, sines, Rotation::backward);
+  device().rope().rotate(device_x, {cosines, sines}, Rotation::backward);
   EXPECT_TRUE(is_close(device_x.values(), x, 1e-5));
 }
 

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
+#include "support/test_folder.h"
+
 namespace cola {
 namespace {
 
@@ -17,6 +22,12 @@ TEST(Format, DurationsCountsAndBytes) {
   EXPECT_EQ(format_bytes(1.5 * 1024 * 1024 * 1024), "1.50 GiB");
   EXPECT_EQ(format_bytes(100.0), "100 B");
   EXPECT_EQ(format_bytes(std::size_t{3} << 19), "1.50 MiB");
+}
+
+TEST(Lines, AreThoseThatAreNotEmpty) {
+  const TestFolder folder;
+  EXPECT_EQ(lines_of_file(folder.write("hosts", "x1\n\nx2")), (std::vector<std::string>{"x1", "x2"}));
+  EXPECT_TRUE(lines_of_file(folder.path("gone")).empty());
 }
 
 }  // namespace

@@ -67,8 +67,8 @@ inline void check_device_collectives(Device& device, Communicator& communicator,
   const auto reduce = communicator.start_all_reduce(reduced.depart());
   const auto scatter = communicator.start_reduce_scatter(scattered.depart(), target);
   for (int again = 0; again < 4 * rank; ++again) gather->progress();
-  std::vector<std::int64_t> ranks{1};
-  communicator.all_reduce(std::span(ranks));
+  std::vector<double> ranks{1};
+  communicator.all_reduce(ranks);
   EXPECT_EQ(ranks[0], size);
   scatter->wait();
   sum.arrive();

@@ -2,21 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <map>
-
 #include "core/error.h"
+#include "support/made_up_variables.h"
 
 namespace cola {
 namespace {
 
-using Variables = std::map<std::string, std::string>;
-
 std::optional<LaunchEnvironment> read(const Variables& variables) {
-  return read_launch_environment([&](const std::string& name) -> std::optional<std::string> {
-    const auto found = variables.find(name);
-    return found == variables.end() ? std::nullopt : std::optional(found->second);
-  });
+  return read_launch_environment(made_up(variables));
 }
 
 void expect_placement(const Variables& variables, const std::string& launcher, int rank, int size,
@@ -82,12 +75,7 @@ TEST(LaunchEnvironment, IgnoresABatchScript) {
 }
 
 TEST(LocalRank, IsTheInnermostLaunchersWord) {
-  const auto local_rank = [](const Variables& variables) {
-    return read_local_rank([&](const std::string& name) -> std::optional<std::string> {
-      const auto found = variables.find(name);
-      return found == variables.end() ? std::nullopt : std::optional(found->second);
-    });
-  };
+  const auto local_rank = [](const Variables& set) { return read_local_rank(made_up(set)); };
   EXPECT_EQ(local_rank({{"PATH", "/bin"}}), std::nullopt);
   EXPECT_EQ(local_rank(slurm_step), 1);
   for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "PALS_LOCAL_RANKID", "MPI_LOCALRANKID",
@@ -99,32 +87,17 @@ TEST(LocalRank, IsTheInnermostLaunchersWord) {
 }
 
 TEST(LocalSize, IsTheInnermostLaunchersWord) {
-  const auto local_size = [](const Variables& variables) {
-    return read_local_size([&](const std::string& name) -> std::optional<std::string> {
-      const auto found = variables.find(name);
-      return found == variables.end() ? std::nullopt : std::optional(found->second);
-    });
-  };
+  const auto local_size = [](const Variables& set) { return read_local_size(made_up(set)); };
   EXPECT_EQ(local_size({{"SLURM_TASKS_PER_NODE", "4"}}), std::nullopt);  // a batch script's
-  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "PMI_LOCAL_SIZE"})
+  for (const char* name :
+       {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "MV2_COMM_WORLD_LOCAL_SIZE", "PMI_LOCAL_SIZE"})
     EXPECT_EQ(local_size({{name, "3"}, {"SLURM_STEP_TASKS_PER_NODE", "1"}}), 3) << name;
+  EXPECT_EQ(local_size({{"MPI_LOCALNRANKS", "2"}, {"PMI_LOCAL_SIZE", "4"}}), 2);
   EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4"}}), 4);
   EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4(x12)"}}), 4);
   EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "4(x2),3"}}), std::nullopt);
   EXPECT_EQ(local_size({{"SLURM_STEP_TASKS_PER_NODE", "many"}}), std::nullopt);
   EXPECT_THROW(local_size({{"PMI_LOCAL_SIZE", "many"}}), UsageError);
-}
-
-TEST(LaunchEnvironment, CountsTheSchedulersRestarts) {
-  const auto restarts = [](const Variables& variables) {
-    return read_restarts([&](const std::string& name) -> std::optional<std::string> {
-      const auto found = variables.find(name);
-      return found == variables.end() ? std::nullopt : std::optional(found->second);
-    });
-  };
-  EXPECT_EQ(restarts({}), 0);
-  EXPECT_EQ(restarts({{"SLURM_RESTART_COUNT", "2"}}), 2);
-  EXPECT_EQ(restarts({{"COLA_RESTARTS", "7"}}), 7);
 }
 
 TEST(LaunchEnvironment, TakesAnEmptyVariableForNone) {
@@ -145,13 +118,6 @@ TEST(LaunchEnvironment, RejectsWhatIsNoNumber) {
       EXPECT_NE(std::string(error.what()).find("SLURM_PROCID"), std::string::npos);
     }
   }
-}
-
-TEST(LaunchEnvironment, ReadsTheProcessEnvironment) {
-  ::setenv("COLA_TEST_VARIABLE", "7", 1);
-  EXPECT_EQ(environment_variable("COLA_TEST_VARIABLE"), "7");
-  ::unsetenv("COLA_TEST_VARIABLE");
-  EXPECT_FALSE(environment_variable("COLA_TEST_VARIABLE"));
 }
 
 std::string problem_of(const LaunchEnvironment& environment, const Placement& mpi) {
@@ -186,34 +152,6 @@ TEST(LaunchProblem, NamesNodesThatMpiDoesNotTellApart) {
   const Placement meant{5, 8, 1, std::nullopt, 2}, found{5, 8, 1, 8, 1};
   const std::string problem = problem_of({"Slurm", meant}, found);
   EXPECT_NE(problem.find("on 2 nodes but MPI finds 1: nodes need hostnames"), std::string::npos) << problem;
-}
-
-std::optional<Allocation> allocation(const Variables& variables, const std::vector<std::string>& node_file) {
-  return find_allocation(
-      [&](const std::string& name) -> std::optional<std::string> {
-        const auto found = variables.find(name);
-        return found == variables.end() ? std::nullopt : std::optional(found->second);
-      },
-      [&](const std::string&) { return node_file; });
-}
-
-TEST(Allocation, IsWhatTheSchedulerGave) {
-  EXPECT_FALSE(allocation({}, {}));
-  EXPECT_EQ(allocation({{"SLURM_JOB_NUM_NODES", "3"}}, {})->nodes, 3);
-  // PBS names a host once for each rank.
-  const auto pbs = allocation({{"PBS_NODEFILE", "/var/spool/nodes"}}, {"x1", "x1", "x2", "x2"});
-  ASSERT_TRUE(pbs);
-  EXPECT_EQ(pbs->scheduler, "PBS");
-  EXPECT_EQ(pbs->nodes, 2);
-  EXPECT_FALSE(allocation({{"PBS_NODEFILE", "/gone"}}, {}));
-}
-
-TEST(Allocation, MustNotLieIdle) {
-  EXPECT_EQ(find_allocation_problem({"Slurm", 2}, 2), "");
-  EXPECT_NE(
-      find_allocation_problem({"Slurm", 2}, 1).find("Slurm gave the job 2 nodes but MPI's ranks run on 1"),
-      std::string::npos);
-  EXPECT_NE(find_allocation_problem({"PBS", 4}, 1).find("--hostfile $PBS_NODEFILE"), std::string::npos);
 }
 
 }  // namespace

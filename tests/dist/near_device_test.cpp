@@ -35,8 +35,6 @@ HostTopology polaris() {
 
 TEST(HostTopology, FindsGpusInOrderOfTheirAddressesAndTheirCores) {
   const HostTopology host = polaris();
-  EXPECT_EQ(host.packages, 1);
-  EXPECT_EQ(host.numa_domains, 4);
   EXPECT_EQ(host.cores, 32);
   ASSERT_EQ(host.gpus.size(), 4u);
   EXPECT_EQ(host.gpus[0], (HostDevice{"0000:07:00.0", range(24, 8)}));

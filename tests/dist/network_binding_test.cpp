@@ -5,10 +5,10 @@
 
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <numeric>
 
 #include "core/host_topology.h"
+#include "support/made_up_variables.h"
 #include "support/synthetic_host.h"
 
 namespace cola {
@@ -25,13 +25,7 @@ std::vector<int> joined(std::vector<int> cores, const std::vector<int>& more) {
   return cores;
 }
 
-VariableLookup variables(const std::map<std::string, std::string>& set) {
-  return [set](const std::string& name) -> std::optional<std::string> {
-    const auto found = set.find(name);
-    return found == set.end() ? std::nullopt : std::optional(found->second);
-  };
-}
-const VariableLookup nothing_set = variables({});
+const VariableLookup nothing_set = made_up({});
 
 HostTopology host(int domains, int cores_a_domain, const SyntheticDevices& gpus,
                   const SyntheticDevices& cards) {
@@ -197,10 +191,10 @@ TEST(NetworkVariables, LeaveTheUsersAlone) {
   const EarlyPlace rank{3, 8, range(0, 32), dgx().gpus[3].name};
   EXPECT_EQ(choose_network_variables(rank, dgx(), {"eth0", "ib0"}, true, nothing_set),
             (Chosen{{"UCX_NET_DEVICES", "mlx5_3:1"}}));
-  EXPECT_EQ(choose_network_variables(rank, dgx(), {"eth0"}, true, variables({{"UCX_NET_DEVICES", "all"}})),
+  EXPECT_EQ(choose_network_variables(rank, dgx(), {"eth0"}, true, made_up({{"UCX_NET_DEVICES", "all"}})),
             Chosen{});
   EXPECT_EQ(choose_network_variables({0, 4, range(0, 8)}, perlmutter(), {"hsn0"}, true,
-                                     variables({{"NCCL_SOCKET_IFNAME", "bond0"}})),
+                                     made_up({{"NCCL_SOCKET_IFNAME", "bond0"}})),
             Chosen{});
 }
 
@@ -220,7 +214,7 @@ TEST(NetworkVariables, GiveNcclTheSlingshotInterfaces) {
 TEST(NcclVariables, MakeSumsRepeatableAndConnectionsEarlyUnlessTheUserChooses) {
   EXPECT_EQ(choose_nccl_variables(nothing_set),
             (Chosen{{"NCCL_NVLS_ENABLE", "0"}, {"NCCL_RUNTIME_CONNECT", "0"}}));
-  EXPECT_EQ(choose_nccl_variables(variables({{"NCCL_NVLS_ENABLE", "1"}})),
+  EXPECT_EQ(choose_nccl_variables(made_up({{"NCCL_NVLS_ENABLE", "1"}})),
             (Chosen{{"NCCL_RUNTIME_CONNECT", "0"}}));
 }
 
@@ -234,17 +228,17 @@ TEST(NetworkVariables, LeaveThoseOfConfigurationFilesAlone) {
   EXPECT_FALSE(is_set_in_files("UCX_NET", {ucx}));
   EXPECT_FALSE(is_set_in_files("UCX_TLS", {ucx}));
   const EarlyPlace rank{0, 8, range(0, 4)};
-  EXPECT_EQ(choose_network_variables(rank, dgx(), {}, false, variables({{"UCX_CONFIG_DIR", folder}})),
+  EXPECT_EQ(choose_network_variables(rank, dgx(), {}, false, made_up({{"UCX_CONFIG_DIR", folder}})),
             Chosen{});
-  EXPECT_EQ(choose_network_variables(rank, perlmutter(), {"hsn0"}, true, variables({{"HOME", folder}})),
+  EXPECT_EQ(choose_network_variables(rank, perlmutter(), {"hsn0"}, true, made_up({{"HOME", folder}})),
             Chosen{});
   std::filesystem::remove_all(folder);
 }
 
 TEST(NetworkVariables, AreShownByWhomeverTheyAreSet) {
   EXPECT_EQ(describe_network_variables(nothing_set), "");
-  EXPECT_EQ(describe_network_variables(variables(
-                {{"NCCL_NET", "AWS Libfabric"}, {"MPICH_OFI_NIC_POLICY", "NUMA"}, {"PATH", "/bin"}})),
+  EXPECT_EQ(describe_network_variables(
+                made_up({{"NCCL_NET", "AWS Libfabric"}, {"MPICH_OFI_NIC_POLICY", "NUMA"}, {"PATH", "/bin"}})),
             "MPICH_OFI_NIC_POLICY=NUMA, NCCL_NET=AWS Libfabric");
 }
 

@@ -104,9 +104,10 @@ inline std::string working_weights(Device& device, ShardedParameterStore& store,
 }
 
 /// One of the store's sharded tensors in the flat space of all stored parameters, joined from all shards.
-inline std::vector<double> join_shards(Device& device, const ShardedParameterStore& store,
-                                       Communicator& communicator, const Tensor& shard_tensor) {
-  std::vector<double> flat(static_cast<std::size_t>(store.shard_map().total_elements()), 0.0);
+inline std::vector<double> join_shards(Device& device, const ParameterTable& table,
+                                       const ShardedParameterStore& store, Communicator& communicator,
+                                       const Tensor& shard_tensor) {
+  std::vector<double> flat(static_cast<std::size_t>(table.stored_elements()), 0.0);
   const std::vector<float> values = read<float>(device, shard_tensor);
   for (const ShardRange& range : store.shard_map().ranges(store.shard()))
     std::copy(values.begin() + range.local, values.begin() + range.local + range.elements(),
@@ -134,9 +135,9 @@ inline TrainingResult train(Device& device, Communicator& communicator, StoreOpt
     store.update(step_parameters(step));
   }
   result.working = working_weights(device, store, table);
-  result.state.weights = join_shards(device, store, communicator, store.master_weights());
-  result.state.exp_avg = join_shards(device, store, communicator, store.exp_avg());
-  result.state.exp_avg_sq = join_shards(device, store, communicator, store.exp_avg_sq());
+  result.state.weights = join_shards(device, table, store, communicator, store.master_weights());
+  result.state.exp_avg = join_shards(device, table, store, communicator, store.exp_avg());
+  result.state.exp_avg_sq = join_shards(device, table, store, communicator, store.exp_avg_sq());
   return result;
 }
 
@@ -147,7 +148,7 @@ inline TrainingResult train_plainly(int steps = 3) {
   TrainingResult result;
   for (const Parameter& parameter : table.parameters()) {
     std::vector<float> values(static_cast<std::size_t>(parameter.stored_elements()));
-    initialize(parameter, weight_seed, 0, parameter.stored_elements(), values.data());
+    initialize(parameter, weight_seed, 0, values);
     result.state.weights.insert(result.state.weights.end(), values.begin(), values.end());
   }
   result.state.exp_avg.assign(elements, 0.0);

@@ -138,7 +138,6 @@ std::vector<std::int64_t> numbers(1);
 
 const Collective collectives[] = {
     {"a sum over ranks", [](Communicator& c) { c.all_reduce(std::span(doubles)); }},
-    {"a sum over ranks", [](Communicator& c) { c.all_reduce(std::span(numbers)); }},
     {"a maximum over ranks", [](Communicator& c) { c.all_reduce_maximum(numbers); }},
     {"a broadcast", [](Communicator& c) { c.broadcast(std::as_writable_bytes(std::span(floats)), 1); }},
     {"an exchange of texts", [](Communicator& c) { c.all_gather("text"); }},

@@ -57,8 +57,7 @@ double walked_per_token(const ModelConfiguration& model, Recompute recompute) {
 }
 
 /// As the literature has it for one token (FLOP of a layer, forward and backward: 24 d^2 + 18 d f full-rank,
-/// 48 d r
-/// + 18 r (d + f) CoLA), the LM head and causal attention added.
+/// 48 d r + 18 r (d + f) CoLA), the LM head and causal attention added.
 double literature_per_token(const ModelConfiguration& c, double intermediate) {
   const auto d = static_cast<double>(c.hidden_size), r = static_cast<double>(c.rank), f = intermediate;
   const double layer =

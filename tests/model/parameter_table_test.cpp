@@ -28,7 +28,7 @@ ModelConfiguration small(ProjectionKind projection) {
 
 std::vector<float> initial_values(const Parameter& parameter, std::uint64_t seed) {
   std::vector<float> values(static_cast<std::size_t>(parameter.stored_elements()));
-  initialize(parameter, seed, 0, parameter.stored_elements(), values.data());
+  initialize(parameter, seed, 0, values);
   return values;
 }
 
@@ -152,10 +152,10 @@ TEST(Initialize, DependsOnSeedNameAndElementAlone) {
   const std::vector<float> whole = initial_values(q, 3);
   EXPECT_NE(whole, initial_values(q, 4));
   EXPECT_NE(whole[0], initial_values(k, 3)[0]);
-  for (const std::int64_t cut : {1, 63, 64, 65, 500}) {
+  for (const std::size_t cut : {1, 63, 64, 65, 500}) {
     std::vector<float> pieces(whole.size());
-    initialize(q, 3, 0, cut, pieces.data());
-    initialize(q, 3, cut, q.stored_elements(), pieces.data() + cut);
+    initialize(q, 3, 0, std::span(pieces).first(cut));
+    initialize(q, 3, static_cast<std::int64_t>(cut), std::span(pieces).subspan(cut));
     EXPECT_EQ(pieces, whole) << cut;
   }
 }

@@ -26,7 +26,9 @@ class LocalParameterStore final : public ParameterStore {
     zero_gradients();
   }
 
-  Tensor acquire_weights(int unit) override { return unit_of(weights_.tensor(type_, table_.stored_elements()), unit); }
+  Tensor acquire_weights(int unit) override {
+    return unit_of(weights_.tensor(type_, table_.stored_elements()), unit);
+  }
   void release_weights(int) override {}
   Tensor gradients(int unit) override {
     return unit_of(gradients_.tensor(DataType::float32, table_.stored_elements()), unit);
@@ -49,7 +51,7 @@ class LocalParameterStore final : public ParameterStore {
   void initialize_all(std::uint64_t seed) {
     for (const Parameter& parameter : table_.parameters()) {
       std::vector<float> stored(static_cast<std::size_t>(parameter.stored_elements()));
-      initialize(parameter, seed, 0, parameter.stored_elements(), stored.data());
+      initialize(parameter, seed, 0, stored);
       upload(parameter, stored);
     }
   }
@@ -83,8 +85,9 @@ class LocalParameterStore final : public ParameterStore {
   void upload(const Parameter& parameter, std::vector<float>& stored) {
     Buffer staging(device_, stored.size() * sizeof(float));
     device_.copy_from_host(staging.data(), stored.data(), staging.bytes());
-    device_.reduce().convert(staging.tensor(DataType::float32, parameter.stored_elements()),
-                             acquire_weights(parameter.unit).view(parameter.offset, {parameter.stored_elements()}));
+    device_.reduce().convert(
+        staging.tensor(DataType::float32, parameter.stored_elements()),
+        acquire_weights(parameter.unit).view(parameter.offset, {parameter.stored_elements()}));
     device_.synchronize();
   }
 

@@ -36,11 +36,11 @@ struct Norm final : NormKernels {
   void backward(const Tensor&, const NormBackward&) const override {}
 };
 struct Rope final : RopeKernels {
-  void rotate(const Tensor&, const Tensor&, const Tensor&, Rotation) const override {}
+  void rotate(const Tensor&, const RotationTables&, Rotation) const override {}
 };
 struct Attention final : AttentionKernels {
   std::int64_t largest_head_dim() const override { return 1 << 20; }
-  std::string_view way(const AttentionShape&, DataType) const override { return "not at all"; }
+  std::string_view implementation(const AttentionShape&, DataType) const override { return "not at all"; }
   void forward(const AttentionShape&, const AttentionInputs&, const AttentionOutputs&) const override {}
   void backward(const AttentionShape&, const AttentionInputs&, const AttentionOutputs&, const Tensor&,
                 const RotationTables&, const AttentionGradients&) const override {}
@@ -74,9 +74,6 @@ struct Copy final : PendingCopy {
   void wait() override {}
 };
 
-struct Work final : RepeatedWork {
-  void run(const std::function<void()>& body) override { body(); }
-};
 struct Mark final : TimeMark {
   double seconds_since(const TimeMark&) const override { return 0; }
 };
@@ -105,7 +102,7 @@ class ShapeDevice : public Device {
   std::unique_ptr<PendingCopy> start_copy_to_host(void*, const void*, std::size_t) override {
     return std::make_unique<shapes::Copy>();
   }
-  std::unique_ptr<RepeatedWork> make_repeated_work() override { return std::make_unique<shapes::Work>(); }
+  std::unique_ptr<RepeatedWork> make_repeated_work() override { return std::make_unique<RepeatedWork>(); }
   std::unique_ptr<TimeMark> mark_time() override { return std::make_unique<shapes::Mark>(); }
   void begin_range(const char*) override {}
   void end_range() noexcept override {}

@@ -1,7 +1,7 @@
 // cola_bench memory: what full-rank models, CoLA and CoLA-M take in memory, and how fast they train.
 #pragma once
 
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 
 namespace cola {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 
 namespace cola {
 

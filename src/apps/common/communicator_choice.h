@@ -5,7 +5,7 @@
 #include <string>
 
 #include "core/device.h"
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {

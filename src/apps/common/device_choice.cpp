@@ -9,6 +9,8 @@
 #include "core/gpu_facts.h"
 #include "core/host_topology.h"
 #include "core/log.h"
+#include "core/text.h"
+#include "dist/job_allocation.h"
 
 namespace cola {
 

@@ -9,8 +9,8 @@
 
 #include "apps/common/early_place.h"
 #include "core/device.h"
-#include "dist/launch.h"
-#include "dist/launch_environment.h"
+#include "dist/job_allocation.h"
+#include "dist/mpi_session.h"
 #include "dist/rank_binding.h"
 #include "train/configuration/run_configuration.h"
 

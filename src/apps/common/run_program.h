@@ -6,7 +6,7 @@
 #include <string>
 
 #include "apps/common/early_place.h"
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/start_guard.h"
 
 namespace cola {

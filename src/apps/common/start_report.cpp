@@ -5,8 +5,9 @@
 
 #include "core/gpu_facts.h"
 #include "core/log.h"
+#include "core/text.h"
 #include "core/version.h"
-#include "dist/launch_environment.h"
+#include "dist/job_allocation.h"
 #include "dist/nccl_communicator.h"
 #include "dist/network_binding.h"
 #include "io/hdf5_file.h"

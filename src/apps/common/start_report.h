@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/node_layout.h"
 
 namespace cola {

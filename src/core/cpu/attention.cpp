@@ -17,7 +17,7 @@ constexpr std::int64_t tile_rows = 64;
 
 /// What one thread needs: its own products, and memory for packed heads and tiles, grown to the largest use.
 struct CpuAttention::Worker {
-  ProductCache products;
+  LoadedProducts products;
   std::vector<std::byte> memory;
 
   /// Starts handing out memory of `bytes` in total.

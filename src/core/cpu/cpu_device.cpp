@@ -12,6 +12,7 @@
 #include "core/cpu/copy_thread.h"
 #include "core/cpu/kernels.h"
 #include "core/device.h"
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "core/host.h"
 #include "core/separate_products.h"
@@ -39,7 +40,7 @@ void require_compiled_instructions() {
 constexpr std::size_t tensor_alignment = 256, page_bytes = 4096;
 
 void* allocate_aligned(std::size_t bytes, std::size_t alignment) {
-  void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  void* memory = std::aligned_alloc(alignment, divide_up(bytes, alignment) * alignment);
   if (!memory) throw DeviceError("out of host memory: {} bytes were asked for", bytes);
   return memory;
 }
@@ -53,11 +54,6 @@ class ClockMark final : public TimeMark {
 
  private:
   std::chrono::steady_clock::time_point time_ = std::chrono::steady_clock::now();
-};
-
-class PlainWork final : public RepeatedWork {
- public:
-  void run(const std::function<void()>& body) override { body(); }
 };
 
 class CpuDevice final : public Device {
@@ -132,7 +128,7 @@ class CpuDevice final : public Device {
   }
 
   std::unique_ptr<RepeatedWork> make_repeated_work() override {
-    return std::make_unique<PlainWork>();
+    return std::make_unique<RepeatedWork>();
   }
   std::unique_ptr<TimeMark> mark_time() override {
     return std::make_unique<ClockMark>();

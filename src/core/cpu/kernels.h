@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "core/cpu/product_cache.h"
+#include "core/cpu/loaded_products.h"
 #include "core/kernels/activation.h"
 #include "core/kernels/adamw.h"
 #include "core/kernels/attention.h"
@@ -29,7 +29,7 @@ class CpuMatmul final : public MatmulKernels {
  private:
   void multiply_matrix(const ProductShape& shape, const Tensor& a, const Tensor& b, const Tensor& c) const;
 
-  mutable ProductCache products_;
+  mutable LoadedProducts products_;
 };
 
 class CpuNorm final : public NormKernels {
@@ -43,7 +43,7 @@ class CpuNorm final : public NormKernels {
 
 class CpuRope final : public RopeKernels {
  public:
-  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override;
+  void rotate(const Tensor& x, const RotationTables& tables, Rotation rotation) const override;
 };
 
 class CpuAttention final : public AttentionKernels {
@@ -51,7 +51,7 @@ class CpuAttention final : public AttentionKernels {
   CpuAttention();
   ~CpuAttention() override;
   std::int64_t largest_head_dim() const override { return std::numeric_limits<std::int64_t>::max(); }
-  std::string_view way(const AttentionShape&, DataType) const override { return "tiles"; }
+  std::string_view implementation(const AttentionShape&, DataType) const override { return "tiles"; }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;
   void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,

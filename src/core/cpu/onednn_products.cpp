@@ -1,5 +1,5 @@
 // Matrix products through oneDNN, in its second and third major version: the part of the program that
-// product_cache.cpp loads, and the only place that knows oneDNN.
+// loaded_products.cpp loads, and the only place that knows oneDNN.
 #include <cstring>
 #include <dnnl.hpp>
 #include <map>
@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/cpu/product_cache.h"
+#include "core/cpu/loaded_products.h"
 #include "core/error.h"
 
 namespace cola::cpu {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "core/divide_up.h"
 #include "core/error.h"
 #include "core/tensor.h"
 
@@ -31,7 +32,7 @@ decltype(auto) for_type(DataType type, Function&& function) {
 /// `granularity`.
 inline std::pair<std::int64_t, std::int64_t> part_of(std::int64_t count, int part, int parts,
                                                      std::int64_t granularity = 1) {
-  const std::int64_t blocks = (count + granularity - 1) / granularity;
+  const std::int64_t blocks = divide_up(count, granularity);
   return {std::min(count, blocks * part / parts * granularity),
           std::min(count, blocks * (part + 1) / parts * granularity)};
 }

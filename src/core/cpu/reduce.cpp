@@ -2,6 +2,7 @@
 
 #include "core/cpu/kernels.h"
 #include "core/cpu/parallel.h"
+#include "core/divide_up.h"
 
 namespace cola::cpu {
 
@@ -15,7 +16,7 @@ template <typename Term>
 double blocked_sum(const Tensor& values, Term term) {
   const float* value = values.as<float>();
   const std::int64_t elements = values.elements();
-  std::vector<double> sums(static_cast<std::size_t>((elements + block - 1) / block));
+  std::vector<double> sums(static_cast<std::size_t>(divide_up(elements, block)));
 #pragma omp parallel for schedule(static)
   for (std::size_t b = 0; b < sums.size(); ++b) {
     const std::int64_t first = static_cast<std::int64_t>(b) * block, last = std::min(elements, first + block);

@@ -3,13 +3,14 @@
 
 namespace cola::cpu {
 
-void CpuRope::rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const {
-  const std::int64_t rows = x.dim(0), width = x.dim(1), sequence = cosines.dim(0), half = cosines.dim(1);
+void CpuRope::rotate(const Tensor& x, const RotationTables& tables, Rotation rotation) const {
+  const std::int64_t rows = x.dim(0), width = x.dim(1), sequence = tables.positions(),
+                     half = tables.half_head_dim();
   require(width % (2 * half) == 0, "rope: the width is no multiple of the head dimension");
   const float direction = rotation == Rotation::forward ? 1.0f : -1.0f;
   for_type(x.type(), [&]<typename T>() {
     T* values = x.as<T>();
-    const float *cosine_table = cosines.as<float>(), *sine_table = sines.as<float>();
+    const float *cosine_table = tables.cosines.as<float>(), *sine_table = tables.sines.as<float>();
 #pragma omp parallel for schedule(static)
     for (std::int64_t r = 0; r < rows; ++r) {
       const float* cosine = cosine_table + (r % sequence) * half;

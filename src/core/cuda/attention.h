@@ -19,7 +19,7 @@ class FlashAttention final : public AttentionKernels {
   /// sequence) than the scratch memory holds fp32 numbers: 8 million.
   static bool supports(const AttentionShape& shape, DataType type);
   std::int64_t largest_head_dim() const override { return 128; }
-  std::string_view way(const AttentionShape&, DataType) const override { return "flash"; }
+  std::string_view implementation(const AttentionShape&, DataType) const override { return "flash"; }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;
   void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
@@ -38,7 +38,7 @@ class PlainAttention final : public AttentionKernels {
  public:
   explicit PlainAttention(const Context& context) : context_(context) {}
   std::int64_t largest_head_dim() const override { return 256; }
-  std::string_view way(const AttentionShape&, DataType) const override { return "plain"; }
+  std::string_view implementation(const AttentionShape&, DataType) const override { return "plain"; }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;
   void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
@@ -73,7 +73,7 @@ class WholeHeadAttention final : public AttentionKernels {
   /// as many of keys as of queries.
   static bool supports(const AttentionShape& shape);
   std::int64_t largest_head_dim() const override { return 64; }
-  std::string_view way(const AttentionShape&, DataType) const override { return "whole_heads"; }
+  std::string_view implementation(const AttentionShape&, DataType) const override { return "whole_heads"; }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;
   void backward(const AttentionShape& shape, const AttentionInputs& in, const AttentionOutputs& kept,
@@ -90,8 +90,8 @@ class CudaAttention final : public AttentionKernels {
  public:
   CudaAttention(const Context& context, AttentionChoice choice);
   std::int64_t largest_head_dim() const override { return plain_.largest_head_dim(); }
-  std::string_view way(const AttentionShape& shape, DataType type) const override {
-    return kernels_for(shape, type).way(shape, type);
+  std::string_view implementation(const AttentionShape& shape, DataType type) const override {
+    return kernels_for(shape, type).implementation(shape, type);
   }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;

@@ -20,7 +20,6 @@
 namespace cola::cuda::flash {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
-constexpr float log2_of_e = 1.4426950408889634f;
 /// What scores are multiplied by: 1 / sqrt(head_dim), for head_dim 64 and 128; and the same for exponentials
 /// to base 2.
 template <int head_dim>

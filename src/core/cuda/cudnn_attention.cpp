@@ -164,8 +164,8 @@ class CudnnAttention final : public AttentionKernels {
   CudnnAttention(const Context& context, CudnnHandle handle, const AttentionKernels& otherwise)
       : context_(context), handle_(std::move(handle)), otherwise_(otherwise) {}
   std::int64_t largest_head_dim() const override { return otherwise_.largest_head_dim(); }
-  std::string_view way(const AttentionShape& shape, DataType type) const override {
-    return find(forward_, shape) ? "cudnn" : otherwise_.way(shape, type);
+  std::string_view implementation(const AttentionShape& shape, DataType type) const override {
+    return find(forward_, shape) ? "cudnn" : otherwise_.implementation(shape, type);
   }
   void forward(const AttentionShape& shape, const AttentionInputs& in,
                const AttentionOutputs& to) const override;

@@ -6,9 +6,10 @@
 
 namespace cola::cuda {
 
+constexpr float log2_of_e = 1.4426950408889634f;
+
 /// e^x with a relative error of about 1e-7 * max(1, |x|); 0 where that is below 2^-126.
 __device__ inline float fast_exp(float x) {
-  constexpr float log2_of_e = 1.4426950408889634f;
   return fast_exp2(x * log2_of_e);
 }
 /// 1 / (1 + e^-x).

@@ -61,7 +61,7 @@ class CudaNorm final : public NormKernels, OnContext {
 class CudaRope final : public RopeKernels, OnContext {
  public:
   using OnContext::OnContext;
-  void rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const override;
+  void rotate(const Tensor& x, const RotationTables& tables, Rotation rotation) const override;
 };
 
 class CudaActivation final : public ActivationKernels, OnContext {

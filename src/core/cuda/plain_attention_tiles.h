@@ -140,8 +140,7 @@ __device__ void add_weighted_rows(Share<dim, dim>& sums, const Scores<dim>& weig
   }
 }
 
-/// Writes the block's rows to rows `first_row` and following, except those beyond the
-/// sequence.
+/// Writes the block's rows to rows `first_row` and following, except those beyond the sequence.
 template <int dim, typename T>
 __device__ void store_rows(const Share<dim, dim>& sums, const HeadRows<T>& to, int first_row, int head_dim) {
 #pragma unroll

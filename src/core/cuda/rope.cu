@@ -36,16 +36,18 @@ __global__ void rope_kernel(T* x, const float* cosines, const float* sines, std:
 
 }  // namespace
 
-void CudaRope::rotate(const Tensor& x, const Tensor& cosines, const Tensor& sines, Rotation rotation) const {
+void CudaRope::rotate(const Tensor& x, const RotationTables& tables, Rotation rotation) const {
   if (x.elements() == 0) return;
-  const std::int64_t rows = x.dim(0), columns = x.dim(1), sequence = cosines.dim(0), half = cosines.dim(1);
+  const std::int64_t rows = x.dim(0), columns = x.dim(1), sequence = tables.positions(),
+                     half = tables.half_head_dim();
   require(columns % (2 * half) == 0, "rope: the width is no multiple of the head dimension");
   const bool aligned = rows_are_aligned(half, x.type(), x.data()) &&
-                       rows_are_aligned(half, DataType::float32, cosines.data(), sines.data());
+                       rows_are_aligned(half, DataType::float32, tables.cosines.data(), tables.sines.data());
   dispatch(x.type(), aligned, [&]<typename T, int width>() {
     launch("rope", rope_kernel<T, width>, row_shape(rows, columns / 2, width), context_.stream, data<T>(x),
-           cosines.as<float>(), sines.as<float>(), sequence, static_cast<int>(columns / (2 * half)),
-           static_cast<int>(half), rotation == Rotation::forward ? 1.0f : -1.0f);
+           tables.cosines.as<float>(), tables.sines.as<float>(), sequence,
+           static_cast<int>(columns / (2 * half)), static_cast<int>(half),
+           rotation == Rotation::forward ? 1.0f : -1.0f);
   });
 }
 

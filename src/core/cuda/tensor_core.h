@@ -56,8 +56,7 @@ __device__ inline void close_copy_group() {
 }
 
 /// Waits until at most `newest` of this thread's groups are still under way. Other threads' copies are seen
-/// after
-/// __syncthreads().
+/// after __syncthreads().
 template <int newest>
 __device__ inline void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;\n" ::"n"(newest) : "memory");

@@ -20,8 +20,7 @@ T* data(const Tensor& tensor) {
 }
 
 /// Calls body.operator()<T, width>(): T for `type`, width the elements in 16 bytes where rows are aligned,
-/// else
-/// 1. Throws Error unless `type` is fp32 or bf16.
+/// else 1. Throws Error unless `type` is fp32 or bf16.
 template <typename Body>
 void dispatch(DataType type, bool aligned, Body&& body) {
   if (type == DataType::float32)

@@ -40,8 +40,9 @@ class AttentionKernels {
   /// Heads of up to this size can be computed, where it is a multiple of 4.
   virtual std::int64_t largest_head_dim() const = 0;
 
-  /// How this shape is computed here: a word for tables and tests. For a device with several ways.
-  virtual std::string_view way(const AttentionShape& shape, DataType type) const = 0;
+  /// Which implementation computes this shape here, in a word for tables and tests: a device may have
+  /// several.
+  virtual std::string_view implementation(const AttentionShape& shape, DataType type) const = 0;
 
   /// Throws DeviceError for heads that cannot be computed.
   virtual void forward(const AttentionShape& shape, const AttentionInputs& in,
@@ -59,8 +60,7 @@ class AttentionKernels {
 inline void rotate_back(const RopeKernels& rope, const AttentionShape& shape, const RotationTables& tables,
                         const AttentionGradients& gradients) {
   for (const Tensor& gradient : {gradients.dq, gradients.dk})
-    rope.rotate(gradient, tables.cosines.rows(0, shape.sequence), tables.sines.rows(0, shape.sequence),
-                Rotation::backward);
+    rope.rotate(gradient, tables.first_positions(shape.sequence), Rotation::backward);
 }
 
 }  // namespace cola

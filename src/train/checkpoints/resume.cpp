@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "dist/launch_environment.h"
+#include "dist/job_allocation.h"
 #include "dist/store_memory.h"
 #include "io/checkpoint_directory.h"
 #include "io/durable_file.h"

@@ -9,7 +9,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 #include "dist/staged_communicator.h"
 
 namespace {

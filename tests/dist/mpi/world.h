@@ -1,7 +1,7 @@
 // The MPI ranks that a test program of this folder runs on; its main function starts them.
 #pragma once
 
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 
 namespace cola::testing {
 

@@ -18,7 +18,7 @@
 
 #include "core/cuda/check.h"
 #include "core/cuda/fast_math.h"
-#include "core/cuda/fused_product.h"
+#include "core/cuda/hopper/hopper_products.h"
 #include "core/cuda/launch.h"
 
 namespace cola::cuda::fused {

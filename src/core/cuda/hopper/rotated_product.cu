@@ -7,19 +7,19 @@ namespace {
 // A leaf of visitor trees: the product, its columns rotated in pairs a half head apart. A subtile is one head
 // wide.
 template <int head_dim>
-struct Rotated : OwnNode<Rotation> {
-  using OwnNode<Rotation>::OwnNode;
+struct Rotated : OwnNode<RowRotation> {
+  using OwnNode<RowRotation>::OwnNode;
 
   template <typename Coordinates>
   struct Callbacks : fusion::EmptyConsumerStoreCallbacks {
     static constexpr int subtiles = decltype(cute::size<1>(Coordinates{}))::value;  // below each other
     static constexpr int pairs = head_dim / 16;  // of neighbouring columns in half a head, for one thread
 
-    CUTLASS_DEVICE Callbacks(const Coordinates& coordinates, const Rotation* rotation, bool rotates)
+    CUTLASS_DEVICE Callbacks(const Coordinates& coordinates, const RowRotation* rotation, bool rotates)
         : coordinates(coordinates), rotation(rotation), rotates(rotates) {}
 
     Coordinates coordinates;  // of this thread's values: (value, EPI_M, EPI_N)
-    const Rotation* rotation;
+    const RowRotation* rotation;
     bool rotates;
     float2 cosines[subtiles][2][pairs], sines[subtiles][2][pairs];
 

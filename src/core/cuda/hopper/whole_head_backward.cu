@@ -62,7 +62,7 @@ __device__ void load(const SharedHead& head, const AttentionShape& shape, const 
                                                        place.column * chunk);
   const float* const log_sum_exp = head_values(in.log_sum_exp, shape, blockIdx.y, blockIdx.x);
   for (int query = static_cast<int>(threadIdx.x); query < head.squares * square; query += all_threads)
-    head.shifts()[query] = query < out.count ? log_sum_exp[query] * flash::log2_of_e : 0.0f;
+    head.shifts()[query] = query < out.count ? log_sum_exp[query] * log2_of_e : 0.0f;
   wait_for_copies<0>();
 #pragma unroll
   for (int turn = 0; turn < LoadPlace::most_turns; ++turn) {

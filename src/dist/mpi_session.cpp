@@ -1,4 +1,4 @@
-#include "dist/launch.h"
+#include "dist/mpi_session.h"
 
 #include <mpi.h>
 

@@ -1,5 +1,5 @@
 // Fused products in a build without CUTLASS, or for other GPUs than those of compute capability 9.0: none.
-#include "core/cuda/fused_product.h"
+#include "core/cuda/hopper/hopper_products.h"
 #include "core/error.h"
 
 namespace cola::cuda::fused {

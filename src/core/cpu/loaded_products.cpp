@@ -1,4 +1,4 @@
-#include "core/cpu/product_cache.h"
+#include "core/cpu/loaded_products.h"
 
 #include <dlfcn.h>
 
@@ -21,7 +21,7 @@ MakeProducts* load_onednn() {
 
 }  // namespace
 
-void ProductCache::multiply(const ProductShape& shape, const void* a, const void* b, void* c) {
+void LoadedProducts::multiply(const ProductShape& shape, const void* a, const void* b, void* c) {
   if (!products_) {
     static MakeProducts* const make_products = load_onednn();
     products_ = make_products();

@@ -1,6 +1,6 @@
-// Matrix products with element-wise work on their results in the same kernel, for GPUs of compute capability
-// 9.0; in a build without CUTLASS, none. All operands are bf16; a row is of neighbouring elements, a multiple
-// of 8, and begins at a multiple of 16 bytes.
+// The kernels that CudaFusedProducts starts: matrix products with element-wise work on their results, for
+// GPUs of compute capability 9.0; in a build without CUTLASS, none. All operands are bf16; a row is of
+// neighbouring elements, a multiple of 8, and begins at a multiple of 16 bytes.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Matrices {
 
 /// Angles of a rotary embedding: those of a row are at its number modulo `sequence` in the tables, fp32
 /// [sequence, 32].
-struct Rotation {
+struct RowRotation {
   const float *cosines = nullptr, *sines = nullptr;
   int sequence = 1;
   int rotated_batches = 0;  // the others are left as they are
@@ -51,7 +51,7 @@ struct Operands {
   Matrices<const void> a, b;
   Matrices<const void> input = {}, second_input = {};
   Matrices<void> output = {}, second_output = {};
-  Rotation rotation = {};
+  RowRotation rotation = {};
   NormFactors norm = {};
   RowDots row_dots = {};
 };

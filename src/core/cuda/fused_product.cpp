@@ -1,6 +1,6 @@
 #include <cstdint>
 
-#include "core/cuda/fused_product.h"
+#include "core/cuda/hopper/hopper_products.h"
 #include "core/cuda/kernels.h"
 #include "core/cuda/norm_sums.h"
 #include "core/cuda/row_alignment.h"
@@ -80,7 +80,7 @@ Tensor CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const T
 void CudaFusedProducts::rotated_product(const Tensor& x, const Tensor& b, const RotationTables& tables,
                                         std::int64_t rotated_parts, const Tensor& outputs) const {
   constexpr std::int64_t half_head = 32;  // the angles of wider heads would not fit the registers
-  if (!fits(b.dim(1), x, b, outputs) || tables.cosines.dim(1) != half_head)
+  if (!fits(b.dim(1), x, b, outputs) || tables.half_head_dim() != half_head)
     return separate_.rotated_product(x, b, tables, rotated_parts, outputs);
   if (outputs.elements() == 0) return;
   fused::rotated_product(
@@ -92,7 +92,7 @@ void CudaFusedProducts::rotated_product(const Tensor& x, const Tensor& b, const 
                  .b = inputs(b),
                  .output = matrices(outputs),
                  .rotation = {tables.cosines.as<float>(), tables.sines.as<float>(),
-                              static_cast<int>(tables.cosines.dim(0)), static_cast<int>(rotated_parts)}});
+                              static_cast<int>(tables.positions()), static_cast<int>(rotated_parts)}});
 }
 
 void CudaFusedProducts::gated_product(GateActivation activation, const Tensor& x, const Tensor& b,

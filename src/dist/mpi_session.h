@@ -1,4 +1,4 @@
-// Launch: how a process came to be a rank. MPI is initialised here and nowhere else.
+// MpiSession: how a process comes to be a rank. MPI is initialised here and nowhere else.
 #pragma once
 
 #include <memory>

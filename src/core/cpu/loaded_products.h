@@ -32,9 +32,9 @@ class Products {
 using MakeProducts = std::unique_ptr<Products>();
 constexpr const char* make_products_name = "cola_make_onednn_products";
 
-/// oneDNN's products. Not thread-safe: each thread that multiplies on its own has its own cache, and inside a
-/// parallel region a product runs on one thread.
-class ProductCache {
+/// The products of that part, which the first of them loads. Not thread-safe: each thread that multiplies on
+/// its own has an object of its own, and inside a parallel region a product runs on one thread.
+class LoadedProducts {
  public:
   /// Throws DeviceError, also where oneDNN cannot be loaded.
   void multiply(const ProductShape& shape, const void* a, const void* b, void* c);

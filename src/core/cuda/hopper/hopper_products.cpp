@@ -1,4 +1,4 @@
-#include "core/cuda/fused_product.h"
+#include "core/cuda/hopper/hopper_products.h"
 
 namespace cola::cuda::fused {
 
