@@ -18,8 +18,8 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/version.h"
-#include "io/checkpoint_compare.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_compare.h"
+#include "io/checkpoints/checkpoint_directory.h"
 
 namespace {
 

@@ -11,8 +11,8 @@
 #include "apps/data/tokenize.h"
 #include "core/error.h"
 #include "core/version.h"
-#include "dist/launch_environment.h"
 #include "dist/mpi_session.h"
+#include "dist/placement/launch_environment.h"
 
 namespace {
 

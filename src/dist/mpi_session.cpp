@@ -10,9 +10,9 @@
 #include "core/error.h"
 #include "core/host.h"
 #include "core/log.h"
-#include "dist/launch_environment.h"
 #include "dist/mpi_communicator.h"
 #include "dist/mpi_library.h"
+#include "dist/placement/launch_environment.h"
 #include "dist/watched_communicator.h"
 
 namespace cola {

@@ -17,7 +17,7 @@
 #include "core/host.h"
 #include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
-#include "dist/gpu_place.h"
+#include "dist/placement/gpu_place.h"
 
 namespace cola {
 

@@ -7,7 +7,7 @@
 #include <chrono>
 #include <optional>
 
-#include "dist/launch_environment.h"
+#include "dist/placement/launch_environment.h"
 #include "dist/watchdog.h"
 
 namespace cola {

@@ -8,8 +8,8 @@
 #include <span>
 #include <vector>
 
-#include "io/blended_order.h"
-#include "io/dataset.h"
+#include "io/tokens/blended_order.h"
+#include "io/tokens/dataset.h"
 #include "model/transformer.h"
 
 namespace cola {

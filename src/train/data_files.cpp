@@ -5,8 +5,8 @@
 #include <set>
 
 #include "core/error.h"
-#include "io/dataset.h"
-#include "io/file_kind.h"
+#include "io/files/file_kind.h"
+#include "io/tokens/dataset.h"
 
 namespace cola {
 

@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "dist/communicator.h"
-#include "io/dataset.h"
+#include "io/tokens/dataset.h"
 #include "model/parameter_store.h"
 #include "model/transformer.h"
 

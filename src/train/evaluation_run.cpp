@@ -3,7 +3,7 @@
 #include <optional>
 
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 #include "train/agreement.h"
 #include "train/checkpoints/loaded_weights.h"
 #include "train/checkpoints/same_run.h"

@@ -13,10 +13,10 @@
 
 #include "core/error.h"
 #include "core/host.h"
-#include "dist/environment_variables.h"
-#include "io/checkpoint_directory.h"
-#include "io/durable_file.h"
-#include "io/json_text.h"
+#include "dist/placement/environment_variables.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/files/durable_file.h"
+#include "io/text/json_text.h"
 
 namespace cola {
 

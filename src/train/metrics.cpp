@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "io/json_text.h"
+#include "io/text/json_text.h"
 #include "train/metrics_lines.h"
 
 namespace cola {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 #include "train/evaluation.h"
 #include "train/rank_times.h"
 

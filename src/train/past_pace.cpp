@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 #include "train/metrics_lines.h"
 
 namespace cola {

@@ -8,8 +8,8 @@
 
 #include "core/error.h"
 #include "core/text.h"
-#include "io/checkpoint_directory.h"
-#include "io/durable_file.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/files/durable_file.h"
 #include "train/heartbeat.h"
 
 namespace cola {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "dist/communicator.h"
-#include "dist/environment_variables.h"
+#include "dist/placement/environment_variables.h"
 #include "train/stop_signal.h"
 
 namespace cola {

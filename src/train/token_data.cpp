@@ -6,9 +6,9 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "io/blended_order.h"
-#include "io/checksum.h"
-#include "io/durable_file.h"
+#include "io/files/checksum.h"
+#include "io/files/durable_file.h"
+#include "io/tokens/blended_order.h"
 #include "train/agreement.h"
 #include "train/data_files.h"
 

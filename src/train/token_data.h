@@ -6,8 +6,8 @@
 
 #include "core/host.h"
 #include "dist/communicator.h"
-#include "io/dataset.h"
-#include "io/manifest.h"
+#include "io/checkpoints/manifest.h"
+#include "io/tokens/dataset.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {

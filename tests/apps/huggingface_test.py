@@ -293,7 +293,7 @@ class HuggingFace(harness.TrainingTest):
         self.call([CKPT, "export", "--format", "safetensors", self.directory / "cola", self.directory / "cola-out"], expect=0)
         config = json.loads((self.directory / "cola-out/config.json").read_text())
         self.assertEqual(config["architectures"], ["ColaForCausalLM"])
-        code = (harness.pathlib.Path(__file__).resolve().parents[2] / "src/io/modeling_cola.py").read_text()
+        code = (harness.pathlib.Path(__file__).resolve().parents[2] / "src/io/exchange/modeling_cola.py").read_text()
         self.assertEqual((self.directory / "cola-out/modeling_cola.py").read_text(), code)
         self.assertEqual([config[key] for key in ("model_type", "projection", "rank", "gate_activation")],
                          ["cola_llama", "cola", 12, True])

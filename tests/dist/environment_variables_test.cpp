@@ -1,4 +1,4 @@
-#include "dist/environment_variables.h"
+#include "dist/placement/environment_variables.h"
 
 #include <gtest/gtest.h>
 

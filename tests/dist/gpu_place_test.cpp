@@ -1,4 +1,4 @@
-#include "dist/gpu_place.h"
+#include "dist/placement/gpu_place.h"
 
 #include <gtest/gtest.h>
 

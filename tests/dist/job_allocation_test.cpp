@@ -1,4 +1,4 @@
-#include "dist/job_allocation.h"
+#include "dist/placement/job_allocation.h"
 
 #include <gtest/gtest.h>
 

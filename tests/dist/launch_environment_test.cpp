@@ -1,4 +1,4 @@
-#include "dist/launch_environment.h"
+#include "dist/placement/launch_environment.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "dist/near_device.h"
+#include "dist/placement/near_device.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "dist/network_binding.h"
+#include "dist/placement/network_binding.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

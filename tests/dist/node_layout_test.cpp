@@ -1,4 +1,4 @@
-#include "dist/node_layout.h"
+#include "dist/placement/node_layout.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "dist/node_links.h"
+#include "dist/placement/node_links.h"
 
 #include <gtest/gtest.h>
 

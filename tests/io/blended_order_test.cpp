@@ -1,4 +1,4 @@
-#include "io/blended_order.h"
+#include "io/tokens/blended_order.h"
 
 #include <gtest/gtest.h>
 

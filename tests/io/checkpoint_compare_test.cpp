@@ -1,4 +1,4 @@
-#include "io/checkpoint_compare.h"
+#include "io/checkpoints/checkpoint_compare.h"
 
 #include <chrono>
 #include <cmath>
@@ -8,11 +8,11 @@
 #include <string_view>
 #include <thread>
 
-#include "io/checkpoint_export.h"
 #include "io/checkpoint_fixture.h"
-#include "io/checkpoint_import.h"
-#include "io/durable_file.h"
-#include "io/hdf5_file.h"
+#include "io/exchange/checkpoint_export.h"
+#include "io/exchange/checkpoint_import.h"
+#include "io/files/durable_file.h"
+#include "io/files/hdf5_file.h"
 
 namespace cola {
 namespace {

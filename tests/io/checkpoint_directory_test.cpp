@@ -1,4 +1,4 @@
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 
 #include <signal.h>
 #include <sys/inotify.h>
@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "io/checkpoint_fixture.h"
-#include "io/checkpoint_reader.h"
-#include "io/durable_file.h"
+#include "io/checkpoints/checkpoint_reader.h"
+#include "io/files/durable_file.h"
 
 namespace cola {
 namespace {

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
-#include "io/manifest.h"
-#include "io/shard_file.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/checkpoints/manifest.h"
+#include "io/checkpoints/shard_file.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
 

@@ -1,4 +1,4 @@
-#include "io/corpus_blend.h"
+#include "io/tokens/corpus_blend.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "io/dataset.h"
+#include "io/tokens/dataset.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <thread>
 
 #include "core/error.h"
-#include "io/blended_order.h"
-#include "io/token_file.h"
+#include "io/tokens/blended_order.h"
+#include "io/tokens/token_file.h"
 #include "support/test_folder.h"
 
 namespace cola {

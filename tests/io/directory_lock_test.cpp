@@ -1,4 +1,4 @@
-#include "io/directory_lock.h"
+#include "io/files/directory_lock.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

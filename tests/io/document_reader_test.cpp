@@ -1,4 +1,4 @@
-#include "io/document_reader.h"
+#include "io/text/document_reader.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "io/file_descriptor.h"
+#include "io/files/file_descriptor.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 #include "support/test_folder.h"
 
 namespace cola {

@@ -1,4 +1,4 @@
-#include "io/huggingface_configuration.h"
+#include "io/exchange/huggingface_configuration.h"
 
 #include <gtest/gtest.h>
 

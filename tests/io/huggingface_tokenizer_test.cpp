@@ -1,4 +1,4 @@
-#include "io/huggingface_tokenizer.h"
+#include "io/exchange/huggingface_tokenizer.h"
 
 #include <gtest/gtest.h>
 #include <sentencepiece_processor.h>
@@ -7,9 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
-#include "io/base64.h"
-#include "io/sentencepiece_model.h"
-#include "io/tokenizer_json.h"
+#include "io/exchange/base64.h"
+#include "io/exchange/sentencepiece_model.h"
+#include "io/exchange/tokenizer_json.h"
 #include "support/test_folder.h"
 
 namespace cola {

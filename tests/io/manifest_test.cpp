@@ -1,9 +1,9 @@
-#include "io/manifest.h"
+#include "io/checkpoints/manifest.h"
 
 #include <string>
 
 #include "io/checkpoint_fixture.h"
-#include "io/checksum.h"
+#include "io/files/checksum.h"
 
 namespace cola {
 namespace {

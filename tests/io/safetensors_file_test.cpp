@@ -1,4 +1,4 @@
-#include "io/safetensors_file.h"
+#include "io/exchange/safetensors_file.h"
 
 #include <gtest/gtest.h>
 

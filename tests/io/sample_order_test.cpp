@@ -1,4 +1,4 @@
-#include "io/sample_order.h"
+#include "io/tokens/sample_order.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "io/shard_file.h"
+#include "io/checkpoints/shard_file.h"
 
 #include <hdf5.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include <thread>
 
 #include "io/checkpoint_fixture.h"
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 
 namespace cola {
 namespace {

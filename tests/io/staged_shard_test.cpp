@@ -1,4 +1,4 @@
-#include "io/staged_shard.h"
+#include "io/checkpoints/staged_shard.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "core/error.h"
-#include "io/checksum.h"
+#include "io/files/checksum.h"
 #include "support/test_folder.h"
 
 namespace cola {

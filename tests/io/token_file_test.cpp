@@ -1,4 +1,4 @@
-#include "io/token_file.h"
+#include "io/tokens/token_file.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 #include <numeric>
 
 #include "core/error.h"
-#include "io/token_file_check.h"
+#include "io/tokens/token_file_check.h"
 #include "support/test_folder.h"
 
 namespace cola {

@@ -1,4 +1,4 @@
-#include "io/tokenization.h"
+#include "io/tokens/tokenization.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <set>
 
 #include "core/error.h"
-#include "io/dataset.h"
-#include "io/token_file_check.h"
+#include "io/tokens/dataset.h"
+#include "io/tokens/token_file_check.h"
 #include "support/test_folder.h"
 
 namespace cola {

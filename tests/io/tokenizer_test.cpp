@@ -1,4 +1,4 @@
-#include "io/tokenizer.h"
+#include "io/tokens/tokenizer.h"
 
 #include <gtest/gtest.h>
 #include <sentencepiece_trainer.h>

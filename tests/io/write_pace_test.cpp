@@ -1,4 +1,4 @@
-#include "io/write_pace.h"
+#include "io/files/write_pace.h"
 
 #include <gtest/gtest.h>
 

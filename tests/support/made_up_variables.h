@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "dist/environment_variables.h"
+#include "dist/placement/environment_variables.h"
 
 namespace cola {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "io/token_file.h"
+#include "io/tokens/token_file.h"
 #include "support/test_folder.h"
 
 namespace cola {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "io/token_file.h"
+#include "io/tokens/token_file.h"
 #include "support/test_folder.h"
 
 namespace cola {

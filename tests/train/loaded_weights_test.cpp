@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 #include "support/device_test.h"
 #include "support/test_folder.h"
 #include "train/checkpoints/checkpointer.h"

@@ -13,7 +13,7 @@
 #include "apps/common/together.h"
 #include "core/host_memory.h"
 #include "core/text.h"
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 #include "train/benchmarks/memory_benchmark.h"
 #include "train/configuration/precision.h"
 #include "train/peak_rate.h"

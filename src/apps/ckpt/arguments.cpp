@@ -4,7 +4,7 @@
 
 #include "apps/common/command_line.h"
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 
 namespace cola {
 

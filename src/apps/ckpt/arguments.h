@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "io/checkpoint_reader.h"
+#include "io/checkpoints/checkpoint_reader.h"
 
 namespace cola {
 

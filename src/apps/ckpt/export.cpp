@@ -9,11 +9,11 @@
 #include "core/data_type.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "io/checkpoint_directory.h"
-#include "io/checkpoint_export.h"
-#include "io/checkpoint_import.h"
-#include "io/durable_file.h"
-#include "io/weights_file.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/exchange/checkpoint_export.h"
+#include "io/exchange/checkpoint_import.h"
+#include "io/exchange/weights_file.h"
+#include "io/files/durable_file.h"
 #include "train/checkpoints/described_model.h"
 
 namespace cola {

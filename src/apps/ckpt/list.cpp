@@ -8,7 +8,7 @@
 #include "apps/ckpt/arguments.h"
 #include "core/error.h"
 #include "core/text.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 
 namespace cola {
 

@@ -10,7 +10,7 @@
 #include "core/host_topology.h"
 #include "core/log.h"
 #include "core/text.h"
-#include "dist/job_allocation.h"
+#include "dist/placement/job_allocation.h"
 
 namespace cola {
 

@@ -9,9 +9,9 @@
 
 #include "apps/common/early_place.h"
 #include "core/device.h"
-#include "dist/job_allocation.h"
 #include "dist/mpi_session.h"
-#include "dist/rank_binding.h"
+#include "dist/placement/job_allocation.h"
+#include "dist/placement/rank_binding.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {

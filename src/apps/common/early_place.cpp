@@ -9,9 +9,9 @@
 #include "core/gpu_facts.h"
 #include "core/host.h"
 #include "core/host_topology.h"
-#include "dist/launch_environment.h"
-#include "dist/near_device.h"
-#include "dist/network_binding.h"
+#include "dist/placement/launch_environment.h"
+#include "dist/placement/near_device.h"
+#include "dist/placement/network_binding.h"
 
 namespace cola {
 

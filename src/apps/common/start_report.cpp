@@ -7,10 +7,10 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "core/version.h"
-#include "dist/job_allocation.h"
 #include "dist/nccl_communicator.h"
-#include "dist/network_binding.h"
-#include "io/hdf5_file.h"
+#include "dist/placement/job_allocation.h"
+#include "dist/placement/network_binding.h"
+#include "io/files/hdf5_file.h"
 
 namespace cola {
 

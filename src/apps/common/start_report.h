@@ -4,7 +4,7 @@
 #include <string>
 
 #include "dist/mpi_session.h"
-#include "dist/node_layout.h"
+#include "dist/placement/node_layout.h"
 
 namespace cola {
 

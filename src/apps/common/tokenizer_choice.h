@@ -5,8 +5,8 @@
 #include <memory>
 #include <string>
 
-#include "io/manifest.h"
-#include "io/tokenizer.h"
+#include "io/checkpoints/manifest.h"
+#include "io/tokens/tokenizer.h"
 
 namespace cola {
 

@@ -8,10 +8,10 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "io/file_kind.h"
-#include "io/token_file.h"
-#include "io/token_file_check.h"
-#include "io/tokenizer.h"
+#include "io/files/file_kind.h"
+#include "io/tokens/token_file.h"
+#include "io/tokens/token_file_check.h"
+#include "io/tokens/tokenizer.h"
 
 namespace cola {
 

@@ -17,9 +17,9 @@
 #include "apps/data/output_folder.h"
 #include "core/error.h"
 #include "core/log.h"
-#include "io/durable_file.h"
-#include "io/tokenization.h"
-#include "io/tokenizer.h"
+#include "io/files/durable_file.h"
+#include "io/tokens/tokenization.h"
+#include "io/tokens/tokenizer.h"
 
 namespace cola {
 

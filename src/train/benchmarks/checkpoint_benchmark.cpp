@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
-#include "io/durable_file.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/files/durable_file.h"
 #include "train/benchmarks/benchmark_model.h"
 #include "train/benchmarks/median.h"
 #include "train/checkpoints/checkpointer.h"

@@ -8,9 +8,9 @@
 #include "core/fault_point.h"
 #include "core/log.h"
 #include "core/priority.h"
-#include "io/checkpoint_directory.h"
-#include "io/shard_writer.h"
-#include "io/staged_shard.h"
+#include "io/checkpoints/checkpoint_directory.h"
+#include "io/checkpoints/shard_writer.h"
+#include "io/checkpoints/staged_shard.h"
 #include "train/agreement.h"
 
 namespace cola {

@@ -6,7 +6,7 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "io/durable_file.h"
+#include "io/files/durable_file.h"
 
 namespace cola {
 

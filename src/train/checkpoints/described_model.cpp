@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "io/durable_file.h"
-#include "io/huggingface_configuration.h"
-#include "io/weights_file.h"
+#include "io/exchange/huggingface_configuration.h"
+#include "io/exchange/weights_file.h"
+#include "io/files/durable_file.h"
 #include "model/parameter_table.h"
 #include "train/configuration/run_configuration.h"
 

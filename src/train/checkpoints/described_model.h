@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "io/checkpoint_reader.h"
-#include "io/manifest.h"
+#include "io/checkpoints/checkpoint_reader.h"
+#include "io/checkpoints/manifest.h"
 #include "model/model_configuration.h"
 
 namespace cola {

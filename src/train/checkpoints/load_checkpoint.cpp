@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "io/checkpoint_directory.h"
+#include "io/checkpoints/checkpoint_directory.h"
 #include "model/shard_map.h"
 #include "train/agreement.h"
 

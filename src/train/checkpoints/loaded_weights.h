@@ -3,7 +3,7 @@
 
 #include "core/buffer.h"
 #include "core/device.h"
-#include "io/checkpoint_reader.h"
+#include "io/checkpoints/checkpoint_reader.h"
 #include "model/parameter_store.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"

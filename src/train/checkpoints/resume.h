@@ -4,7 +4,7 @@
 #include <string>
 
 #include "dist/communicator.h"
-#include "io/directory_lock.h"
+#include "io/files/directory_lock.h"
 #include "train/checkpoints/same_run.h"
 #include "train/configuration/run_configuration.h"
 

@@ -10,7 +10,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
-#include "io/tokenizer.h"
+#include "io/tokens/tokenizer.h"
 #include "train/configuration/configuration_changes.h"
 
 namespace cola {

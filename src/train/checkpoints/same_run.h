@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "io/manifest.h"
-#include "io/token_file.h"
+#include "io/checkpoints/manifest.h"
+#include "io/tokens/token_file.h"
 #include "model/parameter_table.h"
 #include "train/configuration/run_configuration.h"
 

@@ -11,7 +11,7 @@
 
 #include "core/configuration_keys.h"
 #include "core/configuration_node.h"
-#include "io/utf8.h"
+#include "io/text/utf8.h"
 #include "train/configuration/other_names.h"
 #include "train/configuration/run_configuration_fields.h"
 
