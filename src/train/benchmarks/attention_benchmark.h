@@ -9,7 +9,7 @@
 namespace cola {
 
 /// Seconds of one layer's attention, the best of several calls, and how the device computed it
-/// (AttentionKernels::way).
+/// (AttentionKernels::implementation).
 struct AttentionSeconds {
   double forward = 0, backward = 0;
   std::string way;
