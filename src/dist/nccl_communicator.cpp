@@ -17,6 +17,7 @@
 #include "core/host.h"
 #include "dist/even_chunk.h"
 #include "dist/forwarding_communicator.h"
+#include "dist/placement/environment_variables.h"
 #include "dist/placement/gpu_place.h"
 
 namespace cola {
@@ -30,8 +31,8 @@ void check_nccl(ncclResult_t result, const char* operation, ncclComm_t handle) {
               ncclGetLastError(handle));
 }
 
-const cuda::CudaDevice& gpu_of(const Device& device) {
-  const auto* gpu = dynamic_cast<const cuda::CudaDevice*>(&device);
+const cuda::CudaDevice& gpu_of(Device& device) {
+  auto* gpu = dynamic_cast<cuda::CudaDevice*>(&device);
   if (!gpu) throw Error("NCCL was asked to work on {}, which is no GPU", device.name());
   return *gpu;
 }
@@ -43,8 +44,9 @@ std::string place_of(const cuda::CudaDevice& gpu) {
 }
 
 /// Ahead of kernels wherever multiprocessors become free: a rank that is late with a collective holds up all.
-cuda::Stream make_urgent_stream() {
+cuda::Stream make_urgent_stream(const cuda::CudaDevice& gpu) {
   int least = 0, greatest = 0;
+  cuda::check(cudaSetDevice(gpu.ordinal()), "choosing a GPU");
   cuda::check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for priorities of streams");
   cudaStream_t stream = nullptr;
   cuda::check(cudaStreamCreateWithPriority(&stream, cudaStreamNonBlocking, greatest),
@@ -70,32 +72,39 @@ class NcclCommunicator;
 
 class PendingNccl final : public PendingCollective {
  public:
-  PendingNccl(NcclCommunicator& communicator, cudaStream_t kernels, std::shared_ptr<const Flight> flight)
-      : communicator_(communicator), kernels_(kernels), flight_(std::move(flight)) {}
+  PendingNccl(NcclCommunicator& communicator, cuda::CudaDevice& device, std::shared_ptr<const Flight> flight)
+      : communicator_(communicator), device_(device), flight_(std::move(flight)) {
+    device_.begin_collective();
+  }
   PendingNccl(const PendingNccl&) = delete;
   PendingNccl& operator=(const PendingNccl&) = delete;
-  ~PendingNccl() override { cudaStreamWaitEvent(kernels_, flight_->finished.get(), 0); }
+  ~PendingNccl() override { make_kernels_wait(); }
 
-  void wait() override {
-    cuda::check(cudaStreamWaitEvent(kernels_, flight_->finished.get(), 0), flight_->operation);
-  }
+  void wait() override { cuda::check(make_kernels_wait(), flight_->operation); }
   bool progress() override;
 
  private:
+  // Kernels given from here on find it done.
+  cudaError_t make_kernels_wait() {
+    if (!std::exchange(is_behind_, true)) device_.end_collective();
+    return cudaStreamWaitEvent(device_.stream(), flight_->finished.get(), 0);
+  }
+
   NcclCommunicator& communicator_;
-  cudaStream_t kernels_;
+  cuda::CudaDevice& device_;
   std::shared_ptr<const Flight> flight_;
+  bool is_behind_ = false;
 };
 
 class NcclCommunicator final : public ForwardingCommunicator, private BackgroundCollectives {
  public:
   /// `host`: a reference, or a pointer that is taken over.
   template <typename Host>
-  NcclCommunicator(const cuda::CudaDevice& device, Host&& host, Watchdog& watchdog)
+  NcclCommunicator(cuda::CudaDevice& device, Host&& host, Watchdog& watchdog)
       : ForwardingCommunicator(std::forward<Host>(host)),
         device_(device),
         watchdog_(watchdog),
-        stream_(make_urgent_stream()) {
+        stream_(make_urgent_stream(device)) {
     join_ranks();
     watchdog_.add(*this);
   }
@@ -126,7 +135,7 @@ class NcclCommunicator final : public ForwardingCommunicator, private Background
   void abandon() noexcept override;
   void drop_finished();
 
-  const cuda::CudaDevice& device_;
+  cuda::CudaDevice& device_;
   Watchdog& watchdog_;
   cuda::Stream stream_;
   ncclComm_t handle_ = nullptr;
@@ -153,7 +162,6 @@ void NcclCommunicator::join_ranks() {
   error = host().all_gather(error).front();
   if (!error.empty()) throw Error("{}", error);
   host().broadcast(std::as_writable_bytes(std::span(id.internal)), 0);
-  cuda::check(cudaSetDevice(device_.ordinal()), "choosing a GPU");
   check_nccl(ncclCommInitRank(&handle_, size(), id, rank()), "joining the ranks", nullptr);
 }
 
@@ -187,7 +195,7 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start(const char* operation
   const std::lock_guard lock(mutex_);
   flights_.push_back(flight);
   drop_finished();
-  return std::make_unique<PendingNccl>(*this, device_.stream(), flight);
+  return std::make_unique<PendingNccl>(*this, device_, flight);
 }
 
 std::unique_ptr<PendingCollective> NcclCommunicator::start_reduce_scatter(std::span<float> values,
@@ -242,7 +250,7 @@ std::string nccl_version() {
   return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-std::string find_nccl_obstacle(const Device& device, Communicator& host) {
+std::string find_nccl_obstacle(Device& device, Communicator& host) {
   const std::vector<std::string> places = host.all_gather(place_of(gpu_of(device)));
   if (const std::string uneven = find_uneven_sharing(places); !uneven.empty())
     throw AgreedError("{}", uneven);
@@ -254,6 +262,8 @@ std::unique_ptr<Communicator> make_nccl_communicator(Device& device, Communicato
   if (const std::string obstacle = find_nccl_obstacle(device, host); !obstacle.empty())
     throw UsageError("{}: start as many ranks a node as it has GPUs, or set parallel.collectives: mpi",
                      obstacle);
+  if (environment_variable("NCCL_COMM_BLOCKING") == "0")
+    throw UsageError("NCCL_COMM_BLOCKING=0 lets NCCL's calls return before they are done: unset it");
   return std::make_unique<NcclCommunicator>(gpu_of(device), host, watchdog);
 }
 

@@ -17,7 +17,7 @@ std::string nccl_version();
 /// Why NCCL cannot serve these ranks: this build has none, or two ranks share a GPU, which NCCL does not
 /// allow. Empty if it can. Collective; all ranks get the same answer. Throws AgreedError where ranks share
 /// GPUs on some nodes only: such a node lacks one.
-std::string find_nccl_obstacle(const Device& device, Communicator& host);
+std::string find_nccl_obstacle(Device& device, Communicator& host);
 
 /// Tensors lie on `device`, a GPU; numbers and texts go to `host`. `watchdog` hears of collectives that fail
 /// or are stuck. All three outlive the communicator. Collective. Throws UsageError, on all ranks, for what

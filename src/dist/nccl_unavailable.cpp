@@ -8,7 +8,7 @@ std::string nccl_version() {
   return {};
 }
 
-std::string find_nccl_obstacle(const Device&, Communicator&) {
+std::string find_nccl_obstacle(Device&, Communicator&) {
   return "this program was built without NCCL";
 }
 

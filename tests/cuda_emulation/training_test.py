@@ -69,6 +69,13 @@ class EmulatedGpu(harness.TrainingTest):
                 self.losses_of(f"{route}{stage}", f"parallel.collectives={route}", f"parallel.zero_stage={stage}", *GPU, ranks=2)
             self.assert_identical(f"nccl{stage}", f"mpi{stage}")
 
+    def test_products_beside_a_collective_give_the_same_bits(self):
+        # They are cut into more blocks there, which only NCCL asks for.
+        wide = ("train.micro_batch=2", "model.num_hidden_layers=1", "schedule.total_steps=2", *WIDE, FLASH, *GPU)
+        for route in ("nccl", "mpi"):
+            self.losses_of(f"beside_{route}", f"parallel.collectives={route}", *wide, ranks=2)
+        self.assert_identical("beside_nccl", "beside_mpi")
+
     def test_a_resumed_run_is_the_same_to_the_bit(self):
         self.losses_of("whole", "checkpoint.every=2", *GPU)
         self.losses_of("parts", "checkpoint.every=2", *GPU)

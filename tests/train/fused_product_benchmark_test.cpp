@@ -4,7 +4,9 @@
 
 #include <set>
 
+#include "core/kernels/fused_product.h"
 #include "support/device_test.h"
+#include "train/configuration/precision.h"
 
 namespace cola {
 namespace {
@@ -25,9 +27,14 @@ class FusedProductBenchmark : public DeviceTest {
 
 TEST_P(FusedProductBenchmark, MeasuresEveryProductBothWays) {
   std::set<std::string> names;
-  for (const auto& [name, joined, apart] : measure_fused_products(configuration(), device(), 2)) {
+  const bool joins = device().fused_products().joins(compute_type_of(Precision::automatic, device()));
+  for (const auto& [name, joined, apart, cut_up, held, held_cut_up] :
+       measure_fused_products(configuration(), device(), 2)) {
     EXPECT_GT(joined, 0) << name;
     EXPECT_GT(apart, 0) << name;
+    EXPECT_EQ(cut_up > 0, joins) << name;
+    EXPECT_EQ(held > 0, joins) << name;
+    EXPECT_EQ(held_cut_up > 0, joins) << name;
     names.insert(name);
   }
   EXPECT_EQ(names.size(), 9u);

@@ -53,9 +53,15 @@ void print_fused_products(const RunConfiguration& configuration, Device& device)
   const auto layers = static_cast<double>(configuration.model.num_hidden_layers);
   information("| product in one layer | joined, microseconds | apart | saved in all layers, ms |");
   information("|---|---:|---:|---:|");
-  for (const auto& [name, joined, apart] : products)
-    information("| {} | {:.1f} | {:.1f} | {:.2f} |", name, 1e6 * joined, 1e6 * apart,
-                1e3 * layers * (apart - joined));
+  for (const FusedProductSeconds& product : products)
+    information("| {} | {:.1f} | {:.1f} | {:.2f} |", product.name, 1e6 * product.joined, 1e6 * product.apart,
+                1e3 * layers * (product.apart - product.joined));
+  information("| joined, microseconds | alone | cut up | {0} multiprocessors held | {0} held, cut up |",
+              held_multiprocessors);
+  information("|---|---:|---:|---:|---:|");
+  for (const FusedProductSeconds& product : products)
+    information("| {} | {:.1f} | {:.1f} | {:.1f} | {:.1f} |", product.name, 1e6 * product.joined,
+                1e6 * product.cut_up, 1e6 * product.held, 1e6 * product.held_cut_up);
 }
 
 void print_attention_choices(const RunConfiguration& configuration, int gpu) {

@@ -1,4 +1,5 @@
-// cola_bench startup: what a run does before its first step, phase by phase.
+// cola_bench startup: what a run does before its first step, phase by phase, without what depends on its run
+// directory and checkpoints.
 #pragma once
 
 #include <chrono>

@@ -10,7 +10,9 @@ namespace cola::cuda {
 
 struct Context {
   int multiprocessors = 0;
-  int compute_capability = 0;     // 10 * major + minor
+  int compute_capability = 0;  // 10 * major + minor
+  /// How many collectives may run on another stream beside the kernels given now, and hold multiprocessors.
+  int collectives_beside = 0;
   cudaStream_t stream = nullptr;  // all kernels run on it, one after the other
   cublasLtHandle_t blas = nullptr;
   /// Memory for one call of a kernel family, all of whose kernels may use it: for cuBLAS, and for partial

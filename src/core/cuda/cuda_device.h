@@ -26,6 +26,9 @@ class CudaDevice final : public Device {
   /// For collectives that follow and precede kernels: the stream that all kernels run on.
   cudaStream_t stream() const { return stream_.get(); }
   int ordinal() const { return ordinal_; }
+  /// Between these two, kernels are given that a collective may run beside.
+  void begin_collective() { ++context_.collectives_beside; }
+  void end_collective() { --context_.collectives_beside; }
 
   DeviceKind kind() const override { return DeviceKind::cuda; }
   std::string name() const override;

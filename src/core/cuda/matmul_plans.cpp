@@ -162,6 +162,8 @@ const MatmulPlans::Plan& MatmulPlans::find(const MatmulKind& kind, const MatmulO
 // there is no memory for that, the heuristics' first suggestion stays.
 void MatmulPlans::choose_fastest(Plan& plan, const MatmulKind& kind, const MatmulOperands& operands,
                                  std::span<const cublasLtMatmulHeuristicResult_t> suggestions) {
+  // Collectives, whose ranks may come late, would hold multiprocessors beside some of the tries.
+  if (context_.collectives_beside > 0) check(cudaDeviceSynchronize(), "waiting for collectives");
   const bool in_place = operands.addend == operands.c;
   const SavedValues saved(in_place ? operands.c : nullptr, bytes_of_result(kind), context_.stream);
   if (in_place && !saved) return;

@@ -2,6 +2,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/gpu_facts.h"
+#include "core/occupied_multiprocessors.h"
 
 namespace cola {
 
@@ -29,6 +30,10 @@ GpuLink gpu_link(int, int) {
 
 std::string describe_cuda() {
   return {};
+}
+
+std::unique_ptr<OccupiedMultiprocessors> occupy_multiprocessors(Device&, int, Beside) {
+  return nullptr;
 }
 
 }  // namespace cola

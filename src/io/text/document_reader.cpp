@@ -46,7 +46,7 @@ TextFormat text_format_of(const std::string& path) {
   if (compression_of(path) != Compression::none) name.erase(name.rfind('.'));
   if (name.ends_with(".jsonl") || name.ends_with(".json")) return TextFormat::json_lines;
   if (name.ends_with(".txt") || dictzip) return TextFormat::plain;
-  throw UsageError("{}: unknown kind of file; known are .txt and .jsonl, plain or with .gz, .zst or .dz",
+  throw UsageError("{}: unknown kind of file; known are .txt, .json and .jsonl, plain or with .gz, .zst or .dz",
                    path);
 }
 

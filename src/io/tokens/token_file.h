@@ -63,7 +63,7 @@ class TokenFileWriter {
 
 /// What HDF5 is needed for in a token file: its attributes, and where its data lie.
 struct TokenFileLayout {
-  /// A contiguous dataset, in bytes and elements.
+  /// A contiguous dataset: its offset in bytes, its size in elements.
   struct Extent {
     std::int64_t offset = 0, size = 0, element_bytes = 0;
     bool operator==(const Extent&) const = default;

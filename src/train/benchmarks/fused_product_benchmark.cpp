@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/buffer.h"
+#include "core/occupied_multiprocessors.h"
 #include "core/separate_products.h"
 #include "model/activations.h"
 #include "train/configuration/precision.h"
@@ -55,8 +56,21 @@ class Measurement {
   Tensor random(std::initializer_list<std::int64_t> shape) { return random(shape, type_); }
 
   void measure(const std::string& name, const std::function<void(Products)>& product) {
-    results_.push_back({name, best_seconds(device_, repetitions_, [&] { product(device_.fused_products()); }),
-                        best_seconds(device_, repetitions_, [&] { product(apart_); })});
+    const auto seconds_of = [&](Products products) {
+      return best_seconds(device_, repetitions_, [&] { product(products); });
+    };
+    const auto seconds_beside = [&](int held, Beside beside) {
+      const auto occupied = occupy_multiprocessors(device_, held, beside);
+      return seconds_of(device_.fused_products());
+    };
+    FusedProductSeconds& result = results_.emplace_back();
+    result.name = name;
+    result.joined = seconds_of(device_.fused_products());
+    result.apart = seconds_of(apart_);
+    if (!device_.fused_products().joins(type_)) return;
+    result.cut_up = seconds_beside(0, Beside::collective);
+    result.held = seconds_beside(held_multiprocessors, Beside::unaware);
+    result.held_cut_up = seconds_beside(held_multiprocessors, Beside::collective);
   }
 
   // Of projections that read one norm's output: its A factors, and all that their gradients pass through.

@@ -5,6 +5,7 @@
 #include "core/divide_up.h"
 #include "core/error.h"
 #include "dist/store_memory.h"
+#include "io/checkpoints/shard_writer.h"
 #include "model/cost.h"
 #include "model/parameter_table.h"
 #include "model/shard_map.h"
@@ -102,7 +103,7 @@ Plan make_plan(const RunConfiguration& configuration, const PlanTarget& target) 
   plan.operations_per_step = (plan.operations_per_token + plan.recomputed_operations_per_token) *
                              static_cast<double>(configuration.train.global_batch * length);
   plan.sent_bytes_per_step = sent_bytes(map, target, configuration);
-  plan.checkpoint_bytes = 3.0 * sizeof(float) * static_cast<double>(map.padded_total());
+  plan.checkpoint_bytes = static_cast<double>(checkpoint_bytes(map));
   plan.checkpoints = most_checkpoints(configuration.checkpoint, configuration.schedule.total_steps);
   return plan;
 }

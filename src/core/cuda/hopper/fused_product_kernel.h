@@ -160,6 +160,14 @@ __global__ void __launch_bounds__(Gemm::MaxThreadsPerBlock, Gemm::MinBlocksPerMu
   Gemm()(params, reinterpret_cast<char*>(dynamic_shared_memory()));
 }
 
+/// Blocks for each multiprocessor, which holds one at a time: each takes its share of the tiles. One is best
+/// where all start at once. Where a collective holds some multiprocessors, the blocks without a place would
+/// start when the others end, and the kernel take twice as long, so that smaller shares, of which a free
+/// multiprocessor takes the next, are worth their starts.
+inline int blocks_per_multiprocessor(const Context& context) {
+  return context.collectives_beside > 0 ? 3 : 1;
+}
+
 /// A Fusion says what becomes of a product: Tree<Descriptor>, its arguments child by child and then the
 /// node's own, and whether it has an input.
 ///
@@ -206,7 +214,7 @@ struct Kernel {
         {elements(o.a), strides(o.a), elements(o.b), stride_b},
         {Fusion::template arguments<Tree>(o), elements(o.input), strides(o.input), elements(o.output),
          strides(o.output)}};
-    arguments.hw_info.sm_count = context.multiprocessors;
+    arguments.hw_info.sm_count = context.multiprocessors * blocks_per_multiprocessor(context);
     return arguments;
   }
 
