@@ -31,7 +31,7 @@ void check_nccl(ncclResult_t result, const char* operation, ncclComm_t handle) {
               ncclGetLastError(handle));
 }
 
-const cuda::CudaDevice& gpu_of(Device& device) {
+cuda::CudaDevice& gpu_of(Device& device) {
   auto* gpu = dynamic_cast<cuda::CudaDevice*>(&device);
   if (!gpu) throw Error("NCCL was asked to work on {}, which is no GPU", device.name());
   return *gpu;
