@@ -83,7 +83,8 @@ TEST(Plan, RefusesMoreRanksThanSequences) {
 TEST(Plan, CheckpointsHoldThreeFp32CopiesOfAllParameters) {
   const RunConfiguration configuration = run_of("7b");
   const Plan plan = make_plan(configuration, plan_target(configuration, 64));
-  EXPECT_NEAR(plan.checkpoint_bytes / (12 * plan.parameters), 1.0, 1e-4);
+  EXPECT_GT(plan.checkpoint_bytes, 12 * plan.parameters);  // each file says what is in it
+  EXPECT_NEAR(plan.checkpoint_bytes / (12 * plan.parameters), 1.0, 1e-3);
   EXPECT_NEAR(plan.parameters / 2821e6, 1.0, 1e-3);
 }
 
