@@ -86,7 +86,8 @@ class PendingNccl final : public PendingCollective {
  private:
   // Kernels given from here on find it done.
   cudaError_t make_kernels_wait() {
-    if (!std::exchange(is_behind_, true)) device_.end_collective();
+    if (std::exchange(is_behind_, true)) return cudaSuccess;
+    device_.end_collective();
     return cudaStreamWaitEvent(device_.stream(), flight_->finished.get(), 0);
   }
 

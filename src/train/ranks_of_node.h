@@ -12,9 +12,9 @@
 
 namespace cola {
 
-/// The ranks of this rank's node, itself among them, in order. Collective.
-inline std::vector<int> ranks_of_node(Communicator& communicator) {
-  const std::vector<std::string> hosts = communicator.all_gather(host_name());
+/// The ranks of this rank's node, which is called `host`, itself among them, in order. Collective.
+inline std::vector<int> ranks_of_node(Communicator& communicator, const std::string& host = host_name()) {
+  const std::vector<std::string> hosts = communicator.all_gather(host);
   std::vector<int> ranks;
   for (std::size_t rank = 0; rank < hosts.size(); ++rank)
     if (hosts[rank] == hosts[static_cast<std::size_t>(communicator.rank())])

@@ -1,6 +1,5 @@
 #include "train/token_data.h"
 
-#include <algorithm>
 #include <sstream>
 #include <utility>
 
@@ -11,16 +10,11 @@
 #include "io/tokens/blended_order.h"
 #include "train/agreement.h"
 #include "train/data_files.h"
+#include "train/ranks_of_node.h"
 
 namespace cola {
 
 namespace {
-
-// The lowest rank that runs where this one does.
-int first_of_host(Communicator& world, const std::string& host) {
-  const std::vector<std::string> hosts = world.all_gather(host);
-  return static_cast<int>(std::find(hosts.begin(), hosts.end(), host) - hosts.begin());
-}
 
 // By what this node knows the files. Throws FileError for one that is not what rank 0 read.
 std::string versions_here(const std::vector<TokenFileLayout>& layouts) {
@@ -82,7 +76,7 @@ FoundFiles find_files(const DataSource& source, Communicator& world, const std::
   FoundFiles found = found_from_text(shared_text(world, text), source);
   std::vector<TokenFileLayout>& layouts = found.layouts;
   // A file that a node does not see must not be missed in the middle of the run.
-  const int looker = first_of_host(world, host);
+  const int looker = ranks_of_node(world, host).front();
   const bool looks = looker == world.rank();
   std::string versions;
   const std::string error = error_of([&] {

@@ -79,7 +79,8 @@ Trainer::Trainer(const RunConfiguration& configuration, Device& device, Communic
       checkpointer_(device, communicator, table_, store_, configuration),
       job_end_(find_job_end(environment_variable, configuration.run.time_limit, started_)),
       stop_(communicator, signal, job_end_, static_cast<double>(configuration.run.stop_margin),
-            static_cast<double>(store_.master_weights().bytes()) * 3 / careful_write_rate),
+            static_cast<double>(store_.master_weights().bytes() * all_state_tensors.size()) /
+                careful_write_rate),
       progress_(configuration.schedule.total_steps, communicator.rank() == 0),
       heartbeat_(configuration.run.dir, state_at_start(configuration, communicator.size(), job_end_),
                  communicator.rank() == 0),

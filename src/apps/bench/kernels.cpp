@@ -75,8 +75,9 @@ void print_attention_choices(const RunConfiguration& configuration, int gpu) {
     try {
       const std::unique_ptr<Device> device = make_cuda_device(gpu, {.attention = choice});
       const AttentionSeconds seconds = measure_attention(configuration, *device);
-      information("| {} | {} | {:.3f} | {:.3f} | {:.2f} |", name, seconds.way, 1e3 * seconds.forward,
-                  1e3 * seconds.backward, 1e3 * layers * (seconds.forward + seconds.backward));
+      information("| {} | {} | {:.3f} | {:.3f} | {:.2f} |", name, seconds.implementation,
+                  1e3 * seconds.forward, 1e3 * seconds.backward,
+                  1e3 * layers * (seconds.forward + seconds.backward));
     } catch (const UsageError& error) {
       information("| {} | {} | | | |", name, error.what());
     }

@@ -40,7 +40,7 @@ AttentionSeconds measure_attention(const RunConfiguration& configuration, Device
   seconds.backward = best_seconds(device, repetitions, [&] {
     attention.backward(shape, {q, k, v}, {out, log_sum_exp}, dout, tables, {dq, dk, dv});
   });
-  seconds.way = attention.implementation(shape, type);
+  seconds.implementation = attention.implementation(shape, type);
   return seconds;
 }
 

@@ -12,7 +12,7 @@ namespace cola {
 /// (AttentionKernels::implementation).
 struct AttentionSeconds {
   double forward = 0, backward = 0;
-  std::string way;
+  std::string implementation;
 };
 
 AttentionSeconds measure_attention(const RunConfiguration& configuration, Device& device,

@@ -121,7 +121,8 @@ class Measurement {
     const ShardMap& map = training_.store().shard_map();
     if (communicator_.rank() >= map.shards()) return;
     const std::vector<std::byte> block(block_bytes, std::byte{0x5a});
-    const auto bytes = map.shard_elements() * 3 * static_cast<std::int64_t>(sizeof(float));
+    const auto bytes =
+        map.shard_elements() * static_cast<std::int64_t>(all_state_tensors.size() * sizeof(float));
     TemporaryFile temporary(fmt::format("{}/plain-{}", configuration_.run.dir, communicator_.rank()));
     FileDescriptor file = FileDescriptor::create(temporary.temporary_path());
     for (std::int64_t offset = 0; offset < bytes; offset += static_cast<std::int64_t>(block.size()))

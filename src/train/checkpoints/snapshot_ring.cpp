@@ -7,12 +7,13 @@
 #include "core/divide_up.h"
 #include "core/error.h"
 #include "core/fault_point.h"
+#include "io/checkpoints/manifest.h"
 
 namespace cola {
 
 namespace {
 
-constexpr std::int64_t tensors_of_state = 3;
+constexpr auto tensors_of_state = static_cast<std::int64_t>(all_state_tensors.size());
 // A whole tensor travels in so many pieces: the first is being written while the last are being copied.
 constexpr std::int64_t pieces_of_tensor = 6;
 // Slots end on pages.
