@@ -232,6 +232,9 @@ std::vector<AttentionShape> tensor_core_shapes() {
     result.push_back({1, 300, 3, 1, head_dim});
   }
   for (const std::int64_t sequence : {1, 64, 100, 129, 255}) result.push_back({2, sequence, 3, 3, 64});
+  // More heads than multiprocessors: of the emulated GPU, of an H100.
+  result.push_back({2, 256, 4, 4, 64});
+  result.push_back({45, 40, 3, 3, 64});
   return result;
 }
 
