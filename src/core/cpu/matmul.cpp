@@ -44,7 +44,7 @@ void CpuMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b
 void CpuMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                              const Tensor& addend, const Tensor& c) const {
   require_addend(addend, c);
-  if (addend.data() != c.data()) copy_in_parallel(addend, c);
+  copy_in_parallel(addend, c);
   multiply(a, transpose_a, b, transpose_b, c, Accumulate::yes);
 }
 

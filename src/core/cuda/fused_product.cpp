@@ -9,14 +9,6 @@ namespace cola::cuda {
 
 namespace {
 
-// A matrix, or a batch of them one after the other.
-fused::Matrices<void> matrices(const Tensor& tensor) {
-  return {tensor.data(), tensor.dim(-1), tensor.rank() > 2 ? tensor.dim(-2) * tensor.dim(-1) : 0};
-}
-fused::Matrices<const void> inputs(const Tensor& tensor) {
-  const auto [data, row_stride, batch_stride] = matrices(tensor);
-  return {data, row_stride, batch_stride};
-}
 // The parts, `columns` wide, of rows that hold them side by side.
 fused::Matrices<void> parts_of(const Tensor& joined, std::int64_t columns) {
   return {joined.data(), joined.dim(-1), columns};
@@ -53,7 +45,7 @@ void CudaFusedProducts::silu_product(const Tensor& x, const Tensor& a, const Ten
                                  .k = in,
                                  .a = {x.data(), in, 0},
                                  .b = {a.data(), in, rank * in},
-                                 .output = matrices(split),
+                                 .output = fused::matrices(split),
                                  .second_output = parts_of(pre, rank)});
 }
 
@@ -69,8 +61,8 @@ Tensor CudaFusedProducts::silu_product_backward(const Tensor& d_outputs, const T
                                           .m = n,
                                           .n = rank,
                                           .k = b.dim(1),
-                                          .a = inputs(d_outputs),
-                                          .b = inputs(b),
+                                          .a = fused::inputs(d_outputs),
+                                          .b = fused::inputs(b),
                                           .input = {pre.data(), pre.dim(-1), rank},
                                           .output = parts_of(d_pre, rank),
                                           .row_dots = {row_dots.as<float>()}});
@@ -88,9 +80,9 @@ void CudaFusedProducts::rotated_product(const Tensor& x, const Tensor& b, const 
                  .m = x.dim(1),
                  .n = b.dim(1),
                  .k = x.dim(2),
-                 .a = inputs(x),
-                 .b = inputs(b),
-                 .output = matrices(outputs),
+                 .a = fused::inputs(x),
+                 .b = fused::inputs(b),
+                 .output = fused::matrices(outputs),
                  .rotation = {tables.cosines.as<float>(), tables.sines.as<float>(),
                               static_cast<int>(tables.positions()), static_cast<int>(rotated_parts)}});
 }
@@ -104,11 +96,11 @@ void CudaFusedProducts::gated_product(GateActivation activation, const Tensor& x
                        {.m = x.dim(0),
                         .n = b.dim(0),
                         .k = x.dim(1),
-                        .a = inputs(x),
-                        .b = inputs(b),
-                        .input = inputs(gate),
-                        .output = matrices(product),
-                        .second_output = matrices(up)});
+                        .a = fused::inputs(x),
+                        .b = fused::inputs(b),
+                        .input = fused::inputs(gate),
+                        .output = fused::matrices(product),
+                        .second_output = fused::matrices(up)});
 }
 
 void CudaFusedProducts::gated_product_backward(GateActivation activation, const Tensor& d_pre,
@@ -121,12 +113,12 @@ void CudaFusedProducts::gated_product_backward(GateActivation activation, const 
                                 {.m = d_pre.dim(0),
                                  .n = a.dim(1),
                                  .k = a.dim(0),
-                                 .a = inputs(d_pre),
-                                 .b = inputs(a),
-                                 .input = inputs(gate),
-                                 .second_input = inputs(up),
-                                 .output = matrices(up),
-                                 .second_output = matrices(gate)});
+                                 .a = fused::inputs(d_pre),
+                                 .b = fused::inputs(a),
+                                 .input = fused::inputs(gate),
+                                 .second_input = fused::inputs(up),
+                                 .output = fused::matrices(up),
+                                 .second_output = fused::matrices(gate)});
 }
 
 void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tensor& a, const Tensor& pre,
@@ -147,11 +139,11 @@ void CudaFusedProducts::normed_product_backward(const Tensor& d_pre, const Tenso
       context_, {.m = n,
                  .n = columns,
                  .k = a.dim(0),
-                 .a = inputs(d_pre),
-                 .b = inputs(a),
-                 .input = inputs(norm.x),
-                 .second_input = inputs(norm.dx),
-                 .output = matrices(norm.dx),
+                 .a = fused::inputs(d_pre),
+                 .b = fused::inputs(a),
+                 .input = fused::inputs(norm.x),
+                 .second_input = fused::inputs(norm.dx),
+                 .output = fused::matrices(norm.dx),
                  .norm = {norm.weight.data(), norm.inverse_rms.as<float>(), x_factors, dweight_shares}});
   add_column_sums(context_, dweight_shares, static_cast<int>(shares), static_cast<int>(columns),
                   norm.dweight.as<float>());

@@ -13,6 +13,9 @@ namespace {
 bool available(const Context&) {
   return false;
 }
+void added_product(const Context&, const Operands&) {
+  refuse();
+}
 void silu_product(const Context&, const Operands&) {
   refuse();
 }

@@ -27,7 +27,7 @@ class OnContext {
   const Context& context_;
 };
 
-/// Products by cuBLASLt.
+/// Products by cuBLASLt; on Hopper, short sums to which another tensor is added by a kernel of this project's.
 class CudaMatmul final : public MatmulKernels, OnContext {
  public:
   /// Products of `smallest_timed` operations or more: see CudaOptions.

@@ -3,7 +3,9 @@
 #include <initializer_list>
 
 #include "core/cuda/check.h"
+#include "core/cuda/hopper/hopper_products.h"
 #include "core/cuda/kernels.h"
+#include "core/cuda/row_alignment.h"
 #include "core/kernels/matmul_shape.h"
 
 namespace cola::cuda {
@@ -16,6 +18,10 @@ int common_alignment(std::initializer_list<const void*> addresses) {
   for (const void* address : addresses) bits |= reinterpret_cast<std::uintptr_t>(address);
   return 1 << std::countr_zero(bits);
 }
+
+// Up to here the result takes longer to write, and the addend to read, than the product to compute
+// (docs/performance.md).
+constexpr std::int64_t longest_short_sum = 512;
 
 }  // namespace
 
@@ -31,7 +37,21 @@ void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& 
 void CudaMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                               const Tensor& addend, const Tensor& c) const {
   require_addend(addend, c);
-  multiply(a, transpose_a, b, transpose_b, addend.data(), c);
+  const MatmulShape shape = matmul_shape(a, transpose_a, b, transpose_b, c);
+  const bool lies_right = transpose_a == Transpose::no && transpose_b == Transpose::yes &&
+                          rows_are_aligned(shape.k, a.type(), a.data(), b.data()) &&
+                          rows_are_aligned(shape.n, c.type(), addend.data(), c.data());
+  const bool is_short = shape.k > 0 && shape.k <= longest_short_sum && c.elements() > 0;
+  if (!lies_right || !is_short || c.type() != DataType::bfloat16 || !fused::available(context_))
+    return multiply(a, transpose_a, b, transpose_b, addend.data(), c);
+  fused::added_product(context_, {.batch = shape.batch,
+                                  .m = shape.m,
+                                  .n = shape.n,
+                                  .k = shape.k,
+                                  .a = fused::inputs(a),
+                                  .b = fused::inputs(b),
+                                  .input = fused::inputs(addend),
+                                  .output = fused::matrices(c)});
 }
 
 void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,

@@ -14,12 +14,13 @@ class MatmulKernels {
 
   /// c = op(a) · op(b), or c += op(a) · op(b). Shapes after op: a [m, k], b [k, n], c [m, n]; or all three
   /// with one more leading dimension, a batch of independent products. a and b have one type (fp32 or bf16);
-  /// c has that type or fp32. Sums are kept in fp32. Throws Error if the shapes do not fit.
+  /// c has that type or fp32. Sums are kept in fp32; a product added to bf16 may be rounded before it is.
+  /// Throws Error if the shapes do not fit.
   virtual void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                         const Tensor& c, Accumulate accumulate) const = 0;
 
   /// c = op(a) · op(b) + addend, rounded once; shapes and types as above. addend has c's shape and type and
-  /// may be c itself, but must not overlap it otherwise.
+  /// other memory: cuBLAS 13.1 rounds twice where they are one. Throws Error where they are.
   virtual void multiply_add(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                             const Tensor& addend, const Tensor& c) const = 0;
 

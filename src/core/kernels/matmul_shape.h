@@ -37,7 +37,8 @@ inline MatmulShape matmul_shape(const Tensor& a, Transpose transpose_a, const Te
 
 /// Throws Error naming both unless `addend` can be added to the product c.
 inline void require_addend(const Tensor& addend, const Tensor& c) {
-  bool fits = addend.type() == c.type() && addend.rank() == c.rank();
+  bool fits = addend.type() == c.type() && addend.rank() == c.rank() &&
+              (addend.data() != c.data() || c.elements() == 0);
   for (int i = 0; fits && i < c.rank(); ++i) fits = addend.dim(i) == c.dim(i);
   if (!fits) throw Error("{} cannot be added to the product {}", addend.describe(), c.describe());
 }

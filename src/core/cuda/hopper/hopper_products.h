@@ -8,6 +8,7 @@
 #include "core/cuda/context.h"
 #include "core/divide_up.h"
 #include "core/kernels/activation.h"
+#include "core/tensor.h"
 
 namespace cola::cuda::fused {
 
@@ -17,6 +18,15 @@ struct Matrices {
   Data* data = nullptr;
   std::int64_t row_stride = 0, batch_stride = 0;
 };
+
+/// A matrix, or a batch of them one after the other.
+inline Matrices<void> matrices(const Tensor& tensor) {
+  return {tensor.data(), tensor.dim(-1), tensor.rank() > 2 ? tensor.dim(-2) * tensor.dim(-1) : 0};
+}
+inline Matrices<const void> inputs(const Tensor& tensor) {
+  const auto [data, row_stride, batch_stride] = matrices(tensor);
+  return {data, row_stride, batch_stride};
+}
 
 /// Angles of a rotary embedding: those of a row are at its number modulo `sequence` in the tables, fp32
 /// [sequence, 32].
@@ -58,6 +68,9 @@ struct Operands {
 
 /// Whether this GPU and this build have these kernels.
 bool available(const Context& context);
+
+/// b [n, k]. output = a b^T + input, rounded once.
+void added_product(const Context& context, const Operands& operands);
 
 /// b [n, k]. second_output = a b^T, output = silu(a b^T).
 void silu_product(const Context& context, const Operands& operands);
