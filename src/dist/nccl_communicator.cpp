@@ -2,6 +2,7 @@
 
 #include <nccl.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -142,7 +143,7 @@ class NcclCommunicator final : public ForwardingCommunicator, private Background
   ncclComm_t handle_ = nullptr;
   std::uint64_t started_ = 0;
   std::mutex mutex_;
-  std::deque<std::shared_ptr<const Flight>> flights_;  // unfinished when last looked at, oldest first
+  std::deque<std::shared_ptr<const Flight>> flights_;  // unfinished when the last was started, oldest first
 };
 
 bool PendingNccl::progress() {
@@ -194,8 +195,8 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start(const char* operation
   check_nccl(enqueue(), operation, handle_);
   cuda::check(cudaEventRecord(flight->finished.get(), stream_.get()), operation);
   const std::lock_guard lock(mutex_);
-  flights_.push_back(flight);
   drop_finished();
+  flights_.push_back(flight);
   return std::make_unique<PendingNccl>(*this, device_, flight);
 }
 
@@ -223,6 +224,8 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start_all_gather(std::span<
                [&] { return ncclAllGather(own, bytes.data(), chunk, ncclChar, handle_, stream_.get()); });
 }
 
+// By the thread that gives kernels: destroying an event waits for one that waits for room on the GPU, and the
+// watchdog must not.
 void NcclCommunicator::drop_finished() {
   while (!flights_.empty() && has_passed(flights_.front()->finished, flights_.front()->operation))
     flights_.pop_front();
@@ -234,9 +237,10 @@ std::optional<BackgroundCollectives::Operation> NcclCommunicator::under_way() {
   cuda::check(cudaSetDevice(device_.ordinal()), "choosing a GPU");
   require_no_failure();
   const std::lock_guard lock(mutex_);
-  drop_finished();
-  if (flights_.empty() || !has_passed(flights_.front()->ready, flights_.front()->operation)) return {};
-  return Operation{flights_.front()->operation, flights_.front()->number};
+  const auto oldest = std::ranges::find_if(
+      flights_, [](const auto& flight) { return !has_passed(flight->finished, flight->operation); });
+  if (oldest == flights_.end() || !has_passed((*oldest)->ready, (*oldest)->operation)) return {};
+  return Operation{(*oldest)->operation, (*oldest)->number};
 }
 
 void NcclCommunicator::abandon() noexcept {
