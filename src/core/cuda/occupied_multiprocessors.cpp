@@ -1,9 +1,10 @@
 #include "core/occupied_multiprocessors.h"
 
 #include <chrono>
-#include <new>
+#include <cstring>
 #include <thread>
 
+#include "core/buffer.h"
 #include "core/cuda/cuda_device.h"
 #include "core/cuda/hopper/hold_multiprocessors.h"
 #include "core/error.h"
@@ -17,10 +18,12 @@ class Held final : public OccupiedMultiprocessors {
   Held(cuda::CudaDevice& device, int count, Beside beside)
       : device_(device),
         beside_(beside),
-        memory_(cuda::make_pinned_memory(sizeof(cuda::HoldSignals))),
-        stream_(cuda::make_stream()),
-        signals_(new (memory_.get()) cuda::HoldSignals) {
+        started_(cuda::make_pinned_memory(cuda::HoldSignals::most_blocks * sizeof(int))),
+        over_(device, sizeof(int)),
+        stream_(cuda::make_stream()) {
     if (count > cuda::HoldSignals::most_blocks) throw Error("{} multiprocessors cannot be occupied", count);
+    std::memset(started_.get(), 0, cuda::HoldSignals::most_blocks * sizeof(int));
+    device_.fill_bytes(over_.data(), 0, over_.bytes());
     if (count > 0) start(count);
     if (beside_ == Beside::collective) device_.begin_collective();
   }
@@ -34,10 +37,11 @@ class Held final : public OccupiedMultiprocessors {
  private:
   void start(int count) {
     device_.synchronize();
-    cuda::hold_multiprocessors(count, signals_, stream_.get());
+    auto* const started = static_cast<int*>(started_.get());
+    cuda::hold_multiprocessors(count, {started, static_cast<const int*>(over_.data())}, stream_.get());
     const auto begin = std::chrono::steady_clock::now();
     for (int block = 0; block < count; ++block)
-      while (signals_->started[block] == 0) {
+      while (static_cast<volatile int*>(started)[block] == 0) {
         std::this_thread::yield();
         if (std::chrono::steady_clock::now() - begin < std::chrono::seconds(5)) continue;
         end();
@@ -45,15 +49,15 @@ class Held final : public OccupiedMultiprocessors {
       }
   }
   void end() {
-    signals_->over = 1;
+    cudaMemsetAsync(over_.data(), 1, over_.bytes(), device_.stream());
     cudaStreamSynchronize(stream_.get());
   }
 
   cuda::CudaDevice& device_;
   Beside beside_;
-  cuda::PinnedMemory memory_;
+  cuda::PinnedMemory started_;
+  Buffer over_;
   cuda::Stream stream_;
-  volatile cuda::HoldSignals* signals_;
 };
 
 }  // namespace

@@ -5,15 +5,14 @@
 
 namespace cola::cuda {
 
-/// In pinned host memory, which both sides read.
 struct HoldSignals {
-  static constexpr int most_blocks = 255;
-  int over = 0;                   // the host's word: the kernel may end
-  int started[most_blocks] = {};  // of each block
+  static constexpr int most_blocks = 256;
+  int* started = nullptr;     // [blocks] in pinned host memory, zeros: set by each block
+  const int* over = nullptr;  // on the GPU: the kernel may end. Blocks that asked the host would slow others
 };
 
 /// Starts `count` blocks on `stream`, each on a multiprocessor of its own until `signals` says that it is
-/// over, or for ten seconds. Throws DeviceError.
-void hold_multiprocessors(int count, volatile HoldSignals* signals, cudaStream_t stream);
+/// over, or for about ten seconds. Throws DeviceError.
+void hold_multiprocessors(int count, const HoldSignals& signals, cudaStream_t stream);
 
 }  // namespace cola::cuda
