@@ -210,7 +210,7 @@ check_bench() {
   bench 350m 64 --compare
   bench 1b 32 --compare
   bench 1b 64 --compare
-  bench 1b 64 --compare --set train.attention=whole_heads
+  bench 1b 64 --compare --set train.attention=flash
   bench 1b 64 --steps 5 --micro-batches 8
   bench 1b 64 --set train.recompute=cola_m
   bench 7b 16 --set train.recompute=none
@@ -239,7 +239,7 @@ check_with_sanitizer() {
   command -v compute-sanitizer >/dev/null || { leave_out "$part" "compute-sanitizer is not here" && return; }
   local sanitizer=(compute-sanitizer --tool "$1" --error-exitcode 9 --print-limit 20)
   # The copy engine's barriers are unknown to racecheck: it sees races in every kernel of cuBLAS and CUTLASS.
-  if [ "$1" = racecheck ] && compute-sanitizer --help | grep -q -- --kernel-name-exclude; then
+  if [ "$1" = racecheck ] && [[ $(compute-sanitizer --help 2>&1) == *--kernel-name-exclude* ]]; then
     sanitizer+=(--kernel-name kernel_substring=cola --kernel-name-exclude kernel_substring=cutlass)
   fi
   local data=$work/data
