@@ -43,7 +43,7 @@ StateSaveLocation={folder}/state
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdLogFile={folder}/slurmd-%n.log
 SlurmdSpoolDir={folder}/spool-%n
-SlurmdTimeout=12
+SlurmdTimeout=20
 KillWait=30
 MailProg=/bin/true
 {nodes}
