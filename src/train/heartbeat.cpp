@@ -16,6 +16,7 @@
 #include "dist/placement/environment_variables.h"
 #include "io/checkpoints/checkpoint_directory.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "io/text/json_text.h"
 
 namespace cola {
@@ -25,7 +26,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::chrono::seconds interval{5};
-constexpr const char* file_name = "/heartbeat.json";
 // Not in files of earlier versions.
 constexpr std::array<std::string_view, 5> later_keys{"reason", "slow_rank", "slow_host", "slow_seconds",
                                                      "median_seconds"};
@@ -90,7 +90,7 @@ RunState state_at_start(const RunConfiguration& configuration, int ranks, std::o
 }
 
 Heartbeat::Heartbeat(const std::string& directory, const RunState& first, bool beats)
-    : path_(directory + file_name), state_(first), beats_(beats) {
+    : path_(heartbeat_file(directory)), state_(first), beats_(beats) {
   state_.started = now_since_1970();
 }
 
@@ -195,7 +195,7 @@ void mark_failed(const std::string& directory, const std::string& reason, System
   state->activity = "failed";
   state->reason = reason;
   state->written = now_since_1970();
-  const std::string path = directory + file_name;
+  const std::string path = heartbeat_file(directory);
   static std::atomic<int> calls = 0;
   replace(path, *state,
           fmt::format("{}.{}-{}-{}{}", path, host_name(), ::getpid(), ++calls, temporary_suffix));
@@ -205,14 +205,14 @@ void mark_failed(const std::string& directory, const std::string& reason, System
 void remove_unfinished_heartbeats(const std::string& directory) noexcept try {
   for (const std::string& name : names_in(directory)) {
     std::error_code ignored;
-    if (name.starts_with("heartbeat.json.") && name.ends_with(temporary_suffix))
+    if (name.starts_with(std::string(heartbeat_name) + ".") && name.ends_with(temporary_suffix))
       std::filesystem::remove(directory + "/" + name, ignored);
   }
 } catch (const std::exception&) {  // they stay
 }
 
 std::optional<RunState> read_heartbeat(const std::string& directory) {
-  const std::string path = directory + file_name;
+  const std::string path = heartbeat_file(directory);
   if (!std::filesystem::exists(path)) return std::nullopt;
   RunState state;
   const std::string text = read_file(path);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "train/metrics_lines.h"
 
 namespace cola {
@@ -40,7 +41,7 @@ class LatestTimes {
 }  // namespace
 
 PastPace read_past_pace(const std::string& run_directory, int ranks) {
-  const std::string path = run_directory + "/metrics.jsonl";
+  const std::string path = metrics_file(run_directory);
   if (!std::filesystem::exists(path)) return {};
   LatestTimes steps(steps_looked_at), checkpoints(checkpoints_looked_at);
   bool alike = false;

@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "io/checkpoints/checkpoint_directory.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "train/heartbeat.h"
 
 namespace cola {
@@ -77,12 +78,13 @@ std::string describe_last_commit(const std::vector<std::string>& checkpoints, st
 }  // namespace
 
 std::string describe_run(const std::string& directory, std::int64_t now) {
-  const std::vector<std::string> checkpoints = std::filesystem::is_directory(directory + "/checkpoints")
-                                                   ? committed_checkpoints(directory + "/checkpoints")
-                                                   : std::vector<std::string>();
+  const std::string folder = checkpoints_folder(directory);
+  const std::vector<std::string> checkpoints =
+      std::filesystem::is_directory(folder) ? committed_checkpoints(folder) : std::vector<std::string>();
   const std::optional<RunState> run = read_heartbeat(directory);
   if (!run && checkpoints.empty())
-    throw UsageError("{}: no run directory: it has neither heartbeat.json nor checkpoints", directory);
+    throw UsageError("{}: no run directory: it has neither {} nor {}", directory, heartbeat_name,
+                     checkpoints_name);
   std::string text;
   if (run) {
     const double age = static_cast<double>(std::max<std::int64_t>(0, now - run->written));

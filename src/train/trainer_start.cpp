@@ -12,6 +12,7 @@
 #include "io/checkpoints/checkpoint_directory.h"
 #include "io/checkpoints/shard_writer.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "model/cost.h"
 #include "train/agreement.h"
 #include "train/checkpoints/load_checkpoint.h"
@@ -160,7 +161,7 @@ void Trainer::open_run_directory(bool is_finished) {
   std::array<std::int64_t, 2> evaluations{-1, 0};
   on_rank_0(communicator_, [&] {
     if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
-    metrics_ = std::make_unique<MetricsWriter>(configuration_.run.dir + "/metrics.jsonl", state_.step);
+    metrics_ = std::make_unique<MetricsWriter>(metrics_file(configuration_.run.dir), state_.step);
     evaluations = {metrics_->evaluated_step(), metrics_->evaluations_put_off()};
     remove_unfinished_heartbeats(configuration_.run.dir);
     heartbeat_.note_start(state_.step);

@@ -12,6 +12,7 @@
 #include "core/fault_point.h"
 #include "io/checkpoints/checkpoint_reader.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 
 namespace cola {
 
@@ -124,7 +125,8 @@ std::vector<std::string> committed_checkpoints(const std::string& directory) {
 
 std::string checkpoints_directory(const std::string& path) {
   std::error_code ignored;
-  return fs::is_directory(path + "/checkpoints", ignored) ? path + "/checkpoints" : path;
+  const std::string folder = checkpoints_folder(path);
+  return fs::is_directory(folder, ignored) ? folder : path;
 }
 
 std::string resolve_checkpoint(const std::string& path) {

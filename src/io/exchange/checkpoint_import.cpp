@@ -19,6 +19,7 @@
 #include "io/files/directory_lock.h"
 #include "io/files/durable_file.h"
 #include "io/files/hdf5_file.h"
+#include "io/files/run_directory.h"
 
 namespace cola {
 
@@ -151,8 +152,8 @@ RunPlace place_of_run(const std::string& directory) {
   if (checkpoint_step(last_name(whole)))
     throw UsageError("{}: is named as a single checkpoint; name the run directory that is to hold it",
                      directory);
-  if (last_name(whole) == "checkpoints") return {parent_folder(whole), directory};
-  return {directory, (std::filesystem::path(directory) / "checkpoints").string()};
+  if (last_name(whole) == checkpoints_name) return {parent_folder(whole), directory};
+  return {directory, (std::filesystem::path(directory) / checkpoints_name).string()};
 }
 
 void require_uncommitted(const std::string& folder) {

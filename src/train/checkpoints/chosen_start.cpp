@@ -7,14 +7,11 @@
 
 #include "core/error.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 
 namespace cola {
 
 namespace {
-
-std::string path_in(const std::string& run_directory) {
-  return run_directory + "/resumed_from";
-}
 
 // However it is spelled; the folder itself may be gone by now.
 std::string spelled_out(const std::string& chosen) {
@@ -26,12 +23,12 @@ std::string spelled_out(const std::string& chosen) {
 }  // namespace
 
 void note_chosen_start(const std::string& run_directory, const std::string& chosen, std::int64_t step) {
-  write_file(path_in(run_directory), fmt::format("{} {}\n", step, spelled_out(chosen)));
+  write_file(chosen_start_file(run_directory), fmt::format("{} {}\n", step, spelled_out(chosen)));
 }
 
 std::optional<std::int64_t> find_chosen_start(const std::string& run_directory, const std::string& chosen) {
-  if (!std::filesystem::exists(path_in(run_directory))) return std::nullopt;
-  const std::string text = read_file(path_in(run_directory));
+  if (!std::filesystem::exists(chosen_start_file(run_directory))) return std::nullopt;
+  const std::string text = read_file(chosen_start_file(run_directory));
   std::int64_t step = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), step);
   if (problem != std::errc() || end != fmt::format(" {}\n", spelled_out(chosen))) return std::nullopt;
@@ -40,8 +37,8 @@ std::optional<std::int64_t> find_chosen_start(const std::string& run_directory, 
 
 void forget_chosen_start(const std::string& run_directory) {
   std::error_code problem;
-  if (!std::filesystem::remove(path_in(run_directory), problem) && problem)
-    throw FileError("{}: cannot remove: {}", path_in(run_directory), problem.message());
+  if (!std::filesystem::remove(chosen_start_file(run_directory), problem) && problem)
+    throw FileError("{}: cannot remove: {}", chosen_start_file(run_directory), problem.message());
 }
 
 }  // namespace cola

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "io/files/run_directory.h"
 #include "train/configuration/run_configuration.h"
 
 namespace cola {
@@ -16,7 +17,7 @@ struct TrainingState {
 
 /// run.dir/checkpoints
 inline std::string checkpoints_of(const RunConfiguration& configuration) {
-  return configuration.run.dir + "/checkpoints";
+  return checkpoints_folder(configuration.run.dir);
 }
 
 }  // namespace cola
