@@ -130,8 +130,8 @@ constexpr std::size_t workspace_bytes_of(DeviceKind kind) {
 /// The CPU with `threads` OpenMP threads; 0 means all that this process may use.
 std::unique_ptr<Device> make_cpu_device(int threads = 0);
 
-/// Which attention kernels a GPU uses: cuDNN's for long sequences where it has them and flash attention
-/// otherwise, one of them for all, or whole heads where they fit shared memory and flash attention otherwise.
+/// Which attention kernels a GPU uses: whole heads where they fit shared memory, cuDNN's for long sequences
+/// where it has them, flash attention otherwise; or one of them, and flash attention where it cannot.
 enum class AttentionChoice { automatic, cudnn, flash, whole_heads };
 
 struct CudaOptions {

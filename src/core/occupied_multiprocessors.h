@@ -17,8 +17,8 @@ class OccupiedMultiprocessors {
 /// Whether kernels know that they run beside a collective.
 enum class Beside { unaware, collective };
 
-/// Returns once `count` multiprocessors are held, for at most ten seconds. 0: none, so that only what kernels
-/// know is changed. Nothing on a device without multiprocessors. Throws DeviceError.
+/// Returns once `count` multiprocessors are held, for about ten seconds at most. 0: none, so that only what
+/// kernels know is changed. Nothing on a device without multiprocessors. Throws DeviceError.
 std::unique_ptr<OccupiedMultiprocessors> occupy_multiprocessors(Device& device, int count, Beside beside);
 
 }  // namespace cola

@@ -135,6 +135,7 @@ class NcclCommunicator final : public ForwardingCommunicator, private Background
 
   std::optional<Operation> under_way() override;
   void abandon() noexcept override;
+  /// For the thread that starts collectives.
   void drop_finished();
 
   cuda::CudaDevice& device_;
@@ -194,8 +195,8 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start(const char* operation
   cuda::check(cudaStreamWaitEvent(stream_.get(), flight->ready.get(), 0), operation);
   check_nccl(enqueue(), operation, handle_);
   cuda::check(cudaEventRecord(flight->finished.get(), stream_.get()), operation);
-  const std::lock_guard lock(mutex_);
   drop_finished();
+  const std::lock_guard lock(mutex_);
   flights_.push_back(flight);
   return std::make_unique<PendingNccl>(*this, device_, flight);
 }
@@ -224,11 +225,15 @@ std::unique_ptr<PendingCollective> NcclCommunicator::start_all_gather(std::span<
                [&] { return ncclAllGather(own, bytes.data(), chunk, ncclChar, handle_, stream_.get()); });
 }
 
-// By the thread that gives kernels: destroying an event waits for one that waits for room on the GPU, and the
-// watchdog must not.
+// Destroying an event waits for any thread that waits for room on the GPU. The watchdog must not, neither by
+// doing it nor for the mutex.
 void NcclCommunicator::drop_finished() {
-  while (!flights_.empty() && has_passed(flights_.front()->finished, flights_.front()->operation))
+  std::deque<std::shared_ptr<const Flight>> finished;  // destroyed after the mutex is free
+  const std::lock_guard lock(mutex_);
+  while (!flights_.empty() && has_passed(flights_.front()->finished, flights_.front()->operation)) {
+    finished.push_back(std::move(flights_.front()));
     flights_.pop_front();
+  }
 }
 
 // Collectives run one after the other: only the oldest can wait for other ranks, once its own kernels are

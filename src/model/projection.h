@@ -50,7 +50,7 @@ class Projection {
   void forward(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow,
                const Tensor& outputs) const;
 
-  /// The same, and sum = residual + outputs, both [rows, out]; of one part. sum may be residual.
+  /// The same, and sum = residual + outputs, both [rows, out]; of one part. sum has memory of its own.
   void forward_added(Device& device, const Tensor& weights, const Tensor& x, const NarrowActivations& narrow,
                      const Tensor& residual, const Tensor& sum) const;
 

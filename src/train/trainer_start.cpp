@@ -160,7 +160,7 @@ void Trainer::warn_of_full_disk() const {
 void Trainer::open_run_directory(bool is_finished) {
   std::array<std::int64_t, 2> evaluations{-1, 0};
   on_rank_0(communicator_, [&] {
-    if (!is_finished) write_file(configuration_.run.dir + "/config.yaml", to_yaml(configuration_));
+    if (!is_finished) write_file(configuration_file(configuration_.run.dir), to_yaml(configuration_));
     metrics_ = std::make_unique<MetricsWriter>(metrics_file(configuration_.run.dir), state_.step);
     evaluations = {metrics_->evaluated_step(), metrics_->evaluations_put_off()};
     remove_unfinished_heartbeats(configuration_.run.dir);

@@ -134,7 +134,9 @@ TEST_P(MatmulKernel, AddsToAProduct) {
   SCOPED_TRACE(random.describe());
   for (const auto& [shape, batched] : {std::pair{ProductShape{1, 7, 72, 40}, false},
                                        {ProductShape{1, 130, 64, 64}, false},
-                                       {ProductShape{1, 33, 64, 2048}, false},
+                                       {ProductShape{1, 5, 12, 20}, false},
+                                       {ProductShape{1, 33, 64, 512}, false},
+                                       {ProductShape{1, 33, 64, 520}, false},
                                        {ProductShape{1, 1, 8, 0}, false},
                                        {ProductShape{3, 33, 40, 24}, true}})
     for (const auto& [type, result_type] :

@@ -74,6 +74,7 @@ struct CUevent_st {
   using Clock = std::chrono::steady_clock;
   cola::emulation::Point recorded;
   std::shared_ptr<Clock::time_point> reached;  // when it was; null for an event without timing
+  std::thread::id maker = std::this_thread::get_id();
 };
 struct CUgraph_st {
   std::vector<cola::emulation::Operation> operations;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <string>
 
 #include "core/error.h"
@@ -11,7 +13,6 @@
 namespace cola {
 namespace {
 
-// Never started: what it must do is tested elsewhere.
 class NcclCommunicators : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -19,8 +20,11 @@ class NcclCommunicators : public ::testing::Test {
     const auto device = make_cuda_device(0);
     const std::string obstacle = find_nccl_obstacle(*device, *make_self_communicator());
     if (!obstacle.empty()) GTEST_SKIP() << obstacle;
+    ::setenv("COLA_EMULATED_OWN_EVENTS", "1", 1);  // the watchdog must destroy none
+    watchdog_.start(std::chrono::minutes(2));
   }
 
+  // It looks on; when it must end a job is tested elsewhere.
   Watchdog watchdog_{[] {}};
 };
 

@@ -21,15 +21,14 @@ const AttentionKernels* CudaAttention::find_cudnn() const {
 
 // cuDNN falls back to flash attention, so it is asked only for what that can do too.
 const AttentionKernels& CudaAttention::kernels_for(const AttentionShape& shape, DataType type) const {
-  const auto allowed = [this](AttentionChoice choice) {
-    return choice_ == choice || choice_ == AttentionChoice::automatic;
-  };
   if (!FlashAttention::supports(shape, type)) return plain_;
-  if (allowed(AttentionChoice::whole_heads) && WholeHeadAttention::runs_on(context_) &&
-      WholeHeadAttention::supports(shape))
-    return whole_heads_;
-  const bool is_long = shape.sequence >= shortest_for_cudnn || choice_ == AttentionChoice::cudnn;
-  const AttentionKernels* const cudnn = allowed(AttentionChoice::cudnn) && is_long ? find_cudnn() : nullptr;
+  const bool chooses = choice_ == AttentionChoice::automatic;
+  const bool wants_whole_heads =
+      choice_ == AttentionChoice::whole_heads || (chooses && WholeHeadAttention::runs_on(context_));
+  if (wants_whole_heads && WholeHeadAttention::supports(shape)) return whole_heads_;
+  const bool wants_cudnn =
+      choice_ == AttentionChoice::cudnn || (chooses && shape.sequence >= shortest_for_cudnn);
+  const AttentionKernels* const cudnn = wants_cudnn ? find_cudnn() : nullptr;
   return cudnn ? *cudnn : flash_;
 }
 

@@ -16,6 +16,10 @@
 #include "core/kernels/rope.h"
 #include "core/separate_products.h"
 
+namespace cola {
+struct MatmulShape;
+}
+
 namespace cola::cuda {
 
 /// What all families hold: the context, which outlives them.
@@ -27,7 +31,7 @@ class OnContext {
   const Context& context_;
 };
 
-/// Products by cuBLASLt; on Hopper, short sums to which another tensor is added by a kernel of this project's.
+/// Products by cuBLASLt; on Hopper, sums of few terms with another tensor by a kernel of this project.
 class CudaMatmul final : public MatmulKernels, OnContext {
  public:
   /// Products of `smallest_timed` operations or more: see CudaOptions.
@@ -44,6 +48,8 @@ class CudaMatmul final : public MatmulKernels, OnContext {
   void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                 const void* addend, const Tensor& c) const;
   void store_addend(const void* addend, const Tensor& c) const;
+  bool has_own_sum(const MatmulShape& shape, const Tensor& a, const Tensor& b, const Tensor& addend,
+                   const Tensor& c) const;
 
   mutable MatmulPlans plans_;
 };

@@ -19,9 +19,8 @@ int common_alignment(std::initializer_list<const void*> addresses) {
   return 1 << std::countr_zero(bits);
 }
 
-// Up to here the result takes longer to write, and the addend to read, than the product to compute
-// (docs/performance.md).
-constexpr std::int64_t longest_short_sum = 512;
+// Of a sum that takes longer to write, and its addend to read, than to compute (docs/performance.md).
+constexpr std::int64_t most_terms = 512;
 
 }  // namespace
 
@@ -38,11 +37,8 @@ void CudaMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tens
                               const Tensor& addend, const Tensor& c) const {
   require_addend(addend, c);
   const MatmulShape shape = matmul_shape(a, transpose_a, b, transpose_b, c);
-  const bool lies_right = transpose_a == Transpose::no && transpose_b == Transpose::yes &&
-                          rows_are_aligned(shape.k, a.type(), a.data(), b.data()) &&
-                          rows_are_aligned(shape.n, c.type(), addend.data(), c.data());
-  const bool is_short = shape.k > 0 && shape.k <= longest_short_sum && c.elements() > 0;
-  if (!lies_right || !is_short || c.type() != DataType::bfloat16 || !fused::available(context_))
+  const bool rows_along_sums = transpose_a == Transpose::no && transpose_b == Transpose::yes;
+  if (!rows_along_sums || !has_own_sum(shape, a, b, addend, c))
     return multiply(a, transpose_a, b, transpose_b, addend.data(), c);
   fused::added_product(context_, {.batch = shape.batch,
                                   .m = shape.m,
@@ -52,6 +48,14 @@ void CudaMatmul::multiply_add(const Tensor& a, Transpose transpose_a, const Tens
                                   .b = fused::inputs(b),
                                   .input = fused::inputs(addend),
                                   .output = fused::matrices(c)});
+}
+
+// Whether a kernel of this project's computes a b^T + addend.
+bool CudaMatmul::has_own_sum(const MatmulShape& shape, const Tensor& a, const Tensor& b, const Tensor& addend,
+                             const Tensor& c) const {
+  return fused::available(context_) && c.type() == DataType::bfloat16 && c.elements() > 0 && shape.k > 0 &&
+         shape.k <= most_terms && rows_are_aligned(shape.k, a.type(), a.data(), b.data()) &&
+         rows_are_aligned(shape.n, c.type(), addend.data(), c.data());
 }
 
 void CudaMatmul::multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,

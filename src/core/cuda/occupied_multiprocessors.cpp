@@ -21,7 +21,8 @@ class Held final : public OccupiedMultiprocessors {
         started_(cuda::make_pinned_memory(cuda::HoldSignals::most_blocks * sizeof(int))),
         over_(device, sizeof(int)),
         stream_(cuda::make_stream()) {
-    if (count > cuda::HoldSignals::most_blocks) throw Error("{} multiprocessors cannot be occupied", count);
+    if (count > cuda::HoldSignals::most_blocks)
+      throw DeviceError("{} multiprocessors cannot be occupied", count);
     std::memset(started_.get(), 0, cuda::HoldSignals::most_blocks * sizeof(int));
     device_.fill_bytes(over_.data(), 0, over_.bytes());
     if (count > 0) start(count);
@@ -48,6 +49,7 @@ class Held final : public OccupiedMultiprocessors {
         throw DeviceError("{} multiprocessors cannot be occupied", count);
       }
   }
+  // Behind the kernels given so far, which were to run beside it.
   void end() {
     cudaMemsetAsync(over_.data(), 1, over_.bytes(), device_.stream());
     cudaStreamSynchronize(stream_.get());

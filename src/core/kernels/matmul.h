@@ -14,7 +14,7 @@ class MatmulKernels {
 
   /// c = op(a) · op(b), or c += op(a) · op(b). Shapes after op: a [m, k], b [k, n], c [m, n]; or all three
   /// with one more leading dimension, a batch of independent products. a and b have one type (fp32 or bf16);
-  /// c has that type or fp32. Sums are kept in fp32; a product added to bf16 may be rounded before it is.
+  /// c has that type or fp32. Sums are kept in fp32; a product added to bf16 may be rounded before that.
   /// Throws Error if the shapes do not fit.
   virtual void multiply(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b,
                         const Tensor& c, Accumulate accumulate) const = 0;

@@ -35,7 +35,7 @@ inline MatmulShape matmul_shape(const Tensor& a, Transpose transpose_a, const Te
   return shape;
 }
 
-/// Throws Error naming both unless `addend` can be added to the product c.
+/// Throws Error naming both unless `addend` can be added to the product c: alike, and not one, if not empty.
 inline void require_addend(const Tensor& addend, const Tensor& c) {
   bool fits = addend.type() == c.type() && addend.rank() == c.rank() &&
               (addend.data() != c.data() || c.elements() == 0);

@@ -12,6 +12,10 @@ inline constexpr const char* heartbeat_name = "heartbeat.json";
 inline std::string checkpoints_folder(const std::string& run) {
   return run + "/" + checkpoints_name;
 }
+/// What the run was trained with.
+inline std::string configuration_file(const std::string& run) {
+  return run + "/config.yaml";
+}
 /// What every step measured, a line of JSON each.
 inline std::string metrics_file(const std::string& run) {
   return run + "/metrics.jsonl";
@@ -19,6 +23,10 @@ inline std::string metrics_file(const std::string& run) {
 /// What the run does at this moment, or did last.
 inline std::string heartbeat_file(const std::string& run) {
   return run + "/" + heartbeat_name;
+}
+/// Counts the jobs that stage checkpoints on their nodes.
+inline std::string attempt_file(const std::string& run) {
+  return run + "/attempt";
 }
 /// Which checkpoint of another run --resume named.
 inline std::string chosen_start_file(const std::string& run) {

@@ -13,6 +13,7 @@
 #include "io/checkpoints/checkpoint_directory.h"
 #include "io/checkpoints/shard_file.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "model/shard_map.h"
 #include "train/agreement.h"
 #include "train/checkpoints/chosen_start.h"
@@ -112,8 +113,8 @@ std::string find_progress(Communicator& communicator, const RunConfiguration& co
   if (configuration.checkpoint.local_dir) commit_staged_checkpoint(communicator, configuration);
   const std::string folder = find_newest_intact(communicator, checkpoints_of(configuration), *beyond);
   if (!folder.empty() && communicator.rank() == 0)
-    information("resumes from what has come of --resume {} (remove {}/resumed_from to begin there again)",
-                choice.folder, configuration.run.dir);
+    information("resumes from what has come of --resume {} (remove {} to begin there again)", choice.folder,
+                chosen_start_file(configuration.run.dir));
   return folder;
 }
 

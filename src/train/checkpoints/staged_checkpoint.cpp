@@ -15,6 +15,7 @@
 #include "io/checkpoints/shard_file.h"
 #include "io/checkpoints/staged_shard.h"
 #include "io/files/durable_file.h"
+#include "io/files/run_directory.h"
 #include "train/agreement.h"
 #include "train/checkpoints/training_state.h"
 #include "train/ranks_of_node.h"
@@ -23,13 +24,9 @@ namespace cola {
 
 namespace {
 
-std::string attempt_path(const RunConfiguration& configuration) {
-  return configuration.run.dir + "/attempt";
-}
-
 // Empty where there was none. For rank 0.
 std::string last_attempt(const RunConfiguration& configuration) {
-  const std::string path = attempt_path(configuration);
+  const std::string path = attempt_file(configuration.run.dir);
   std::error_code problem;
   if (std::filesystem::status(path, problem).type() == std::filesystem::file_type::not_found) return {};
   std::string name = read_file(path);
@@ -157,7 +154,7 @@ RankWord commit(Communicator& communicator, const std::vector<int>& node, const 
 std::string begin_attempt(const RunConfiguration& configuration) {
   std::random_device random;
   const std::string name = fmt::format("{:08x}{:08x}", random(), random());
-  write_file(attempt_path(configuration), name + "\n");
+  write_file(attempt_file(configuration.run.dir), name + "\n");
   return name;
 }
 

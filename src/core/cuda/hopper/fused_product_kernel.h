@@ -4,7 +4,8 @@
 //
 // Everything is bf16 in memory and fp32 in between. A product is rounded to bf16 before anything is done with
 // it, as separate kernels would do: both ways agree to the bit where the products do, but for the norm's
-// backward pass, whose sums are taken elsewhere and in another order.
+// backward pass, whose sums are taken elsewhere and in another order. A sum with another tensor alone is
+// rounded once, as cuBLAS does it.
 #pragma once
 
 #include <cutlass/cutlass.h>
@@ -162,8 +163,8 @@ __global__ void __launch_bounds__(Gemm::MaxThreadsPerBlock, Gemm::MinBlocksPerMu
 
 /// Blocks for each multiprocessor, which holds one at a time: each takes its share of the tiles. One is best
 /// where all start at once. Where a collective holds some multiprocessors, the blocks without a place would
-/// start when the others end, and the kernel take twice as long, so that smaller shares, of which a free
-/// multiprocessor takes the next, are worth their starts.
+/// start when the others end, and the kernel take up to 1.8 times as long, so that smaller shares, of which a
+/// free multiprocessor takes the next, are worth their starts.
 inline int blocks_per_multiprocessor(const Context& context) {
   return context.collectives_beside > 0 ? 3 : 1;
 }

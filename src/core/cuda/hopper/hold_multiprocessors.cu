@@ -8,7 +8,7 @@ namespace cola::cuda {
 
 namespace {
 
-constexpr long long most_cycles = 20'000'000'000;
+constexpr long long most_cycles = 20'000'000'000;  // about ten seconds
 constexpr std::size_t shared_bytes = std::size_t{160} << 10;
 
 __global__ void hold(HoldSignals signals) {

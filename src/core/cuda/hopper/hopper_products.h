@@ -1,6 +1,6 @@
-// The kernels that CudaFusedProducts starts: matrix products with element-wise work on their results, for
-// GPUs of compute capability 9.0; in a build without CUTLASS, none. All operands are bf16; a row is of
-// neighbouring elements, a multiple of 8, and begins at a multiple of 16 bytes.
+// The kernels that CudaFusedProducts and CudaMatmul start: matrix products with element-wise work on their
+// results, for GPUs of compute capability 9.0; in a build without CUTLASS, none. All operands are bf16; a row
+// is of neighbouring elements, a multiple of 8, and begins at a multiple of 16 bytes.
 #pragma once
 
 #include <cstdint>
