@@ -24,11 +24,11 @@ inline std::string metrics_file(const std::string& run) {
 inline std::string heartbeat_file(const std::string& run) {
   return run + "/" + heartbeat_name;
 }
-/// Counts the jobs that stage checkpoints on their nodes.
+/// The name under which the last job staged checkpoints on its nodes.
 inline std::string attempt_file(const std::string& run) {
   return run + "/attempt";
 }
-/// Which checkpoint of another run --resume named.
+/// Which checkpoint --resume named.
 inline std::string chosen_start_file(const std::string& run) {
   return run + "/resumed_from";
 }
